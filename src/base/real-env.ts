@@ -1,0 +1,67 @@
+/** The real clock, chance and network. One of the few files that may touch them; a test keeps it so. */
+import { randomBytes } from 'node:crypto'
+import { Agent, ProxyAgent, fetch as undiciFetch, type Dispatcher } from 'undici'
+import { sleepMsMax, type Clock, type Env, type Fetch } from './env.ts'
+
+const connectMsMax = 3_000
+
+export const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) {
+        resolve()
+        return
+      }
+      // setTimeout fires at once for NaN, Infinity and anything above 24.8 days, so the clamp is a safety, not a nicety.
+      const bounded = Number.isFinite(ms) ? Math.min(Math.max(ms, 0), sleepMsMax) : sleepMsMax
+      const finish = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', finish)
+        resolve()
+      }
+      const timer = setTimeout(finish, bounded)
+      signal?.addEventListener('abort', finish, { once: true })
+    }),
+}
+
+/** A fetch over its own connection pool: no redirects, no cookies, no proxy from the environment. */
+export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
+  const direct = new Agent({ connect: { timeout: connectMsMax }, keepAliveTimeout: 10_000 })
+  const proxies = new Map<string, Dispatcher>()
+  const dispatcherFor = (proxy: string | undefined): Dispatcher => {
+    if (proxy === undefined) return direct
+    const known = proxies.get(proxy)
+    if (known !== undefined) return known
+    const made = new ProxyAgent({ uri: proxy, connect: { timeout: connectMsMax } })
+    proxies.set(proxy, made)
+    return made
+  }
+  const fetch: Fetch = async (request, options) => {
+    const body = request.body === null ? undefined : Buffer.from(await request.arrayBuffer())
+    const answer = await undiciFetch(request.url, {
+      method: request.method,
+      headers: [...request.headers],
+      redirect: 'manual',
+      signal: request.signal,
+      dispatcher: dispatcherFor(options?.proxy),
+      ...(body === undefined ? {} : { body }),
+    })
+    return answer as unknown as Response
+  }
+  const close = async (): Promise<void> => {
+    await Promise.all([direct, ...proxies.values()].map((dispatcher) => dispatcher.destroy()))
+  }
+  return { fetch, close }
+}
+
+export function realEnv(): Env & { close: () => Promise<void> } {
+  const { fetch, close } = realFetch()
+  return {
+    clock: realClock,
+    random: { next: () => Math.random(), bytes: (length) => new Uint8Array(randomBytes(length)) },
+    fetch,
+    close,
+  }
+}

@@ -1,0 +1,52 @@
+/** The door of the config room. */
+import type { JsonObject } from '../base/json.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Text } from '../base/text.ts'
+import type { ClientGrant } from '../model/client.ts'
+import type { Source } from '../model/source.ts'
+
+export type FileSinkConfig = {
+  readonly kind: 'file'
+  /** Globs over source names. */
+  readonly sources: readonly string[]
+  /** `{name}` stands for the source's name (slashes become `__`). */
+  readonly path: string
+  /** `json`: an object with token, expires_at …; `plain`: the token alone. */
+  readonly format: 'json' | 'plain'
+  /** Octal file mode; default 0o600. */
+  readonly mode: number
+}
+
+export type Config = {
+  /** Absolute path of the file. */
+  readonly path: string
+  readonly server: {
+    /** `HOST:PORT`, `[v6]:PORT` or `unix:/path`. */
+    readonly listen: string
+    readonly tls: { readonly cert: string; readonly key: string } | null
+    readonly trustedNetwork: boolean
+  }
+  /** 32 bytes, or null when a key file beside the database is to be used. */
+  readonly encryptionKey: Uint8Array | null
+  /** `memory:` or `sqlite:PATH` (absolute after loading). */
+  readonly store: string
+  readonly sources: readonly Source[]
+  readonly clients: readonly ClientGrant[]
+  readonly compat: {
+    readonly tokenboy: { readonly allow: readonly string[] } | null
+    readonly wechatTokenServer: { readonly secret: Secret } | null
+  }
+  readonly sinks: readonly FileSinkConfig[]
+}
+
+/** One thing wrong with a configuration, with its place (lines and columns count from 1) and a way to mend it. */
+export type ConfigIssue = {
+  readonly severity: 'error' | 'warning'
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** Dotted path of the key, such as `sources.weixin.secret`. */
+  readonly path: string
+  readonly message: Text
+  readonly fix: Text | null
+}

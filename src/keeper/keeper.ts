@@ -1,0 +1,93 @@
+/** The door of the keeper's room: what the surfaces, the library and the app may ask of it. */
+import type { JsonObject } from '../base/json.ts'
+import type { Trouble } from '../model/entry.ts'
+import type { StateWord } from '../model/state.ts'
+import type { Source } from '../model/source.ts'
+
+/** One version of a source's token as callers see it: immutable, one object per commit, so no read is torn. */
+export type Snapshot = {
+  readonly name: string
+  readonly token: string
+  readonly version: number
+  /** Wall time, epoch ms. */
+  readonly issuedAt: number
+  /** The instant up to which a caller may rely on the token (see model/expiry.ts); wall time, epoch ms. */
+  readonly expiresAt: number
+  readonly fields: JsonObject
+}
+
+export type Reading = {
+  readonly snapshot: Snapshot
+  /** Milliseconds for which a caller may rely on the token; above 0. */
+  readonly leftMs: number
+  /** This node has lost touch with the store for so long that the token may have been replaced elsewhere. */
+  readonly stale: boolean
+}
+
+export type Refreshed = Reading & {
+  readonly refreshed: boolean
+  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged'
+}
+
+export type GetOptions = {
+  /** At least this much time left, refreshing first if need be. */
+  readonly minTtlMs?: number
+  /** How long to wait for a refresh when there is nothing to serve; default 5 s. */
+  readonly waitMs?: number
+  readonly signal?: AbortSignal
+}
+
+export type SourceState = {
+  readonly source: Source
+  readonly state: StateWord
+  readonly reason: string
+  readonly snapshot: Snapshot | null
+  readonly leftMs: number | null
+  readonly nextRefreshMs: number
+  readonly attemptsToday: number
+  readonly dailyLimit: number | null
+  readonly trouble: Trouble | null
+  readonly conflict: boolean
+}
+
+export type Keeper = {
+  /**
+   * The living token of a source that this node serves, without waiting; undefined when `get` must be asked.
+   * Only sources that were read before are known here: memory follows what is read.
+   */
+  peek(name: string): Snapshot | undefined
+  /** Milliseconds for which callers may rely on a snapshot: 0 or less means it is over. */
+  leftMs(snapshot: Snapshot): number
+  /** True while this node may be behind the other nodes. */
+  isStale(snapshot: Snapshot): boolean
+  /**
+   * The token of a source, refreshing first when there is none. Throws `not_found`, `token_unavailable`,
+   * `min_ttl_too_long`, `closed`.
+   */
+  get(name: string, options?: GetOptions): Promise<Reading>
+  /** Waits up to `waitMs` for a version other than `version`; null when none came. */
+  next(name: string, version: number, waitMs: number, signal?: AbortSignal): Promise<Reading | null>
+  /** Compare-and-refresh with `stale`; without it, a refresh now. Throws as `get`, and `budget_spent`. */
+  refresh(name: string, options?: { readonly stale?: string; readonly waitMs?: number }): Promise<Refreshed>
+  /** The source that issued this token, current or lately replaced, among those this node has served. */
+  ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
+  /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
+  byAccount(account: string): Promise<readonly Source[]>
+  source(name: string): Promise<Source | undefined>
+  state(name: string): Promise<SourceState | undefined>
+  /** All sources by name, in pages; `after` is the `next` of the page before. */
+  states(query: {
+    readonly after?: string
+    readonly limit: number
+  }): Promise<{ states: readonly SourceState[]; next: string | null }>
+  /** Adds or changes a source while running; throws `conflict` for one of the configuration file, `config_invalid`. */
+  put(name: string, definition: JsonObject): Promise<{ readonly created: boolean }>
+  /** Removes a source that was added while running; false when there is none. */
+  remove(name: string): Promise<boolean>
+  /** Replaces the sources of the configuration file, whole. */
+  replaceSources(sources: readonly Source[]): Promise<void>
+  /** The store answers and the sources of the configuration are known. */
+  isReady(): boolean
+  /** Ends within ten seconds: no new attempt starts, those in the air land or are left to the next node. */
+  stop(): Promise<void>
+}

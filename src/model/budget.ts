@@ -1,0 +1,91 @@
+/**
+ * How often an upstream was asked, and whether it may be asked again. Kept in the entry and debited by the write that
+ * grants the lease, so that neither a crash nor a restart loop can spend more than the upstream allows.
+ */
+import type { Semantics } from './semantics.ts'
+
+/** Why an attempt is made: the more urgent it is, the more of the day's budget it may use. */
+export type Purpose = 'scheduled' | 'reported' | 'asked'
+
+export type Budget = {
+  /** Attempts by hour: [hours since the epoch, count]; at most 25 rows, which cover any sliding day. */
+  readonly hours: readonly (readonly [number, number])[]
+  /** Instants of the attempts of the last minute. */
+  readonly recent: readonly number[]
+  /** Instants of the forced attempts of the last day. */
+  readonly forced: readonly number[]
+}
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+const minuteMs = 60_000
+
+/** Whatever the upstream says: never more attempts in a minute, so that no fault of ours becomes a storm. */
+const perMinuteMax = 20
+/** Two attempts are at least this far apart, in milliseconds. */
+const gapMs = 1_000
+
+/** The share of the day's budget that each purpose may use up; the rest is kept for the more urgent ones. */
+const share: Record<Purpose, number> = { scheduled: 0.75, reported: 0.9, asked: 1 }
+
+/** The instant from which an attempt is allowed: `now` or earlier means at once. */
+export function allowedAt(
+  budget: Budget,
+  limits: Semantics['limits'] & { readonly dailyLimit?: number },
+  purpose: Purpose,
+  now: number,
+): number {
+  let at = 0
+  const last = budget.recent.at(-1)
+  if (last !== undefined) at = Math.max(at, last + gapMs)
+  const perMinute = Math.min(limits.perMinute ?? perMinuteMax, perMinuteMax)
+  const oldestOfMinute = budget.recent.at(-perMinute)
+  if (oldestOfMinute !== undefined) at = Math.max(at, oldestOfMinute + minuteMs)
+  const perDay = Math.min(limits.perDay ?? Infinity, limits.dailyLimit ?? Infinity)
+  if (perDay !== Infinity) {
+    const allowed = Math.max(1, Math.floor(perDay * share[purpose]))
+    at = Math.max(at, dayAllowedAt(budget, allowed, now))
+  }
+  return at
+}
+
+/** Hour rows count whole: an hour leaves the sliding day only when its last minute has. */
+function dayAllowedAt(budget: Budget, allowed: number, now: number): number {
+  const rows = budget.hours.filter(([hour]) => (hour + 1) * hourMs + dayMs > now)
+  let used = rows.reduce((sum, [, count]) => sum + count, 0)
+  let at = 0
+  for (const [hour, count] of rows) {
+    if (used < allowed) break
+    used -= count
+    at = (hour + 1) * hourMs + dayMs
+  }
+  return at
+}
+
+/** Whether a forced issue may be made now: the upstream has such a thing, and neither its gap nor its day is used up. */
+export function mayForce(budget: Budget, limits: Semantics['limits'], now: number): boolean {
+  if (limits.force === undefined) return false
+  const { perDay, gapMs: forceGapMs } = limits.force
+  const day = budget.forced.filter((at) => at > now - dayMs)
+  const last = day.at(-1)
+  return day.length < perDay && (last === undefined || now - last >= forceGapMs)
+}
+
+/** The budget after one more attempt at `now`. */
+export function spend(budget: Budget, now: number, forced: boolean): Budget {
+  const hour = Math.floor(now / hourMs)
+  const rows = budget.hours.filter(([at]) => (at + 1) * hourMs + dayMs > now)
+  const last = rows.at(-1)
+  const hours: (readonly [number, number])[] =
+    last !== undefined && last[0] === hour ? [...rows.slice(0, -1), [hour, last[1] + 1]] : [...rows, [hour, 1]]
+  return {
+    hours,
+    recent: [...budget.recent.filter((at) => at > now - minuteMs), now],
+    forced: forced ? [...budget.forced.filter((at) => at > now - dayMs), now] : budget.forced,
+  }
+}
+
+/** Attempts counted in the last 24 hours (rounded up to whole hours). */
+export function spentInDay(budget: Budget, now: number): number {
+  return budget.hours.filter(([hour]) => (hour + 1) * hourMs + dayMs > now).reduce((sum, [, count]) => sum + count, 0)
+}

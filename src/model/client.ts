@@ -1,0 +1,12 @@
+/** A client as the configuration knows it: who it is and what it may do. */
+export type ClientGrant = {
+  readonly name: string
+  /** SHA-256 of the API key, lower-case hex. */
+  readonly keyHash: string
+  /** Globs over source names (`*` matches any characters). */
+  readonly read: readonly string[]
+  readonly refresh: readonly string[]
+  readonly gateway: readonly string[]
+  /** May do everything, add and remove sources included. */
+  readonly admin: boolean
+}

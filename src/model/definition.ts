@@ -1,0 +1,17 @@
+/** How a source's written definition becomes a source, or what is wrong with it. */
+import type { JsonObject } from '../base/json.ts'
+import type { Text } from '../base/text.ts'
+import type { Source } from './source.ts'
+
+/** A problem inside a source's definition, as the provider catalogue finds it; `path` is relative to the definition. */
+export type DefinitionIssue = {
+  readonly path: readonly (string | number)[]
+  readonly message: Text
+  readonly fix: Text | null
+}
+
+export type ParsedDefinition =
+  { readonly ok: true; readonly source: Source } | { readonly ok: false; readonly issues: readonly DefinitionIssue[] }
+
+/** How a definition becomes a source; the provider catalogue has it (config does not know providers). */
+export type ParseSource = (name: string, definition: JsonObject, origin: Source['origin']) => ParsedDefinition

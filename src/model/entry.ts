@@ -1,0 +1,104 @@
+/**
+ * The entry: everything a store keeps of one source, and the pure functions that turn one entry into the next.
+ *
+ * All instants are epoch milliseconds of the store's own clock. The life of an attempt, told once:
+ *
+ *   grant ─► entry holds a lease and `epoch` is raised: the durable intent to ask the upstream.
+ *   settle ─► the attempt's end is written: committed (`resolvedEpoch = epoch`), released after a clean refusal
+ *             (likewise), or left open after an unknown outcome (`resolvedEpoch` stays behind).
+ *
+ * So `epoch > resolvedEpoch` without a living lease means that somebody may have been given a token that we never
+ * learned of: the entry is in doubt and is refreshed at once.
+ */
+import type { JsonObject } from '../base/json.ts'
+import type { Budget } from './budget.ts'
+import type { Failure, RejectionClass } from './failure.ts'
+
+export type Token = {
+  readonly value: string
+  /** What callers see: +1 for each new value. */
+  readonly version: number
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** Life as told when it was issued, in milliseconds; scales grace, window and minimum interval. */
+  readonly lifetimeMs: number
+  /** The upstream account this token belongs to. */
+  readonly identity: string
+  /** The upstream's whole answer, with the token in it. */
+  readonly fields: JsonObject
+  /** Versions of the needed sources' tokens that this one was asked with. */
+  readonly askedWith: { readonly [source: string]: number }
+}
+
+/** A token that was replaced, kept to recognise callers that still hold it. */
+export type Replaced = { readonly value: string; readonly version: number; readonly until: number }
+
+export type Lease = { readonly node: string; readonly at: number; readonly until: number }
+
+/**
+ * Why the current token is not trusted.
+ * `reported`: somebody said that version `version` was refused. `stray`: an answer arrived after its lease was lost.
+ * `asked`: a person or program asked for a new token now.
+ */
+export type Doubt = {
+  readonly reason: 'reported' | 'stray' | 'asked'
+  readonly at: number
+  readonly version: number
+}
+
+export type Trouble = {
+  readonly class: RejectionClass | 'unknown' | 'not-sent'
+  readonly failure: Failure
+  /** When the first failure of this row happened. */
+  readonly since: number
+  readonly at: number
+  /** Failures in a row. */
+  readonly count: number
+  /** The generation of the source that failed: trouble of another generation is forgotten. */
+  readonly generation: string
+}
+
+export type Entry = {
+  readonly token: Token | null
+  readonly previous: readonly Replaced[]
+  /** The highest version ever given out, so that versions never go back, whatever happens to `token`. */
+  readonly version: number
+  readonly lease: Lease | null
+  readonly epoch: number
+  readonly resolvedEpoch: number
+  readonly doubt: Doubt | null
+  readonly trouble: Trouble | null
+  /** No attempt before this instant. */
+  readonly nextTry: number
+  /** When the next refresh is due; carries its jitter, rolled once. */
+  readonly dueAt: number
+  readonly budget: Budget
+  /** Instants at which a token died before its time though nobody here replaced it; the last ten. */
+  readonly earlyDeaths: readonly number[]
+  /** The definition of a source that was added while running; null for one from the configuration file. */
+  readonly definition: JsonObject | null
+}
+
+/** A lease lasts this much longer than the attempt it covers, in milliseconds. */
+export const leaseMarginMs = 7_000
+/** The part of the lease in which no attempt may still be running, in milliseconds: room for clock drift and the commit. */
+export const leaseSafetyMs = 2_000
+
+/** An entry about which nothing is known yet. */
+export function newEntry(now: number, definition: JsonObject | null = null): Entry {
+  return {
+    token: null,
+    previous: [],
+    version: 0,
+    lease: null,
+    epoch: 0,
+    resolvedEpoch: 0,
+    doubt: null,
+    trouble: null,
+    nextTry: 0,
+    dueAt: now,
+    budget: { hours: [], recent: [], forced: [] },
+    earlyDeaths: [],
+    definition,
+  }
+}

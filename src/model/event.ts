@@ -1,0 +1,62 @@
+/** What happened, as past facts. Never a token or a secret. `docs/events.md` lists them; a test keeps the two equal. */
+import type { Failure, RejectionClass } from './failure.ts'
+
+type Fact<Type extends string, Rest = unknown> = {
+  readonly type: Type
+  /** The source. */
+  readonly name: string
+  /** Wall time of this node, epoch milliseconds. */
+  readonly at: number
+} & Readonly<Rest>
+
+export type KeeperEvent =
+  /** A new token value was committed. `reason` is the sentence of `decide` that caused the attempt. */
+  | Fact<'rotated', { version: number; expiresAt: number; reason: string }>
+  /** The upstream gave the same token again: no new version. */
+  | Fact<'repeated', { version: number; expiresAt: number }>
+  /** An attempt ended; one for every request that may have left. */
+  | Fact<'attempted', { outcome: 'issued' | 'rejected' | 'not-sent' | 'unknown'; forced: boolean; tookMs: number }>
+  /** The first failure after success. */
+  | Fact<'failing', { class: RejectionClass | 'unknown' | 'not-sent'; failure: Failure }>
+  /** The first success after failures. */
+  | Fact<'recovered', { failures: number }>
+  /** Somebody reported version `version` as refused by the upstream. */
+  | Fact<'reported', { version: number }>
+  /** An answer arrived after its lease was lost. */
+  | Fact<'strayed'>
+  /** Tokens die early though nobody here replaces them: somebody else fetches for this account. */
+  | Fact<'conflict', { deaths: number }>
+  /** The token ended before a new one could be had. */
+  | Fact<'expired', { version: number }>
+  /** A token was issued but the store could not be written; it is served and the commit is tried again. */
+  | Fact<'uncommitted', { version: number }>
+  | Fact<'added'>
+  | Fact<'changed'>
+  | Fact<'removed'>
+
+export type NodeEvent =
+  | { readonly type: 'store-lost'; readonly at: number; readonly message: string }
+  | { readonly type: 'store-back'; readonly at: number; readonly awayMs: number }
+
+export type ZhongkongEvent = KeeperEvent | NodeEvent
+
+export type EventType = ZhongkongEvent['type']
+
+/** Every type of event, for subscribers that list or count them. */
+export const eventTypes = [
+  'rotated',
+  'repeated',
+  'attempted',
+  'failing',
+  'recovered',
+  'reported',
+  'strayed',
+  'conflict',
+  'expired',
+  'uncommitted',
+  'added',
+  'changed',
+  'removed',
+  'store-lost',
+  'store-back',
+] as const satisfies readonly EventType[]

@@ -1,0 +1,36 @@
+/**
+ * What an upstream does when it is asked, as data. The keeper follows this record and never asks for a provider's name.
+ */
+
+export type Semantics = {
+  /**
+   * What a second issue gives, and does to the first token:
+   * - `retires-previous`: a new token; the previous one lives on for `graceMs` (WeChat classic).
+   * - `same-until-window`: the same token until its last `windowMs`, then a new one beside it (WeChat stable_token).
+   * - `same-until-expiry`: the same token until it has expired (WeCom).
+   * - `extends`: the same token with a longer life (DingTalk).
+   * - `independent`: a new token; earlier ones live their own lives (most of OAuth 2.0).
+   */
+  readonly reissue: 'retires-previous' | 'same-until-window' | 'same-until-expiry' | 'extends' | 'independent'
+  /** Two nodes asking at once do no harm to each other. */
+  readonly safeConcurrent: boolean
+  /** How long a replaced token still works, in milliseconds. */
+  readonly graceMs: number
+  /** For `same-until-window`: how long before the end the upstream begins to give out a new token, in milliseconds. */
+  readonly windowMs: number
+  readonly limits: {
+    readonly perDay?: number
+    readonly perMinute?: number
+    /** A forced issue, where the upstream has such a thing. Absent: it has none. */
+    readonly force?: { readonly perDay: number; readonly gapMs: number }
+  }
+  /** Lifetime assumed when the answer holds a token but no usable lifetime, in milliseconds. */
+  readonly fallbackTtlMs: number
+  /** How a token is put into a request to the upstream. */
+  readonly inject: { readonly query: string } | { readonly header: string; readonly prefix: string }
+  /** Codes by which the upstream's ordinary API says that the token is bad. */
+  readonly invalidTokenCodes: readonly (string | number)[]
+}
+
+/** A longer life than this is not believed, in milliseconds (ten years). */
+export const lifetimeMsMax = 10 * 365 * 86_400_000

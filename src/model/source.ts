@@ -1,0 +1,67 @@
+/** A source: one configured thing that yields a token. Parsed at the edge by the provider catalogue, trusted inside. */
+import type { JsonObject } from '../base/json.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Semantics } from './semantics.ts'
+
+/** The refresh policy keys of a source, in milliseconds; absent keys follow the provider's semantics. */
+export type RefreshPolicy = {
+  /** Refresh this long before the end (`refresh_before`). */
+  readonly refreshBeforeMs?: number
+  /** A token younger than this is not refreshed again because somebody reported it (`min_interval`, default 30 s). */
+  readonly minIntervalMs: number
+  /** Issues per 24 hours (`daily_limit`); the upstream's own limit when absent. */
+  readonly dailyLimit?: number
+  /** How long a replaced token still works (`overlap`); the upstream's own grace when absent. */
+  readonly overlapMs?: number
+  /** Total time of one attempt (`timeout`, default 8 s). */
+  readonly timeoutMs: number
+  /** HTTP proxy for this source's requests. */
+  readonly proxy?: string
+}
+
+export type Source = {
+  readonly name: string
+  /** The provider's kind, such as `wechat`. */
+  readonly kind: string
+  /** The definition as it was written, references resolved; holds secrets in the clear, so it is never printed. */
+  readonly definition: JsonObject
+  /** The provider's own parsed settings; only that provider reads them. */
+  readonly settings: unknown
+  readonly policy: RefreshPolicy
+  /** Names of the sources whose token this one is asked with, in order of first use. */
+  readonly needs: readonly string[]
+  readonly semantics: Semantics
+  /** Names the upstream account and channel, without secrets: a token belongs to one identity. */
+  readonly identity: string
+  /** A digest of the whole definition: failures belong to one generation. */
+  readonly generation: string
+  /** `file`: from the configuration; `store`: added while running, kept in the store. */
+  readonly origin: 'file' | 'store'
+  /** Who callers of the upstream's own wire format say they are: `account` is the appid or corpid. */
+  readonly credential: Credential | null
+  /** The platform's server callback, where the source has one. */
+  readonly callback: Callback | null
+}
+
+export type Credential = { readonly account: string; readonly secret: Secret }
+
+export type Callback = {
+  readonly token: Secret
+  readonly encodingAesKey: Secret | null
+  readonly forward: readonly string[]
+  /** Freshness window of timestamps, in seconds; 0 is no window. */
+  readonly maxAgeSeconds: number
+}
+
+/** Names of sources: what fits in a URL path segment and a file name. Slashes separate a platform from its accounts. */
+export const sourceName = /^[A-Za-z0-9_][A-Za-z0-9_.:@/-]{0,127}$/
+
+/** How long a replaced token of this source still works, in milliseconds, never more than a quarter of `lifetimeMs`. */
+export function graceMsOf(source: Source, lifetimeMs: number): number {
+  return Math.min(source.policy.overlapMs ?? source.semantics.graceMs, Math.floor(lifetimeMs / 4))
+}
+
+/** The youngest age at which a reported token is refreshed, in milliseconds; shorter lives scale it down. */
+export function minIntervalMsOf(source: Source, lifetimeMs: number): number {
+  return Math.min(source.policy.minIntervalMs, Math.floor(lifetimeMs / 4))
+}

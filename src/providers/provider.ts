@@ -1,0 +1,44 @@
+/**
+ * The provider contract: the recipe by which one kind of source is asked. A provider is one file that exports one
+ * `Provider`, one line in the catalogue, and one page in docs/providers.
+ *
+ * A provider judges answers; it does not decide when to ask, how often, or what an answer does to an entry.
+ */
+import type { z } from 'zod'
+import type { Env } from '../base/env.ts'
+import type { JsonObject } from '../base/json.ts'
+import type { Attempt } from '../model/failure.ts'
+import type { Credential } from '../model/source.ts'
+import type { Semantics } from '../model/semantics.ts'
+
+/** The token of a needed source, as an attempt uses it. */
+export type Input = { readonly token: string; readonly version: number; readonly fields: JsonObject }
+
+export type Call = {
+  readonly env: Env
+  /** Aborts when the attempt's time is over; pass it to every request. */
+  readonly signal: AbortSignal
+  readonly proxy?: string
+  /** Ask for a forced issue, where the upstream has such a thing. */
+  readonly force: boolean
+  /** The tokens of `needs(settings)`, all present. */
+  readonly inputs: ReadonlyMap<string, Input>
+}
+
+export type Provider<S = unknown> = {
+  readonly kind: string
+  /** The keys of a source beside `provider`, `callback` and the refresh policy; unknown keys are errors. */
+  readonly schema: z.ZodType<S>
+  /** Names of the sources whose tokens an issue needs, each once. */
+  needs(settings: S): readonly string[]
+  semantics(settings: S): Semantics
+  /** The upstream account and channel, without secrets: when it changes, a stored token no longer belongs to the source. */
+  identity(settings: S): string
+  /** Who callers of the upstream's own wire format (`/cgi-bin/token`) say they are; null where there is no such format. */
+  credential(settings: S): Credential | null
+  /**
+   * Asks once. Resolves with one of the four outcomes, whatever the upstream does; rejects only for faults of our own.
+   * Nothing in the outcome holds a secret other than the issued token itself.
+   */
+  issue(settings: S, call: Call): Promise<Attempt>
+}

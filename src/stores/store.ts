@@ -1,0 +1,76 @@
+/**
+ * The store contract: versioned records with compare-and-swap, a due index, a change feed and a clock. Nothing more.
+ * No locks, no time to live, no transactions: lease, fence, backoff and budgets are pure functions over the entry.
+ *
+ * What every store must hold, and `test/conformance/store-conformance.ts` checks:
+ *
+ * 1. **A record is `{ body, revision }`.** A name never written has `{ body: null, revision: 0 }`; one that was removed
+ *    has `{ body: null, revision: n }`. Each successful write raises the revision by exactly one, also when the body is
+ *    null and also when a removed name is written again: a revision of a name is never used twice.
+ * 2. **`write(name, change, ifRevision)`** applies only if the record's revision equals `ifRevision`, and answers the new
+ *    revision; otherwise it answers `null` and changes nothing. That is not an error: somebody was faster.
+ *    When it answers, the write is durable and every later `read` by anybody sees it. When it throws, the
+ *    write may or may not have happened; the caller must read to know.
+ * 3. **`scan({ dueBefore })`** gives the living records with `dueAt < dueBefore`, by (dueAt, name).
+ *    **`scan({})`** gives the living records by name. Both in pages: pass the answer's `next` as `after`; a page may be
+ *    shorter than `limit`, and `next: null` ends. A record changed during the scan may be missed or come twice.
+ * 4. **`changes(since, limit)`** gives what changed after a cursor, removed names included, at least once, in the
+ *    order in which changes became visible: a write that commits late is not skipped. `since: null` gives only a cursor for now.
+ *    A store may forget removals after a week; it then answers `reset: true`, and the caller looks at everything anew.
+ * 5. **`watch(onChange)`** calls back soon after a change by any node (push where there is one, otherwise polling; at
+ *    most one second late). It may call too often and may miss calls: `changes` is what must not.
+ * 6. **`now()`** is the store's own clock in epoch milliseconds. It never goes back while the store is open, and all
+ *    nodes on one store agree on it to within a few milliseconds. Leases are judged by it.
+ * 7. Every call ends within `storeMsMax` (it throws `store_unavailable` or `store_full` after that), and leaves nothing
+ *    running when it throws. `close()` is idempotent; calls after it throw `store_unavailable`.
+ *
+ * Bodies are opaque texts: `sealed` encrypts entries into them. A store never looks inside.
+ */
+
+/** What a store keeps of a name. */
+export type StoredRecord = { readonly body: string | null; readonly revision: number }
+
+/** A write: the new body (null removes the name) and the instant by which it is due. */
+export type Change = { readonly body: string | null; readonly dueAt: number }
+
+export type ScanQuery = {
+  /** Only records with an earlier `dueAt`, ordered by it. */
+  readonly dueBefore?: number
+  /** The `next` of the page before. */
+  readonly after?: string
+  /** Records per page; 1 to 1 000. */
+  readonly limit: number
+}
+
+export type ScanPage<R> = { readonly records: readonly R[]; readonly next: string | null }
+
+export type NamedRecord = {
+  readonly name: string
+  readonly body: string
+  readonly revision: number
+  readonly dueAt: number
+}
+
+export type Changes = {
+  readonly changed: readonly { readonly name: string; readonly revision: number }[]
+  readonly cursor: string
+  /** More than `limit` changed: ask again with `cursor`. */
+  readonly more: boolean
+  /** The cursor is too old: everything must be looked at anew. */
+  readonly reset: boolean
+}
+
+export type Store = {
+  /** For people and metrics: `memory`, `sqlite`, … */
+  readonly kind: string
+  read(name: string): Promise<StoredRecord>
+  write(name: string, change: Change, ifRevision: number): Promise<number | null>
+  scan(query: ScanQuery): Promise<ScanPage<NamedRecord>>
+  changes(since: string | null, limit: number): Promise<Changes>
+  watch(onChange: () => void): () => void
+  now(): Promise<number>
+  close(): Promise<void>
+}
+
+/** No call to a store takes longer than this, in milliseconds. */
+export const storeMsMax = 2_000

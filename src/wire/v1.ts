@@ -1,0 +1,59 @@
+/** JSON shapes of `/v1`, types only. Seconds and epoch seconds, as callers of token APIs expect. */
+
+export type TokenAnswer = {
+  readonly name: string
+  readonly token: string
+  /** Whole seconds for which a caller may rely on this token. */
+  readonly expires_in: number
+  /** The instant at which `expires_in` ends, epoch seconds. */
+  readonly expires_at: number
+  /** Epoch seconds. */
+  readonly issued_at: number
+  readonly version: number
+  /** The upstream's whole answer. */
+  readonly fields: { readonly [key: string]: unknown }
+  /** Present and true when this node has lost touch with the store for so long that the token may have been replaced elsewhere. */
+  readonly stale?: true
+}
+
+export type RefreshAnswer = TokenAnswer & {
+  readonly refreshed: boolean
+  /** Why nothing was refreshed: `not_current` (a newer token is there), `recently_refreshed`, `unchanged` (the upstream gave the same token). */
+  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged'
+}
+
+export type SourceStateWord =
+  'fresh' | 'due' | 'refreshing' | 'in-doubt' | 'failing' | 'waiting' | 'no-token' | 'needs-authorization'
+
+export type SourceAnswer = {
+  readonly name: string
+  readonly provider: string
+  readonly origin: 'file' | 'store'
+  readonly needs: readonly string[]
+  readonly state: SourceStateWord
+  /** One sentence: what happens next and why, as the keeper decided it. */
+  readonly reason: string
+  readonly version: number
+  /** Whole seconds for which a caller may rely on the token; null without one. */
+  readonly expires_in: number | null
+  readonly issued_at: number | null
+  /** Whole seconds until the next refresh is due; 0 when it is due now. */
+  readonly next_refresh_in: number
+  readonly attempts_today: number
+  readonly daily_limit: number | null
+  readonly trouble: null | {
+    readonly class: string
+    readonly code: string
+    readonly message: string
+    readonly upstream?: { readonly errcode: string | number; readonly errmsg: string }
+    readonly hint?: string
+    /** Failures in a row. */
+    readonly count: number
+    /** Epoch seconds. */
+    readonly since: number
+  }
+  /** Somebody else seems to fetch tokens for this account. */
+  readonly conflict: boolean
+}
+
+export type SourcesAnswer = { readonly sources: readonly SourceAnswer[]; readonly next: string | null }
