@@ -51,7 +51,7 @@ export function scrub(text: string, secrets: readonly string[] = [], lengthMax =
     for (const form of [secret, encodeURIComponent(secret)]) clean = clean.replaceAll(form, shown)
   }
   clean = clean.replace(secretParameter, `$1${shown}`)
-  // eslint-disable-next-line no-control-regex -- the point is to remove them
+
   clean = clean.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
   return clean.length > lengthMax ? `${clean.slice(0, lengthMax)}…` : clean
 }

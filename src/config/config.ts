@@ -1,5 +1,4 @@
 /** The door of the config room. */
-import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import type { ClientGrant } from '../model/client.ts'

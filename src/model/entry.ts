@@ -27,7 +27,7 @@ export type Token = {
   /** The upstream's whole answer, with the token in it. */
   readonly fields: JsonObject
   /** Versions of the needed sources' tokens that this one was asked with. */
-  readonly askedWith: { readonly [source: string]: number }
+  readonly askedWith: Readonly<Record<string, number>>
 }
 
 /** A token that was replaced, kept to recognise callers that still hold it. */

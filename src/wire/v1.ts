@@ -11,7 +11,7 @@ export type TokenAnswer = {
   readonly issued_at: number
   readonly version: number
   /** The upstream's whole answer. */
-  readonly fields: { readonly [key: string]: unknown }
+  readonly fields: Readonly<Record<string, unknown>>
   /** Present and true when this node has lost touch with the store for so long that the token may have been replaced elsewhere. */
   readonly stale?: true
 }
