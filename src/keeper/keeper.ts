@@ -73,6 +73,8 @@ export type Keeper = {
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
   /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
   byAccount(account: string): Promise<readonly Source[]>
+  /** Sources that are asked with this one's token (its tickets), in order of the configuration. */
+  dependents(name: string): Promise<readonly Source[]>
   source(name: string): Promise<Source | undefined>
   state(name: string): Promise<SourceState | undefined>
   /** All sources by name, in pages; `after` is the `next` of the page before. */

@@ -4,7 +4,7 @@
  */
 import type { Semantics } from './semantics.ts'
 
-/** Why an attempt is made: the more urgent it is, the more of the day's budget it may use. */
+/** Why an attempt is made; it says how much of the day's budget may be used for it. */
 export type Purpose = 'scheduled' | 'reported' | 'asked'
 
 export type Budget = {
@@ -25,8 +25,11 @@ const perMinuteMax = 20
 /** Two attempts are at least this far apart, in milliseconds. */
 const gapMs = 1_000
 
-/** The share of the day's budget that each purpose may use up; the rest is kept for the more urgent ones. */
-const share: Record<Purpose, number> = { scheduled: 0.75, reported: 0.9, asked: 1 }
+/**
+ * The share of the day's budget that each purpose may use up. The schedule needs few and comes first: neither a client
+ * that keeps reporting nor a person who keeps asking can eat what it needs.
+ */
+const share: Record<Purpose, number> = { scheduled: 1, reported: 0.75, asked: 0.5 }
 
 /** The instant from which an attempt is allowed: `now` or earlier means at once. */
 export function allowedAt(
@@ -77,7 +80,7 @@ export function spend(budget: Budget, now: number, forced: boolean): Budget {
   const rows = budget.hours.filter(([at]) => (at + 1) * hourMs + dayMs > now)
   const last = rows.at(-1)
   const hours: (readonly [number, number])[] =
-    last !== undefined && last[0] === hour ? [...rows.slice(0, -1), [hour, last[1] + 1]] : [...rows, [hour, 1]]
+    last?.[0] === hour ? [...rows.slice(0, -1), [hour, last[1] + 1]] : [...rows, [hour, 1]]
   return {
     hours,
     recent: [...budget.recent.filter((at) => at > now - minuteMs), now],

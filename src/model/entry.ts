@@ -33,7 +33,13 @@ export type Token = {
 /** A token that was replaced, kept to recognise callers that still hold it. */
 export type Replaced = { readonly value: string; readonly version: number; readonly until: number }
 
-export type Lease = { readonly node: string; readonly at: number; readonly until: number }
+export type Lease = {
+  readonly node: string
+  readonly at: number
+  readonly until: number
+  /** The attempt it covers is a forced one. */
+  readonly forced: boolean
+}
 
 /**
  * Why the current token is not trusted.
@@ -44,6 +50,8 @@ export type Doubt = {
   readonly reason: 'reported' | 'stray' | 'asked'
   readonly at: number
   readonly version: number
+  /** How often the upstream has since repeated the doubted token. */
+  readonly repeats: number
 }
 
 export type Trouble = {

@@ -27,6 +27,8 @@
  * Bodies are opaque texts: `sealed` encrypts entries into them. A store never looks inside.
  */
 
+import type { Entry } from '../model/entry.ts'
+
 /** What a store keeps of a name. */
 export type StoredRecord = { readonly body: string | null; readonly revision: number }
 
@@ -66,6 +68,27 @@ export type Store = {
   read(name: string): Promise<StoredRecord>
   write(name: string, change: Change, ifRevision: number): Promise<number | null>
   scan(query: ScanQuery): Promise<ScanPage<NamedRecord>>
+  changes(since: string | null, limit: number): Promise<Changes>
+  watch(onChange: () => void): () => void
+  now(): Promise<number>
+  close(): Promise<void>
+}
+
+/** A record as the keeper sees it: opened by `sealed`. */
+export type EntryRecord = { readonly entry: Entry | null; readonly revision: number }
+
+export type NamedEntry = { readonly name: string; readonly entry: Entry; readonly revision: number; readonly dueAt: number }
+
+/**
+ * The same contract over entries, as `sealed` makes it from a `Store`. A record that cannot be opened throws
+ * `seal_broken` when read; a scan goes on past it and names it in `broken`.
+ */
+export type EntryStore = {
+  readonly kind: string
+  read(name: string): Promise<EntryRecord>
+  /** `dueAt` is the instant by which somebody must look at the entry again. */
+  write(name: string, change: { readonly entry: Entry | null; readonly dueAt: number }, ifRevision: number): Promise<number | null>
+  scan(query: ScanQuery): Promise<ScanPage<NamedEntry> & { readonly broken: readonly string[] }>
   changes(since: string | null, limit: number): Promise<Changes>
   watch(onChange: () => void): () => void
   now(): Promise<number>

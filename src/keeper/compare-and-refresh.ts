@@ -1,0 +1,129 @@
+/**
+ * A caller says which token was refused, or asks for a new one. A report about a token that is no longer current costs
+ * nothing upstream; all reporters of the current one share one refresh, across the cluster.
+ */
+import { deadline, until } from '../base/env.ts'
+import { safeEqual } from '../base/secret.ts'
+import { SingleFlight } from '../base/single-flight.ts'
+import { ZhongkongError } from '../base/errors.ts'
+import { tokenOf, wakeAt } from '../model/decide.ts'
+import { doubted } from '../model/settle.ts'
+import { minIntervalMsOf } from '../model/source.ts'
+import type { KeepFresh } from './keep-fresh.ts'
+import type { Reading, Refreshed } from './keeper.ts'
+import { readToken, readingOf, unavailable } from './read-token.ts'
+import type { Tended } from './refresh.ts'
+import { lookUp, tell, type Found, type Room } from './room.ts'
+
+const waitMsDefault = 8_000
+/** While another node refreshes, its result is looked for this often, in milliseconds. */
+const lookMs = 200
+const racesMax = 20
+
+export type RefreshOptions = { readonly stale?: string; readonly waitMs?: number }
+
+export class CompareAndRefresh {
+  readonly #room: Room
+  readonly #fresh: KeepFresh
+  /** One refresh for all who wait for the end of the same version. */
+  readonly #flights = new SingleFlight<Outcome>()
+
+  constructor(room: Room, fresh: KeepFresh) {
+    this.#room = room
+    this.#fresh = fresh
+  }
+
+  async refresh(name: string, options: RefreshOptions): Promise<Refreshed> {
+    const found = await lookUp(this.#room, name)
+    if (found === null) throw new ZhongkongError('not_found', 'no such source')
+    this.#room.views.learn(found.source, found.entry, found.revision)
+    const { stale } = options
+    const token = tokenOf(found.source, found.entry)
+    if (token === null || (stale !== undefined && !safeEqual(stale, token.value))) {
+      const reading = await readToken(this.#room, this.#fresh, name, waitOf(options))
+      return { ...reading, refreshed: false, reason: 'not_current' }
+    }
+    const ageMs = this.#room.time.now() - token.issuedAt
+    if (stale !== undefined && ageMs < minIntervalMsOf(found.source, token.lifetimeMs)) {
+      return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'recently_refreshed' }
+    }
+    const reason = stale === undefined ? 'asked' : 'reported'
+    const key = `${reason} ${String(token.version)} ${name}`
+    const waitMs = options.waitMs ?? waitMsDefault
+    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, waitMs))
+    return this.#answer(found, token.version, outcome)
+  }
+
+  #answer(found: Found, version: number, outcome: Outcome): Refreshed {
+    const { name } = found.source
+    const view = this.#room.views.get(name)
+    const reading = readingOf(this.#room, view)
+    if (reading !== null && reading.snapshot.version !== version) return { ...reading, refreshed: true }
+    if (outcome.kind === 'repeated' && reading !== null) return { ...reading, refreshed: false, reason: 'unchanged' }
+    throw unavailable(this.#room, found, outcome)
+  }
+
+  #servedOrThrow(found: Found, tended: Tended | null): Reading {
+    const reading = readingOf(this.#room, this.#room.views.get(found.source.name))
+    if (reading === null) throw unavailable(this.#room, found, tended)
+    return reading
+  }
+
+  /** Marks the version as doubted and sees the refresh through, whoever carries it out. */
+  async #carryOut(found: Found, reason: 'reported' | 'asked', waitMs: number): Promise<Outcome> {
+    const { name } = found.source
+    const version = found.entry.version
+    if (!(await this.#mark(found, reason))) return { kind: 'rotated', until: 0 }
+    const time = deadline(this.#room.env.clock, waitMs)
+    try {
+      for (;;) {
+        const tended = await until(this.#fresh.tendNow(name), time.signal)
+        const now = await lookUp(this.#room, name)
+        if (now === null) return { kind: 'gone' }
+        this.#room.views.learn(now.source, now.entry, now.revision)
+        if (now.entry.version !== version) return tended
+        if (now.entry.doubt === null) return tended.kind === 'failed' ? tended : { kind: 'repeated', until: 0 }
+        const isGoingOn = tended.kind === 'repeated' || tended.kind === 'rest' || isShortWait(tended, this.#room)
+        if (!isGoingOn) return tended
+        await this.#room.env.clock.sleep(lookMs, time.signal)
+      }
+    } catch (thrown) {
+      if (!time.signal.aborted) throw thrown
+      return { kind: 'wait', until: this.#room.time.now() + 1_000, because: 'lease' }
+    } finally {
+      time.done()
+    }
+  }
+
+  /** False when the version was replaced while we were marking it. */
+  async #mark(found: Found, reason: 'reported' | 'asked'): Promise<boolean> {
+    const { name } = found.source
+    let current: Found | null = found
+    for (let race = 0; race < racesMax; race += 1) {
+      if (current?.entry.version !== found.entry.version) return false
+      const marked = doubted(current.entry, reason, this.#room.time.now())
+      if (marked === current.entry) return true
+      const change = { entry: marked, dueAt: wakeAt(marked) }
+      const revision = await this.#room.store.write(name, change, current.revision)
+      if (revision !== null) {
+        this.#room.views.learn(current.source, marked, revision)
+        if (reason === 'reported') tell(this.#room, 'reported', name, { version: marked.version })
+        return true
+      }
+      current = await lookUp(this.#room, name)
+    }
+    throw new ZhongkongError('overloaded', 'the entry kept changing while it was being marked')
+  }
+}
+
+type Outcome = Tended
+
+/** Another node is at it, or the gap between two attempts is about to end. */
+function isShortWait(tended: Tended, room: Room): boolean {
+  if (tended.kind !== 'wait') return false
+  return tended.because === 'lease' || tended.until - room.time.now() <= 1_500
+}
+
+function waitOf(options: RefreshOptions): { readonly waitMs?: number } {
+  return options.waitMs === undefined ? {} : { waitMs: options.waitMs }
+}

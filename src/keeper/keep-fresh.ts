@@ -1,0 +1,294 @@
+/**
+ * The loop that keeps sources fresh: a sweep asks the store what will be due soon and what has changed, the due queue
+ * wakes each source at its instant, and one flight per source looks at it.
+ *
+ * The queue holds the near future only, so memory does not grow with the number of sources that exist. Every node
+ * sweeps; the lease decides who refreshes.
+ */
+import { SingleFlight } from '../base/single-flight.ts'
+import { ZhongkongError } from '../base/errors.ts'
+import type { Entry } from '../model/entry.ts'
+import type { Source } from '../model/source.ts'
+import { DueQueue } from './due-queue.ts'
+import { isSound, tend, type NeedInput, type Refused, type Tended } from './refresh.ts'
+import { lookUp, type Room } from './room.ts'
+
+/** How often the store is asked what is due and what changed, in milliseconds, even when nothing was announced. */
+const sweepMs = 20_000
+/** How far ahead the due queue looks, in milliseconds: several sweeps, so that nothing falls between two. */
+const horizonMs = 3 * sweepMs
+/** While the store does not answer, it is tried again this often, in milliseconds. */
+const lostSweepMs = 2_000
+const pageSize = 500
+/** A queue this long is worked off before more is read into it. */
+const queueMax = 20_000
+/** Sources that one node refreshes on schedule at the same time. */
+const flightsMax = 64
+/** Views that nobody read for one to two of these are dropped, in milliseconds. */
+const idleMs = 1_800_000
+/** How often every source of the configuration is looked up, to mend rows that were deleted by hand, in milliseconds. */
+const mendMs = 600_000
+
+export class KeepFresh {
+  readonly #room: Room
+  readonly #queue = new DueQueue()
+  readonly #flights = new SingleFlight<Tended>()
+  /** Sources waiting for a token of another one. */
+  readonly #blockedBy = new Map<string, Set<string>>()
+  readonly #onRefused: (refused: Refused) => Promise<void>
+  #scheduled = 0
+  #cursor: string | null = null
+  #wake = new AbortController()
+  #sweepAt = 0
+  #idleAt: number
+  #mendAt: number
+  #lostSince: number | null = null
+  #isReady = false
+
+  constructor(room: Room, onRefused: (refused: Refused) => Promise<void>) {
+    this.#room = room
+    this.#onRefused = onRefused
+    this.#idleAt = room.env.clock.monotonic() + idleMs
+    this.#mendAt = room.env.clock.monotonic() + mendMs
+  }
+
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  /** Looks at a source now; callers that come meanwhile share the look. */
+  tendNow(name: string): Promise<Tended> {
+    return this.#flights.join(name, async () => {
+      try {
+        const tended = await tend(this.#room, name, this.#needInput)
+        this.#after(name, tended)
+        return tended
+      } catch (thrown) {
+        this.#queue.add(name, this.#room.time.now() + 1_000 + 1_000 * this.#room.env.random.next())
+        throw thrown
+      }
+    })
+  }
+
+  /** Makes the loop look at a source soon. */
+  poke(name: string): void {
+    this.#queue.add(name, this.#room.time.now())
+    this.#wakeUp()
+  }
+
+  /** First look at the store. Throws when it does not answer. */
+  async open(): Promise<void> {
+    await this.#room.time.look()
+    this.#cursor = (await this.#room.store.changes(null, 1)).cursor
+  }
+
+  /** Runs until the node stops. */
+  async run(): Promise<void> {
+    const { clock } = this.#room.env
+    const stopWatching = this.#room.store.watch(() => {
+      this.#sweepAt = 0
+      this.#wakeUp()
+    })
+    try {
+      this.#room.background(this.#adopt([...this.#room.book.fileSources.keys()]))
+      while (!this.#room.stopping.aborted) {
+        this.#wake = new AbortController()
+        if (clock.monotonic() >= this.#sweepAt) await this.#sweep()
+        this.#work()
+        const nextDue = this.#scheduled >= flightsMax ? null : this.#queue.nextAt()
+        const untilDue = nextDue === null ? sweepMs : nextDue - this.#room.time.now()
+        const pause = Math.min(untilDue, this.#sweepAt - clock.monotonic(), sweepMs)
+        if (pause > 0 && !this.#wake.signal.aborted) await clock.sleep(Math.max(pause, 1), this.#wake.signal)
+      }
+    } finally {
+      stopWatching()
+    }
+  }
+
+  /** Ends the loop's sleep; used when the node stops, too. */
+  #wakeUp(): void {
+    this.#wake.abort()
+  }
+
+  /** Resolves when no flight is in the air. */
+  async land(): Promise<void> {
+    this.#wakeUp()
+    await this.#flights.settled()
+  }
+
+  /** Sees to it that sources of the configuration have entries, and takes up those that are due. */
+  async adopt(names: readonly string[]): Promise<void> {
+    await this.#adopt(names)
+  }
+
+  async #adopt(names: readonly string[]): Promise<void> {
+    const queue = [...names]
+    const worker = async (): Promise<void> => {
+      for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
+        if (this.#room.stopping.aborted) return
+        try {
+          const found = await lookUp(this.#room, name)
+          if (found !== null && found.entry.dueAt <= this.#room.time.now() + horizonMs) this.poke(name)
+        } catch {
+          // No store at the moment: the next sweep that succeeds after an outage adopts everything again.
+          this.#mendAt = 0
+          return
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, worker))
+    this.#isReady = true
+  }
+
+  async #sweep(): Promise<void> {
+    const { clock } = this.#room.env
+    this.#sweepAt = clock.monotonic() + sweepMs
+    try {
+      await this.#room.time.look()
+      await this.#takeChanges()
+      await this.#takeDue()
+      this.#noteStoreBack()
+    } catch (thrown) {
+      this.#noteStoreLost(thrown)
+      this.#sweepAt = clock.monotonic() + lostSweepMs * (0.5 + this.#room.env.random.next() / 2)
+      return
+    }
+    if (clock.monotonic() >= this.#idleAt) {
+      this.#idleAt = clock.monotonic() + idleMs
+      this.#room.views.forgetIdle()
+    }
+    if (clock.monotonic() >= this.#mendAt) {
+      this.#mendAt = clock.monotonic() + mendMs
+      this.#room.background(this.#adopt([...this.#room.book.fileSources.keys()]))
+    }
+  }
+
+  /** What other nodes (and this one) changed: views follow, and sources that wait for a token are woken. */
+  async #takeChanges(): Promise<void> {
+    for (;;) {
+      const changes = await this.#room.store.changes(this.#cursor, pageSize)
+      const names = changes.reset ? [...this.#room.views.names()] : changes.changed.map(({ name }) => name)
+      if (changes.reset) this.#mendAt = 0
+      const revisions = new Map(changes.changed.map(({ name, revision }) => [name, revision]))
+      await Promise.all(names.map((name) => this.#follow(name, revisions.get(name))))
+      this.#cursor = changes.cursor
+      if (!changes.more) return
+    }
+  }
+
+  async #follow(name: string, revision: number | undefined): Promise<void> {
+    const view = this.#room.views.get(name)
+    if (view === undefined && !this.#blockedBy.has(name)) return
+    if (view !== undefined && revision === view.revision) return
+    const found = await lookUp(this.#room, name)
+    if (found === null) {
+      this.#room.views.forget(name)
+      return
+    }
+    if (view !== undefined) this.#room.views.learn(found.source, found.entry, found.revision)
+    if (isSound(found.source, found.entry, this.#room.time.now())) this.#wakeBlocked(name)
+  }
+
+  async #takeDue(): Promise<void> {
+    let after: string | undefined
+    const dueBefore = this.#room.time.now() + horizonMs
+    while (this.#queue.size < queueMax) {
+      const page = await this.#room.store.scan({
+        dueBefore,
+        limit: pageSize,
+        ...(after === undefined ? {} : { after }),
+      })
+      for (const { name, entry, dueAt } of page.records) {
+        if (this.#room.book.resolve(name, entry) !== null) this.#queue.add(name, dueAt)
+      }
+      if (page.next === null) return
+      after = page.next
+    }
+    // There is more: come back as soon as some of it is done.
+    this.#sweepAt = this.#room.env.clock.monotonic() + 1_000
+  }
+
+  /** Starts what is due, as far as there is room. */
+  #work(): void {
+    const now = this.#room.time.now()
+    while (this.#scheduled < flightsMax && !this.#room.stopping.aborted) {
+      const name = this.#queue.take(now)
+      if (name === null) return
+      this.#scheduled += 1
+      const flight = this.tendNow(name)
+        .then(
+          () => undefined,
+          () => undefined,
+        )
+        .finally(() => {
+          this.#scheduled -= 1
+          this.#wakeUp()
+        })
+      this.#room.background(flight)
+    }
+  }
+
+  #after(name: string, tended: Tended): void {
+    if (tended.kind === 'gone') return
+    const now = this.#room.time.now()
+    if (tended.kind === 'blocked') {
+      const blocked = this.#blockedBy.get(tended.by) ?? new Set()
+      this.#blockedBy.set(tended.by, blocked.add(name))
+    }
+    if (tended.kind === 'rotated') this.#wakeBlocked(name)
+    if (tended.kind === 'failed' && tended.refused !== undefined) {
+      this.#room.background(this.#onRefused(tended.refused))
+    }
+    // Several nodes wait for one lease; a little chance keeps them from asking in the same instant.
+    const spread = tended.kind === 'wait' && tended.because === 'lease' ? 300 * this.#room.env.random.next() : 0
+    const at = Math.max(tended.until + spread, now + 1)
+    if (at <= now + horizonMs) {
+      this.#queue.add(name, at)
+      this.#wakeUp()
+    }
+  }
+
+  #wakeBlocked(name: string): void {
+    const blocked = this.#blockedBy.get(name)
+    if (blocked === undefined) return
+    this.#blockedBy.delete(name)
+    for (const waiting of blocked) this.poke(waiting)
+  }
+
+  /** The token of a needed source, refreshed first when there is none that may be used. */
+  readonly #needInput: NeedInput = async (name) => {
+    const before = await lookUp(this.#room, name)
+    if (before === null) {
+      const failure = { code: 'input_unknown', message: `the needed source ${name} does not exist` }
+      return { failure, until: this.#room.time.now() + sweepMs }
+    }
+    if (isSound(before.source, before.entry, this.#room.time.now())) return inputOf(before.source, before.entry)
+    const tended = await this.tendNow(name)
+    const after = await lookUp(this.#room, name)
+    if (after !== null && isSound(after.source, after.entry, this.#room.time.now())) {
+      return inputOf(after.source, after.entry)
+    }
+    const until = 'until' in tended ? tended.until : this.#room.time.now() + sweepMs
+    return { failure: after?.entry.trouble?.failure ?? null, until: Math.max(until, this.#room.time.now() + 500) }
+  }
+
+  #noteStoreLost(thrown: unknown): void {
+    if (this.#lostSince !== null || this.#room.stopping.aborted) return
+    this.#lostSince = this.#room.env.clock.monotonic()
+    const message = thrown instanceof ZhongkongError ? thrown.message : 'the store failed unexpectedly'
+    this.#room.emit({ type: 'store-lost', at: this.#room.env.clock.now(), message })
+  }
+
+  #noteStoreBack(): void {
+    if (this.#lostSince === null) return
+    const awayMs = Math.round(this.#room.env.clock.monotonic() - this.#lostSince)
+    this.#lostSince = null
+    this.#room.emit({ type: 'store-back', at: this.#room.env.clock.now(), awayMs })
+  }
+}
+
+function inputOf(source: Source, entry: Entry): Awaited<ReturnType<NeedInput>> {
+  if (entry.token === null) throw new ZhongkongError('internal', `${source.name} was judged sound without a token`)
+  const { value, version, fields } = entry.token
+  return { input: { token: value, version, fields } }
+}

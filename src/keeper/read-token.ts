@@ -1,0 +1,208 @@
+/**
+ * Reading: a look at what this node holds. Upstream and store are asked only when there is nothing to serve, or when
+ * the caller wants more time than is left; then the caller joins the flight for a bounded time.
+ */
+import { deadline, until } from '../base/env.ts'
+import { ZhongkongError, type ErrorOptions } from '../base/errors.ts'
+import { decide, wakeAt } from '../model/decide.ts'
+import { promiseMsMax, windowMsOf } from '../model/expiry.ts'
+import type { Failure } from '../model/failure.ts'
+import { doubted } from '../model/settle.ts'
+import { graceMsOf } from '../model/source.ts'
+import type { KeepFresh } from './keep-fresh.ts'
+import type { GetOptions, Reading, Snapshot } from './keeper.ts'
+import type { Tended } from './refresh.ts'
+import { lookUp, type Found, type Room } from './room.ts'
+import type { View } from './views.ts'
+
+const waitMsDefault = 5_000
+/** While another node refreshes, its result is looked for this often, in milliseconds. */
+const lookMs = 200
+
+/** The view's token as a reading, if there is time left on it. */
+export function readingOf(room: Room, view: View | undefined): Reading | null {
+  if (view?.snapshot == null) return null
+  const leftMs = view.until - room.time.now()
+  return leftMs > 0 ? { snapshot: view.snapshot, leftMs, stale: isStale(room, view.snapshot) } : null
+}
+
+/** A sweep may be late; a silence shorter than this says nothing, in milliseconds. */
+const silentMsMin = 45_000
+
+/** True when the store has been silent for so long that others may have replaced the token and its grace is over. */
+export function isStale(room: Room, snapshot: Snapshot): boolean {
+  const silentMs = room.time.silentMs()
+  if (silentMs < silentMsMin) return false
+  const view = room.views.get(snapshot.name)
+  if (view?.source.semantics.reissue !== 'retires-previous') return false
+  return silentMs > 0.8 * graceMsOf(view.source, view.entry.token?.lifetimeMs ?? 0)
+}
+
+export async function readToken(room: Room, fresh: KeepFresh, name: string, options: GetOptions): Promise<Reading> {
+  const minTtlMs = options.minTtlMs ?? 0
+  const enough = (reading: Reading | null): reading is Reading => reading !== null && reading.leftMs >= minTtlMs
+  if (room.time.isTrusted()) {
+    const reading = readingOf(room, room.views.read(name))
+    if (enough(reading)) return reading
+  }
+  const time = deadline(room.env.clock, options.waitMs ?? waitMsDefault, options.signal)
+  try {
+    await trustTime(room)
+    return await readSlowly(room, fresh, name, { minTtlMs, signal: time.signal })
+  } finally {
+    time.done()
+  }
+}
+
+/** After a suspension or a stepped clock, the store's clock is looked at before anything is answered. */
+async function trustTime(room: Room): Promise<void> {
+  if (room.time.isTrusted()) return
+  await room.time.look().catch(() => undefined)
+}
+
+async function readSlowly(
+  room: Room,
+  fresh: KeepFresh,
+  name: string,
+  { minTtlMs, signal }: { readonly minTtlMs: number; readonly signal: AbortSignal },
+): Promise<Reading> {
+  for (;;) {
+    if (room.stopping.aborted) throw new ZhongkongError('closed', 'this node is stopping')
+    const found = await look(room, name, minTtlMs)
+    if ('reading' in found) return found.reading
+    const tended = await join(fresh, found.found, signal)
+    const view = room.views.read(name)
+    const reading = readingOf(room, view)
+    if (reading !== null && reading.leftMs >= minTtlMs) return reading
+    if (tended !== null && !isWorthWaiting(tended)) throw unavailable(room, found.found, tended)
+    if (signal.aborted) throw unavailable(room, found.found, tended)
+    await pause(room, name, signal)
+  }
+}
+
+/** Another node is at it, or ours has just looked: everything else is told at once. */
+function isWorthWaiting(tended: Tended): boolean {
+  return tended.kind === 'rest' || (tended.kind === 'wait' && tended.because === 'lease')
+}
+
+type Look = { readonly reading: Reading } | { readonly found: Found }
+
+/** Looks into the store. A living token is enough, unless more time is wanted than it has. */
+async function look(room: Room, name: string, minTtlMs: number): Promise<Look> {
+  let found: Found | null
+  try {
+    found = await lookUp(room, name)
+  } catch (thrown) {
+    const reading = readingOf(room, room.views.read(name))
+    if (reading !== null && reading.leftMs >= minTtlMs) return { reading }
+    throw thrown
+  }
+  if (found === null) throw new ZhongkongError('not_found', 'no such source')
+  const view = room.views.learn(found.source, found.entry, found.revision)
+  room.views.read(name)
+  const reading = readingOf(room, view)
+  if (reading === null) return { found }
+  if (reading.leftMs >= minTtlMs) return { reading }
+  return { found: await wantMore(room, found, minTtlMs, reading.leftMs) }
+}
+
+/** A living token with less time than wanted: marks it for a refresh, if one can bring more. */
+async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: number): Promise<Found> {
+  const { source, entry, revision } = found
+  const lifetimeMs = entry.token?.lifetimeMs ?? source.semantics.fallbackTtlMs
+  if (minTtlMs > promiseMsMax(source, lifetimeMs)) {
+    const seconds = Math.floor(promiseMsMax(source, lifetimeMs) / 1_000)
+    throw new ZhongkongError('min_ttl_too_long', `tokens of this source have at most ${seconds} s left`)
+  }
+  const { reissue } = source.semantics
+  const waits = reissue === 'same-until-window' || reissue === 'same-until-expiry'
+  const window = reissue === 'same-until-window' ? windowMsOf(source, lifetimeMs) : 0
+  if (waits && leftMs > window) {
+    throw new ZhongkongError('token_unavailable', 'the upstream repeats the current token until it is nearly over', {
+      retryAfterSeconds: Math.max(1, Math.ceil((leftMs - window) / 1_000)),
+    })
+  }
+  if (decide(source, entry, room.time.now()).act !== 'rest') return found
+  const asked = doubted(entry, 'asked', room.time.now())
+  const written = await room.store.write(source.name, { entry: asked, dueAt: wakeAt(asked) }, revision)
+  return written === null ? found : { source, entry: asked, revision: written }
+}
+
+/** Joins the look at a source, as long as the caller wants to wait. Null when the caller's time was over first. */
+async function join(fresh: KeepFresh, found: Found, signal: AbortSignal): Promise<Tended | null> {
+  try {
+    return await until(fresh.tendNow(found.source.name), signal)
+  } catch (thrown) {
+    if (signal.aborted) return null
+    throw thrown
+  }
+}
+
+async function pause(room: Room, name: string, signal: AbortSignal): Promise<void> {
+  const changed = new AbortController()
+  const onAbort = (): void => changed.abort()
+  const forget = room.views.onChange(name, onAbort)
+  signal.addEventListener('abort', onAbort, { once: true })
+  await room.env.clock.sleep(lookMs, changed.signal)
+  signal.removeEventListener('abort', onAbort)
+  forget()
+}
+
+/** The error of a reader who gets nothing: what stands in the way, and when to come again. */
+export function unavailable(room: Room, found: Found, tended: Tended | null): ZhongkongError {
+  const view = room.views.get(found.source.name)
+  const trouble = view?.entry.trouble ?? found.entry.trouble
+  const now = room.time.now()
+  const at = tended !== null && 'until' in tended ? tended.until : now + 1_000
+  const retryAfterSeconds = Math.max(1, Math.ceil((at - now) / 1_000))
+  if (tended?.kind === 'wait' && tended.because === 'budget') {
+    return new ZhongkongError('budget_spent', 'the budget of this source is used up for now', { retryAfterSeconds })
+  }
+  if (tended?.kind === 'blocked') {
+    const why = tended.failure === null ? '' : `: ${tended.failure.message}`
+    return new ZhongkongError('token_unavailable', `waiting for a token of ${tended.by}${why}`, {
+      retryAfterSeconds,
+      ...wordsOf(tended.failure),
+    })
+  }
+  const failure = tended?.kind === 'failed' ? tended.failure : (trouble?.failure ?? null)
+  const detail = failure === null ? 'the first token is still being fetched' : failure.message
+  return new ZhongkongError('token_unavailable', detail, { retryAfterSeconds, ...wordsOf(failure) })
+}
+
+function wordsOf(failure: Failure | null): Pick<ErrorOptions, 'upstream' | 'hint'> {
+  if (failure === null) return {}
+  return {
+    ...(failure.upstream === undefined ? {} : { upstream: failure.upstream }),
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  }
+}
+
+/** Waits for a version other than `version`; null when the time is over first. */
+export async function nextToken(
+  room: Room,
+  fresh: KeepFresh,
+  name: string,
+  options: { readonly version: number; readonly waitMs: number; readonly signal?: AbortSignal },
+): Promise<Reading | null> {
+  const time = deadline(room.env.clock, options.waitMs, options.signal)
+  try {
+    for (;;) {
+      const reading = await readToken(room, fresh, name, { waitMs: options.waitMs, signal: time.signal })
+      if (reading.snapshot.version !== options.version) return reading
+      if (time.signal.aborted || room.stopping.aborted) return null
+      if (room.views.get(name)?.entry.version !== reading.snapshot.version) continue
+      const changed = new AbortController()
+      const wake = (): void => changed.abort()
+      const forget = room.views.onChange(name, wake)
+      time.signal.addEventListener('abort', wake, { once: true })
+      room.stopping.addEventListener('abort', wake, { once: true })
+      await room.env.clock.sleep(reading.leftMs, changed.signal)
+      time.signal.removeEventListener('abort', wake)
+      room.stopping.removeEventListener('abort', wake)
+      forget()
+    }
+  } finally {
+    time.done()
+  }
+}

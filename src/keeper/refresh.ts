@@ -1,0 +1,137 @@
+/**
+ * One look at one source: read the entry, decide, and if a refresh is due carry it out.
+ *
+ *   read ─► decide ─► lease (CAS) ─► clock check ─► issue ─► settle (CAS)
+ *
+ * The lease is written against the very revision that was judged, so nobody can have changed the entry in between.
+ * There is one attempt per lease, and none starts that could outlive it.
+ */
+import { deadline, until } from '../base/env.ts'
+import { decide, isUnresolved, tokenOf, wakeAt, type Decision } from '../model/decide.ts'
+import { leaseSafetyMs, type Entry } from '../model/entry.ts'
+import type { Attempt, Failure } from '../model/failure.ts'
+import { giveBack, grant, leaseMsOf } from '../model/settle.ts'
+import type { Source } from '../model/source.ts'
+import type { Input } from '../providers/provider.ts'
+import { lookUp, tell, type Room } from './room.ts'
+import { settle } from './settle-attempt.ts'
+
+/** A needed source whose token the upstream refused. */
+export type Refused = { readonly name: string; readonly token: string }
+
+export type Tended =
+  /** Nothing defines this name. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'rest'; readonly until: number }
+  | { readonly kind: 'wait'; readonly until: number; readonly because: 'lease' | 'backoff' | 'budget' | 'stopping' }
+  /** A needed source has no token that may be used. */
+  | { readonly kind: 'blocked'; readonly by: string; readonly failure: Failure | null; readonly until: number }
+  | { readonly kind: 'rotated' | 'repeated'; readonly until: number }
+  | { readonly kind: 'failed'; readonly until: number; readonly failure: Failure; readonly refused?: Refused }
+
+/** Lost races for one lease before the look is given up; the winner is at work by then. */
+const racesMax = 5
+
+/** The token of a needed source, or why there is none; implemented by the keeper, since it may mean a refresh. */
+export type NeedInput = (name: string) => Promise<
+  { readonly input: Input } | { readonly failure: Failure | null; readonly until: number }
+>
+
+export async function tend(room: Room, name: string, needInput: NeedInput): Promise<Tended> {
+  for (let race = 0; race < racesMax; race += 1) {
+    const found = await lookUp(room, name)
+    if (found === null) {
+      room.views.forget(name)
+      return { kind: 'gone' }
+    }
+    const { source, entry, revision } = found
+    if (room.views.has(name)) room.views.learn(source, entry, revision)
+    const decision = decide(source, entry, room.time.now())
+    if (decision.act === 'rest') return { kind: 'rest', until: decision.until }
+    if (decision.act === 'wait') return { kind: 'wait', until: decision.until, because: decision.because }
+    if (room.stopping.aborted) return { kind: 'wait', until: room.time.now() + 1_000, because: 'stopping' }
+    const inputs = new Map<string, Input>()
+    for (const need of source.needs) {
+      const answer = await needInput(need)
+      if (!('input' in answer)) return { kind: 'blocked', by: need, ...answer }
+      inputs.set(need, answer.input)
+    }
+    const tended = await attempt(room, { source, entry, revision, decision, inputs })
+    if (tended !== null) return tended
+  }
+  return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
+}
+
+export type Job = {
+  readonly source: Source
+  readonly entry: Entry
+  readonly revision: number
+  readonly decision: Extract<Decision, { act: 'refresh' }>
+  readonly inputs: ReadonlyMap<string, Input>
+}
+
+/** Takes the lease, asks, and settles. Null when somebody else was faster. */
+async function attempt(room: Room, job: Job): Promise<Tended | null> {
+  const { source, decision } = job
+  const { clock } = room.env
+  const leaseMs = leaseMsOf(source)
+  const startedAt = clock.monotonic()
+  const granted = grant(source, job.entry, { node: room.node, now: room.time.now(), forced: decision.force })
+  const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision)
+  room.time.touch()
+  if (revision === null) return null
+  const held = { ...job, entry: granted, revision }
+  // The write may have taken long. An attempt that could outlive its lease must not start, so the clock is read in the
+  // same tick in which the request leaves.
+  if (clock.monotonic() - startedAt + source.policy.timeoutMs + leaseSafetyMs > leaseMs || room.stopping.aborted) {
+    const free = giveBack(granted)
+    await room.store.write(source.name, { entry: free, dueAt: wakeAt(free) }, revision)
+    return { kind: 'wait', until: room.time.now() + 1_000, because: room.stopping.aborted ? 'stopping' : 'lease' }
+  }
+  const sentAt = room.time.now()
+  const sentMonotonic = clock.monotonic()
+  const outcome = await ask(room, job)
+  tell(room, 'attempted', source.name, {
+    outcome: outcome.outcome,
+    forced: decision.force,
+    tookMs: Math.round(clock.monotonic() - sentMonotonic),
+  })
+  return await settle(room, held, outcome, sentAt)
+}
+
+/** Asks the upstream within the attempt's time. Whatever goes wrong on our side counts as an unknown outcome. */
+async function ask(room: Room, job: Job): Promise<Attempt> {
+  const { source, inputs, decision } = job
+  const time = deadline(room.env.clock, source.policy.timeoutMs)
+  try {
+    const answer = room.issue(source, {
+      env: room.env,
+      signal: time.signal,
+      force: decision.force,
+      inputs,
+      ...(source.policy.proxy === undefined ? {} : { proxy: source.policy.proxy }),
+    })
+    return await until(answer, time.signal)
+  } catch {
+    const seconds = Math.round(source.policy.timeoutMs / 1_000)
+    const failure: Failure = time.signal.aborted
+      ? {
+          code: 'upstream_timeout',
+          message: `no answer within ${seconds} s`,
+          hint: {
+            en: 'Check the network between this machine and the upstream; raise `timeout` if it is only slow.',
+            zh: '请检查本机到上游的网络；如果只是较慢，可调大 timeout。',
+          },
+        }
+      : { code: 'internal', message: 'the provider failed unexpectedly' }
+    return { outcome: 'unknown', failure }
+  } finally {
+    time.done()
+  }
+}
+
+/** Whether an entry's token may be used to ask for another one: alive, and nobody doubts it. */
+export function isSound(source: Source, entry: Entry, now: number): boolean {
+  const token = tokenOf(source, entry)
+  return token !== null && token.expiresAt > now && entry.doubt === null && !isUnresolved(entry)
+}

@@ -1,0 +1,192 @@
+/**
+ * Writes the end of an attempt into the store, whatever happened to the entry meanwhile.
+ *
+ * The write is judged by the lease's epoch, not by the revision alone: somebody may have reported the token while the
+ * request was in the air, and that must neither be lost nor make us lose the answer. When the epoch has moved on, the
+ * lease was lost, and the answer is a stray: the upstream may have retired the token that everybody holds.
+ */
+import { backoffMs } from '../base/backoff.ts'
+import { wakeAt } from '../model/decide.ts'
+import type { Entry } from '../model/entry.ts'
+import type { Attempt, Issued } from '../model/failure.ts'
+import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
+import type { Source } from '../model/source.ts'
+import type { Job, Refused, Tended } from './refresh.ts'
+import { tell, type Room } from './room.ts'
+
+/** Somebody changing an entry at the very moment we do, this often in a row, is not believable. */
+const racesMax = 50
+const commitBackoff = { baseMs: 100, capMs: 5_000 }
+
+type Written =
+  | { readonly kind: 'written'; readonly entry: Entry; readonly revision: number }
+  /** The lease was lost to a later one. */
+  | { readonly kind: 'lost' }
+  /** The source was removed meanwhile. */
+  | { readonly kind: 'removed' }
+
+export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: number): Promise<Tended> {
+  const { source, decision } = job
+  const chance = room.env.random.next()
+  if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
+  const change = (entry: Entry): Entry =>
+    fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
+  const written = await write(room, job, change, () => false)
+  if (written.kind !== 'written') return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
+  if (room.views.has(source.name)) room.views.learn(source, written.entry, written.revision)
+  tellFailure(room, job, written.entry)
+  const refused = refusedOf(job, attempt)
+  return {
+    kind: 'failed',
+    until: wakeAt(written.entry),
+    failure: attempt.failure,
+    ...(refused === null ? {} : { refused }),
+  }
+}
+
+function refusedOf(job: Job, attempt: Attempt): Refused | null {
+  if (attempt.outcome !== 'rejected' || attempt.refusedInput === undefined) return null
+  const input = job.inputs.get(attempt.refusedInput)
+  return input === undefined ? null : { name: attempt.refusedInput, token: input.token }
+}
+
+function tellFailure(room: Room, job: Job, entry: Entry): void {
+  const { trouble, token } = entry
+  if (trouble === null) return
+  const name = job.source.name
+  if (trouble.count === 1) tell(room, 'failing', name, { class: trouble.class, failure: trouble.failure })
+  const hasEnded = token !== null && token.expiresAt <= trouble.at
+  const before = job.entry.trouble
+  if (hasEnded && (before === null || before.at < token.expiresAt)) {
+    tell(room, 'expired', name, { version: token.version })
+  }
+}
+
+async function settleIssued(
+  room: Room,
+  job: Job,
+  issued: Issued,
+  sent: { readonly sentAt: number; readonly chance: number },
+): Promise<Tended> {
+  const askedWith = Object.fromEntries([...job.inputs].map(([name, input]) => [name, input.version]))
+  const commitInto = (entry: Entry): Committed =>
+    commit(job.source, entry, issued, {
+      ...sent,
+      now: room.time.now(),
+      forced: job.decision.force,
+      askedWith,
+    })
+  const isOurs = (entry: Entry): boolean => entry.token?.value === issued.value
+  let written: Written
+  try {
+    written = await write(room, job, (entry) => commitInto(entry).entry, isOurs)
+  } catch {
+    // The store cannot be written, but upstream the old token may be dying already: serve the new one from here, and
+    // keep trying to commit it.
+    const { entry } = commitInto(job.entry)
+    room.views.learn(job.source, entry, job.revision)
+    room.views.pin(job.source.name)
+    tell(room, 'uncommitted', job.source.name, { version: entry.version })
+    room.background(commitLater(room, job, commitInto, isOurs))
+    return { kind: 'rotated', until: wakeAt(entry) }
+  }
+  return await afterCommit(room, job, written, commitInto)
+}
+
+async function commitLater(
+  room: Room,
+  job: Job,
+  commitInto: (entry: Entry) => Committed,
+  isOurs: (entry: Entry) => boolean,
+): Promise<void> {
+  for (let failures = 1; ; failures += 1) {
+    await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
+    try {
+      const written = await write(room, job, (entry) => commitInto(entry).entry, isOurs)
+      room.views.unpin(job.source.name)
+      await afterCommit(room, job, written, commitInto)
+      return
+    } catch {
+      // Still no store. A node that stops gives it one last try and leaves the rest to the in-doubt rule.
+      if (room.stopping.aborted) return
+    }
+  }
+}
+
+async function afterCommit(
+  room: Room,
+  job: Job,
+  written: Written,
+  commitInto: (entry: Entry) => Committed,
+): Promise<Tended> {
+  const { source } = job
+  const now = room.time.now()
+  if (written.kind === 'removed') return { kind: 'gone' }
+  if (written.kind === 'lost') {
+    if (mayRetire(source, job.decision.force)) await markStray(room, source, room.time.now())
+    tell(room, 'strayed', source.name, {})
+    return { kind: 'wait', until: now, because: 'lease' }
+  }
+  const { entry, revision } = written
+  if (room.views.has(source.name)) room.views.learn(source, entry, revision)
+  const { result, diedEarly } = commitInto(job.entry)
+  const expiresAt = room.time.toWall(entry.token?.expiresAt ?? now)
+  if (result === 'rotated') {
+    tell(room, 'rotated', source.name, { version: entry.version, expiresAt, reason: job.decision.reason })
+  } else {
+    tell(room, 'repeated', source.name, { version: entry.version, expiresAt })
+  }
+  if (job.entry.trouble !== null) tell(room, 'recovered', source.name, { failures: job.entry.trouble.count })
+  if (diedEarly && isContested(entry, now)) {
+    tell(room, 'conflict', source.name, { deaths: entry.earlyDeaths.length })
+  }
+  return { kind: result, until: wakeAt(entry) }
+}
+
+/** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
+async function write(
+  room: Room,
+  job: Job,
+  change: (entry: Entry) => Entry,
+  isOurs: (entry: Entry) => boolean,
+): Promise<Written> {
+  const { name } = job.source
+  let record: { entry: Entry | null; revision: number } = { entry: job.entry, revision: job.revision }
+  for (let race = 0; race < racesMax; race += 1) {
+    if (record.entry === null) return { kind: 'removed' }
+    if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }
+    // A write that seemed to fail may have been done after all; then the lease is gone and nothing is left to write.
+    if (record.entry.lease === null) {
+      return isOurs(record.entry) ? { kind: 'written', entry: record.entry, revision: record.revision } : { kind: 'lost' }
+    }
+    const entry = change(record.entry)
+    const revision = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, record.revision)
+    room.time.touch()
+    if (revision !== null) return { kind: 'written', entry, revision }
+    record = await room.store.read(name)
+  }
+  throw new Error(`the entry of ${name} kept changing`)
+}
+
+/** Marks the entry as doubtful, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */
+async function markStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
+  try {
+    for (let race = 0; race < racesMax; race += 1) {
+      const { entry, revision } = await room.store.read(source.name)
+      if (entry === null) return
+      const marked = stray(source, entry, arrivedAt)
+      const written = await room.store.write(source.name, { entry: marked, dueAt: wakeAt(marked) }, revision)
+      if (written === null) continue
+      if (room.views.has(source.name)) room.views.learn(source, marked, written)
+      return
+    }
+  } catch {
+    if (room.stopping.aborted) return
+  }
+  room.background(markStrayLater(room, source, arrivedAt))
+}
+
+async function markStrayLater(room: Room, source: Source, arrivedAt: number): Promise<void> {
+  await room.env.clock.sleep(1_000, room.stopping)
+  if (!room.stopping.aborted) await markStray(room, source, arrivedAt)
+}

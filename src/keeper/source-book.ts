@@ -1,0 +1,56 @@
+/**
+ * Which sources there are: those of the configuration file, held whole, and those added while running, which live in
+ * the store and are parsed when somebody needs them.
+ */
+import type { JsonObject } from '../base/json.ts'
+import type { ParseSource } from '../model/definition.ts'
+import type { Entry } from '../model/entry.ts'
+import type { Source } from '../model/source.ts'
+
+/** Parsed definitions kept from the store; beyond that the oldest is parsed again when it is needed. */
+const parsedMax = 20_000
+
+export class SourceBook {
+  readonly #parse: ParseSource
+  #file: ReadonlyMap<string, Source>
+  readonly #parsed = new Map<string, { readonly text: string; readonly source: Source }>()
+
+  constructor(parse: ParseSource, sources: readonly Source[]) {
+    this.#parse = parse
+    this.#file = new Map(sources.map((source) => [source.name, source]))
+  }
+
+  get fileSources(): ReadonlyMap<string, Source> {
+    return this.#file
+  }
+
+  replace(sources: readonly Source[]): void {
+    this.#file = new Map(sources.map((source) => [source.name, source]))
+  }
+
+  /** The source of a name, given its entry; null when nothing defines it (any more). */
+  resolve(name: string, entry: Entry | null): Source | null {
+    const fromFile = this.#file.get(name)
+    if (fromFile !== undefined) return fromFile
+    if (entry?.definition == null) return null
+    return this.#fromStore(name, entry.definition)
+  }
+
+  #fromStore(name: string, definition: JsonObject): Source | null {
+    const text = JSON.stringify(definition)
+    const known = this.#parsed.get(name)
+    if (known?.text === text) return known.source
+    const parsed = this.#parse(name, definition, 'store')
+    // A definition was valid when it was put; only an older version of this program can refuse it now.
+    if (!parsed.ok) return null
+    this.#parsed.delete(name)
+    this.#parsed.set(name, { text, source: parsed.source })
+    if (this.#parsed.size > parsedMax) {
+      for (const oldest of this.#parsed.keys()) {
+        this.#parsed.delete(oldest)
+        break
+      }
+    }
+    return parsed.source
+  }
+}

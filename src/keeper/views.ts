@@ -1,0 +1,177 @@
+/**
+ * What this node serves: the last known entry of every source that is being read, and one immutable snapshot for each.
+ * Views only move forward: an older version, or an older revision of the same version, never replaces a newer one.
+ */
+import { tokenOf } from '../model/decide.ts'
+import type { Entry } from '../model/entry.ts'
+import { promisedUntil } from '../model/expiry.ts'
+import type { Source } from '../model/source.ts'
+import type { Snapshot } from './keeper.ts'
+import type { StoreTime } from './store-time.ts'
+
+export type View = {
+  readonly source: Source
+  readonly entry: Entry
+  readonly revision: number
+  /** Null when the source has no token that may be served. */
+  readonly snapshot: Snapshot | null
+  /** End of the promise on the store's clock. */
+  readonly until: number
+}
+
+export class Views {
+  readonly #time: StoreTime
+  readonly #views = new Map<string, View>()
+  readonly #untilOf = new WeakMap<Snapshot, number>()
+  /** Names by token value, current and lately replaced. */
+  readonly #owners = new Map<string, string>()
+  readonly #waiting = new Map<string, Set<() => void>>()
+  /** Names read since the last `forgetIdle`, and those of the round before. */
+  #readNow = new Set<string>()
+  #readBefore = new Set<string>()
+
+  /** Names whose view holds a token that is not committed yet. */
+  readonly #pinned = new Set<string>()
+
+  constructor(time: StoreTime) {
+    this.#time = time
+  }
+
+  /** Keeps a view through `forgetIdle`. */
+  pin(name: string): void {
+    this.#pinned.add(name)
+  }
+
+  unpin(name: string): void {
+    this.#pinned.delete(name)
+  }
+
+  get size(): number {
+    return this.#views.size
+  }
+
+  get(name: string): View | undefined {
+    return this.#views.get(name)
+  }
+
+  has(name: string): boolean {
+    return this.#views.has(name)
+  }
+
+  names(): IterableIterator<string> {
+    return this.#views.keys()
+  }
+
+  /** The view for a reader: marks it as being read. */
+  read(name: string): View | undefined {
+    const view = this.#views.get(name)
+    if (view !== undefined) this.#readNow.add(name)
+    return view
+  }
+
+  /** End of a snapshot's promise on the store's clock; 0 for a snapshot made elsewhere. */
+  untilOf(snapshot: Snapshot): number {
+    return this.#untilOf.get(snapshot) ?? 0
+  }
+
+  ownerOf(token: string): View | undefined {
+    const name = this.#owners.get(token)
+    return name === undefined ? undefined : this.#views.get(name)
+  }
+
+  /**
+   * Takes note of an entry read from or written to the store (or issued and not yet committed). Answers the view that
+   * is served now.
+   */
+  learn(source: Source, entry: Entry, revision: number): View {
+    const known = this.#views.get(source.name)
+    const isSameDefinition = known?.source === source
+    if (known !== undefined) {
+      const isOlder =
+        entry.version < known.entry.version || (entry.version === known.entry.version && revision < known.revision)
+      if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)
+      if (revision === known.revision && entry.version === known.entry.version && isSameDefinition) return known
+    }
+    return this.#set(source, entry, revision, known)
+  }
+
+  forget(name: string): void {
+    const known = this.#views.get(name)
+    if (known === undefined) return
+    this.#disown(known)
+    this.#views.delete(name)
+    this.#wake(name)
+  }
+
+  /** Drops what nobody has read for one to two rounds. */
+  forgetIdle(): void {
+    for (const name of this.#views.keys()) {
+      const isRead = this.#readNow.has(name) || this.#readBefore.has(name)
+      if (!isRead && !this.#waiting.has(name) && !this.#pinned.has(name)) this.forget(name)
+    }
+    this.#readBefore = this.#readNow
+    this.#readNow = new Set()
+  }
+
+  /** Calls back at the next change of what is served under `name`; the answer cancels. */
+  onChange(name: string, wake: () => void): () => void {
+    const waiting = this.#waiting.get(name) ?? new Set()
+    waiting.add(wake)
+    this.#waiting.set(name, waiting)
+    return () => {
+      waiting.delete(wake)
+      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name)
+    }
+  }
+
+  #set(source: Source, entry: Entry, revision: number, known: View | undefined): View {
+    const token = tokenOf(source, entry)
+    const until = token === null ? 0 : promisedUntil(source, entry, token)
+    const snapshot = token === null ? null : this.#snapshotOf(source, entry, until, known)
+    const view: View = { source, entry, revision, snapshot, until }
+    if (known !== undefined) this.#disown(known)
+    this.#views.set(source.name, view)
+    this.#own(view)
+    if (known?.snapshot !== snapshot) this.#wake(source.name)
+    return view
+  }
+
+  /** One object per version and promise, so that whoever caches by identity caches the right thing. */
+  #snapshotOf(source: Source, entry: Entry, until: number, known: View | undefined): Snapshot | null {
+    const token = entry.token
+    if (token === null) return null
+    if (known?.snapshot?.token === token.value && known.entry.version === entry.version && known.until === until) {
+      return known.snapshot
+    }
+    const snapshot: Snapshot = {
+      name: source.name,
+      token: token.value,
+      version: token.version,
+      issuedAt: this.#time.toWall(token.issuedAt),
+      expiresAt: this.#time.toWall(until),
+      fields: token.fields,
+    }
+    this.#untilOf.set(snapshot, until)
+    return snapshot
+  }
+
+  #own(view: View): void {
+    const now = this.#time.now()
+    for (const old of view.entry.previous) if (old.until > now) this.#owners.set(old.value, view.source.name)
+    if (view.entry.token !== null) this.#owners.set(view.entry.token.value, view.source.name)
+  }
+
+  #disown(view: View): void {
+    const values = [view.entry.token?.value, ...view.entry.previous.map((old) => old.value)]
+    for (const value of values) {
+      if (value !== undefined && this.#owners.get(value) === view.source.name) this.#owners.delete(value)
+    }
+  }
+
+  #wake(name: string): void {
+    const waiting = this.#waiting.get(name)
+    if (waiting === undefined) return
+    this.#waiting.delete(name)
+    for (const wake of waiting) wake()
+  }
+}

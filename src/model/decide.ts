@@ -1,0 +1,114 @@
+/**
+ * What to do about a source now: a pure function of its entry, with the reason in words. The keeper obeys it, and the
+ * people who ask how a source is doing are shown the same sentence.
+ */
+import { allowedAt, mayForce, type Purpose } from './budget.ts'
+import { leaseMarginMs, type Entry, type Token } from './entry.ts'
+import type { Source } from './source.ts'
+import type { StateWord } from './state.ts'
+
+export type Decision =
+  /** Nothing to do before `until`. */
+  | { readonly act: 'rest'; readonly until: number; readonly reason: string }
+  /** A refresh is due, but not before `until`. `because` says what holds it back. */
+  | {
+      readonly act: 'wait'
+      readonly until: number
+      readonly because: 'lease' | 'backoff' | 'budget'
+      readonly reason: string
+    }
+  | { readonly act: 'refresh'; readonly purpose: Purpose; readonly force: boolean; readonly reason: string }
+
+/** The entry's token if it belongs to the account that the source names now. */
+export function tokenOf(source: Source, entry: Entry): Token | null {
+  return entry.token !== null && entry.token.identity === source.identity ? entry.token : null
+}
+
+/** The end of a living lease, or null. A lease longer than any we give is judged by when it was granted. */
+export function leasedUntil(source: Source, entry: Entry, now: number): number | null {
+  if (entry.lease === null) return null
+  const longest = Math.max(source.policy.timeoutMs, 60_000) + leaseMarginMs
+  const until = Math.min(entry.lease.until, entry.lease.at + longest)
+  return entry.lease.at <= now + longest && until > now ? until : null
+}
+
+/** Somebody may have been issued a token that nobody here ever saw. */
+export function isUnresolved(entry: Entry): boolean {
+  return entry.epoch > entry.resolvedEpoch
+}
+
+export function decide(source: Source, entry: Entry, now: number): Decision {
+  const leased = leasedUntil(source, entry, now)
+  const need = needOf(source, entry, now, leased !== null)
+  if (need === null) return { act: 'rest', until: entry.dueAt, reason: 'the token is fresh' }
+  if (leased !== null) {
+    return { act: 'wait', until: leased, because: 'lease', reason: `${need.reason}; a refresh is in the air` }
+  }
+  const blockedUntil = backoffUntil(source, entry, need.purpose)
+  if (blockedUntil > now) {
+    const why = entry.trouble === null ? 'waiting a moment' : `waiting after ${entry.trouble.failure.code}`
+    return { act: 'wait', until: blockedUntil, because: 'backoff', reason: `${need.reason}; ${why}` }
+  }
+  const limits = {
+    ...source.semantics.limits,
+    ...(source.policy.dailyLimit === undefined ? {} : { dailyLimit: source.policy.dailyLimit }),
+  }
+  const allowed = allowedAt(entry.budget, limits, need.purpose, now)
+  if (allowed > now) {
+    return { act: 'wait', until: allowed, because: 'budget', reason: `${need.reason}; the quota is being kept` }
+  }
+  const force = need.wantsForce && mayForce(entry.budget, source.semantics.limits, now)
+  return { act: 'refresh', purpose: need.purpose, force, reason: need.reason }
+}
+
+type Need = { readonly purpose: Purpose; readonly wantsForce: boolean; readonly reason: string }
+
+/** Why the source should be refreshed, the most pressing reason first; null when it should not. */
+function needOf(source: Source, entry: Entry, now: number, isLeased: boolean): Need | null {
+  const token = tokenOf(source, entry)
+  const scheduled = (reason: string): Need => ({ purpose: 'scheduled', wantsForce: false, reason })
+  const { doubt } = entry
+  const isReported = doubt?.reason === 'reported' && doubt.version === token?.version
+  if (token === null) return scheduled(entry.token === null ? 'no token yet' : 'the account was changed')
+  if (isReported) return { purpose: 'reported', wantsForce: doubt.repeats > 0, reason: 'reported as refused' }
+  if (doubt?.reason === 'asked') return { purpose: 'asked', wantsForce: true, reason: 'asked for' }
+  if (doubt?.reason === 'stray') return scheduled('an answer came too late and may have retired the token')
+  if (isUnresolved(entry) && !isLeased) return scheduled('an attempt ended without an answer')
+  if (now >= token.expiresAt) return scheduled('the token has ended')
+  if (now >= entry.dueAt) return scheduled('due')
+  return null
+}
+
+/** Trouble holds attempts back, unless the configuration was changed since or a person asks. */
+function backoffUntil(source: Source, entry: Entry, purpose: Purpose): number {
+  const { trouble } = entry
+  if (trouble === null) return entry.nextTry
+  if (trouble.generation !== source.generation) return 0
+  if (purpose === 'asked' && trouble.class !== 'quota') return 0
+  return entry.nextTry
+}
+
+/** The instant by which somebody must look at this entry again, known without its source; the store's due index. */
+export function wakeAt(entry: Entry): number {
+  if (entry.lease !== null) return entry.lease.until
+  if (entry.doubt !== null || isUnresolved(entry)) return entry.nextTry
+  return Math.max(entry.dueAt, entry.nextTry)
+}
+
+/** One word and one sentence for people. */
+export function stateOf(source: Source, entry: Entry, now: number): { word: StateWord; decision: Decision } {
+  const decision = decide(source, entry, now)
+  return { word: wordOf(source, entry, decision, now), decision }
+}
+
+function wordOf(source: Source, entry: Entry, decision: Decision, now: number): StateWord {
+  const token = tokenOf(source, entry)
+  const trouble = entry.trouble?.generation === source.generation ? entry.trouble : null
+  if (trouble?.class === 'needs-authorization') return 'needs-authorization'
+  if (leasedUntil(source, entry, now) !== null) return 'refreshing'
+  if (trouble !== null) return 'failing'
+  if (token === null || now >= token.expiresAt) return 'no-token'
+  if (entry.doubt !== null || isUnresolved(entry)) return 'in-doubt'
+  if (decision.act === 'rest') return 'fresh'
+  return decision.act === 'wait' ? 'waiting' : 'due'
+}

@@ -1,0 +1,83 @@
+/** How long a token lives, when it is replaced, and what callers are told. All instants in epoch milliseconds. */
+import type { Entry, Token } from './entry.ts'
+import { graceMsOf, type Source } from './source.ts'
+import { lifetimeMsMax } from './semantics.ts'
+
+const minuteMs = 60_000
+const dayMs = 86_400_000
+
+/**
+ * A token is believed to end this much before its told end, in milliseconds: an answer spends time on the wire, and
+ * a token served in its last second is refused in the next.
+ */
+export function marginMs(lifetimeMs: number): number {
+  return Math.min(2_000, Math.floor(lifetimeMs / 20))
+}
+
+/** The instant at which a token sent for at `sentAt` is believed to end. */
+export function expiresAtOf(sentAt: number, lifetimeMs: number): number {
+  return sentAt + lifetimeMs - marginMs(lifetimeMs)
+}
+
+/** A told lifetime made safe: the fallback when there is none, never more than ten years. */
+export function lifetimeMsOf(source: Source, told: number | null): number {
+  return Math.min(told ?? source.semantics.fallbackTtlMs, lifetimeMsMax)
+}
+
+/** The last part of a life in which a `same-until-window` upstream gives out a new token, scaled to short lives. */
+export function windowMsOf(source: Source, lifetimeMs: number): number {
+  return Math.min(source.semantics.windowMs, Math.floor(lifetimeMs / 4))
+}
+
+/**
+ * How long before the end a refresh is due, with its jitter (`chance` uniform in [0, 1), rolled once and stored).
+ * The lead is the upstream outage that callers do not notice. Where the upstream repeats the old token before its
+ * window, asking earlier is of no use, so the lead stays inside the window.
+ */
+export function leadMs(source: Source, lifetimeMs: number, chance: number): number {
+  const { reissue } = source.semantics
+  const chosen = source.policy.refreshBeforeMs
+  if (reissue === 'same-until-window') {
+    const window = windowMsOf(source, lifetimeMs)
+    const inside = window - Math.min(20_000, window / 6)
+    return Math.min(chosen ?? inside, inside) * (1 - 0.1 * chance)
+  }
+  if (reissue === 'same-until-expiry') {
+    return Math.min(chosen ?? 30_000, lifetimeMs / 4) * (1 - 0.1 * chance)
+  }
+  const usual = Math.min(Math.max(lifetimeMs / 3, Math.min(minuteMs, lifetimeMs / 2)), dayMs)
+  return Math.min(chosen ?? usual, lifetimeMs * 0.9) * (0.9 + 0.2 * chance)
+}
+
+/** When a token that was just issued is due for its refresh. */
+export function dueAtOf(source: Source, token: Token, chance: number): number {
+  return Math.round(token.expiresAt - leadMs(source, token.lifetimeMs, chance))
+}
+
+/**
+ * When to ask again after the upstream repeated a token. Before the window: inside it. Inside it: every few seconds,
+ * because the new token may come at any moment, and once more right after the end.
+ */
+export function dueAtOfRepeated(source: Source, token: Token, now: number, chance: number): number {
+  const due = dueAtOf(source, token, chance)
+  if (due > now + 1_000) return due
+  const pause = Math.min(5_000 + 10_000 * chance, Math.max(1_000, token.lifetimeMs / 40))
+  const afterEnd = token.expiresAt + marginMs(token.lifetimeMs) + 200
+  return Math.round(now < afterEnd ? Math.min(now + pause, afterEnd) : now + pause)
+}
+
+/**
+ * The instant up to which a caller may rely on a token: a promise, not an echo. Where a reissue retires the previous
+ * token, it will be dead `grace` after its planned replacement, however long the upstream said it would live.
+ */
+export function promisedUntil(source: Source, entry: Entry, token: Token): number {
+  if (source.semantics.reissue !== 'retires-previous') return token.expiresAt
+  return Math.min(token.expiresAt, entry.dueAt + graceMsOf(source, token.lifetimeMs))
+}
+
+/** The longest promise this source can make right after a refresh, for a token of this lifetime, in milliseconds. */
+export function promiseMsMax(source: Source, lifetimeMs: number): number {
+  const life = lifetimeMs - marginMs(lifetimeMs)
+  if (source.semantics.reissue !== 'retires-previous') return life
+  return Math.min(life, life - leadMs(source, lifetimeMs, 0.99) + graceMsOf(source, lifetimeMs))
+}

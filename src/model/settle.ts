@@ -1,0 +1,264 @@
+/**
+ * The life of an attempt as changes of the entry: granted, then committed, released, or left open. Pure: the keeper
+ * writes each result by compare-and-swap.
+ */
+import { backoffMs } from '../base/backoff.ts'
+import { spend } from './budget.ts'
+import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
+import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
+import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
+import type { Attempt, Failure, Issued, RejectionClass } from './failure.ts'
+import { graceMsOf, type Source } from './source.ts'
+
+const dayMs = 86_400_000
+/** Replaced tokens that are remembered, to recognise callers that still hold one. */
+const previousMax = 3
+const earlyDeathsMax = 10
+
+/** An issue whose answer is lost may have retired the token that everybody holds. */
+export function mayRetire(source: Source, forced: boolean): boolean {
+  return forced || source.semantics.reissue === 'retires-previous'
+}
+
+/** The token with its believed life cut to `until`. */
+function cut(token: Token | null, until: number): Token | null {
+  return token === null || token.expiresAt <= until ? token : { ...token, expiresAt: until }
+}
+
+export function leaseMsOf(source: Source): number {
+  return source.policy.timeoutMs + leaseMarginMs
+}
+
+export type Grantee = { readonly node: string; readonly now: number; readonly forced: boolean }
+
+/**
+ * Grants the lease to a node: the durable intent to ask, and the debit of the budget. When an earlier holder died
+ * between sending and committing, the token it may have retired is believed only as long as its grace lasts.
+ */
+export function grant(source: Source, entry: Entry, to: Grantee): Entry {
+  const { node, now, forced } = to
+  const dead = isUnresolved(entry) && leasedUntil(source, entry, now) === null ? entry.lease : null
+  const lifetimeMs = entry.token?.lifetimeMs ?? 0
+  const token =
+    dead !== null && mayRetire(source, dead.forced)
+      ? cut(entry.token, dead.at + graceMsOf(source, lifetimeMs))
+      : entry.token
+  return {
+    ...entry,
+    token,
+    lease: { node, at: now, until: now + leaseMsOf(source), forced },
+    epoch: entry.epoch + 1,
+    budget: spend(entry.budget, now, forced),
+  }
+}
+
+/** Gives the lease back unused: nothing was sent, nobody failed. What was in doubt before stays so. */
+export function giveBack(entry: Entry): Entry {
+  return { ...entry, lease: null, resolvedEpoch: epochAfterNothing(entry) }
+}
+
+/** The resolved epoch after an attempt that issued nothing: only a commit settles an earlier attempt without an answer. */
+function epochAfterNothing(entry: Entry): number {
+  return isUnresolvedBefore(entry) ? entry.resolvedEpoch : entry.epoch
+}
+
+export type Sent = {
+  readonly sentAt: number
+  readonly now: number
+  readonly forced: boolean
+  readonly chance: number
+  readonly askedWith: Readonly<Record<string, number>>
+}
+
+export type Committed = {
+  readonly entry: Entry
+  readonly result: 'rotated' | 'repeated'
+  /** The replaced token had died before its time, and nobody here replaced it. */
+  readonly diedEarly: boolean
+}
+
+/** Writes an issued token into the entry that granted its lease. */
+export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent): Committed {
+  const told = lifetimeMsOf(source, issued.lifetimeMs)
+  const current = tokenOf(source, entry)
+  const settled: Entry = {
+    ...entry,
+    lease: null,
+    resolvedEpoch: entry.epoch,
+    trouble: null,
+    nextTry: 0,
+  }
+  if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: told }, sent)
+  const version = entry.version + 1
+  const token: Token = {
+    value: issued.value,
+    version,
+    issuedAt: sent.sentAt,
+    expiresAt: expiresAtOf(sent.sentAt, told),
+    lifetimeMs: told,
+    identity: source.identity,
+    fields: issued.fields,
+    askedWith: sent.askedWith,
+  }
+  const diedEarly = hasDiedEarly(entry, current, sent.now)
+  return {
+    result: 'rotated',
+    diedEarly,
+    entry: {
+      ...settled,
+      token,
+      version,
+      previous: replaced(source, entry, sent.now),
+      doubt: doubtAfterRotation(entry.doubt, sent),
+      dueAt: dueAtOf(source, token, sent.chance),
+      earlyDeaths: diedEarly
+        ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
+        : entry.earlyDeaths,
+    },
+  }
+}
+
+function repeat(
+  source: Source,
+  settled: Entry,
+  { current, toldMs }: { readonly current: Token; readonly toldMs: number },
+  sent: Sent,
+): Committed {
+  const told = expiresAtOf(sent.sentAt, toldMs)
+  const extended = source.semantics.reissue === 'extends'
+  const token: Token = extended
+    ? { ...current, expiresAt: told, lifetimeMs: toldMs, issuedAt: sent.sentAt }
+    : { ...current, expiresAt: Math.min(current.expiresAt, told) }
+  const dueAt = extended
+    ? dueAtOf(source, token, sent.chance)
+    : dueAtOfRepeated(source, token, sent.now, sent.chance)
+  return {
+    result: 'repeated',
+    diedEarly: false,
+    entry: { ...settled, token, dueAt, doubt: doubtAfterRepeat(source, settled.doubt, sent) },
+  }
+}
+
+/** A stray that arrived after this attempt was sent may have retired this token too; every other doubt is settled. */
+function doubtAfterRotation(doubt: Doubt | null, sent: Sent): Doubt | null {
+  return doubt?.reason === 'stray' && doubt.at > sent.sentAt ? doubt : null
+}
+
+/**
+ * The upstream insists on the doubted token. Where a forced issue exists, a report leads to one; otherwise the
+ * upstream's word stands.
+ */
+function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doubt | null {
+  if (doubt === null) return null
+  if (doubt.at > sent.sentAt) return doubt
+  const mayStillForce = source.semantics.limits.force !== undefined && doubt.repeats === 0 && !sent.forced
+  return doubt.reason === 'reported' && mayStillForce ? { ...doubt, repeats: 1 } : null
+}
+
+function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
+  if (entry.token === null || entry.token.identity !== source.identity) return []
+  const { value, version, lifetimeMs } = entry.token
+  // Programs cache a token for its nominal life, so that long it is worth recognising.
+  const until = Math.max(entry.token.issuedAt + lifetimeMs, now + graceMsOf(source, lifetimeMs))
+  return [{ value, version, until }, ...entry.previous].slice(0, previousMax)
+}
+
+function hasDiedEarly(entry: Entry, current: Token | null, now: number): boolean {
+  if (current === null) return false
+  const isReported = entry.doubt?.reason === 'reported' && entry.doubt.version === current.version
+  if (!isReported) return false
+  if (isUnresolvedBefore(entry)) return false
+  return current.expiresAt - now > current.lifetimeMs / 10
+}
+
+/** Before the attempt that is being committed, an earlier one had been left without an answer. */
+function isUnresolvedBefore(entry: Entry): boolean {
+  return entry.epoch - 1 > entry.resolvedEpoch
+}
+
+export type Ended = {
+  readonly sentAt: number
+  readonly now: number
+  readonly forced: boolean
+  readonly chance: number
+}
+
+/** Writes a failed attempt into the entry that granted its lease. */
+export function fail(source: Source, entry: Entry, attempt: Exclude<Attempt, { outcome: 'issued' }>, ended: Ended): Entry {
+  const before = entry.trouble?.generation === source.generation ? entry.trouble : null
+  const count = (before?.count ?? 0) + 1
+  const troubleClass = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
+  const harmful = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
+  const token = harmful
+    ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0))
+    : entry.token
+  const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
+  const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
+  const told = attempt.outcome === 'rejected' ? (attempt.waitMs ?? 0) : 0
+  return {
+    ...entry,
+    token,
+    lease: null,
+    resolvedEpoch: harmful ? entry.resolvedEpoch : epochAfterNothing(entry),
+    // Whoever asked is told of the failure; a wish that outlived it would ask again and again.
+    doubt: entry.doubt?.reason === 'asked' ? null : entry.doubt,
+    nextTry: ended.now + Math.max(waitMs, told),
+    trouble: {
+      class: troubleClass,
+      failure: attempt.failure,
+      since: before?.since ?? ended.now,
+      at: ended.now,
+      count,
+      generation: source.generation,
+    },
+  }
+}
+
+/** Milliseconds to the next try. The caps keep a mended upstream from waiting for us, the bases a broken one from us. */
+function waitMsAfter(
+  troubleClass: RejectionClass | 'unknown' | 'not-sent',
+  count: number,
+  isPressing: boolean,
+  chance: number,
+): number {
+  switch (troubleClass) {
+    case 'transient':
+    case 'unknown':
+    case 'not-sent':
+      return Math.max(1_000, backoffMs(count, { baseMs: 1_000, capMs: isPressing ? 15_000 : 60_000 }, chance))
+    case 'permission':
+      return backoffMs(count, { baseMs: 30_000, capMs: 60_000 }, chance)
+    case 'quota':
+      return backoffMs(count, { baseMs: 120_000, capMs: 600_000 }, chance)
+    case 'configuration':
+    case 'needs-authorization':
+      return backoffMs(count, { baseMs: 60_000, capMs: 600_000 }, chance)
+  }
+}
+
+/** Marks an entry whose lease was lost by somebody whose request was answered after all. */
+export function stray(source: Source, entry: Entry, now: number): Entry {
+  const graceMs = graceMsOf(source, entry.token?.lifetimeMs ?? 0)
+  return {
+    ...entry,
+    token: cut(entry.token, now + Math.max(0, graceMs - source.policy.timeoutMs)),
+    doubt: { reason: 'stray', at: now, version: entry.version, repeats: 0 },
+  }
+}
+
+/** Marks the current version as reported or asked for, unless something at least as pressing is known already. */
+export function doubted(entry: Entry, reason: 'reported' | 'asked', now: number): Entry {
+  if (entry.doubt?.reason === 'stray') return entry
+  if (entry.doubt?.reason === reason && entry.doubt.version === entry.version) return entry
+  return { ...entry, doubt: { reason, at: now, version: entry.version, repeats: 0 } }
+}
+
+/** Tokens died early twice within a day: somebody else fetches for this account. */
+export function isContested(entry: Entry, now: number): boolean {
+  return entry.earlyDeaths.filter((at) => at > now - dayMs).length >= 2
+}
+
+/** What a failure means to a caller who needs a token now. */
+export function failureOf(entry: Entry): Failure | null {
+  return entry.trouble?.failure ?? null
+}
