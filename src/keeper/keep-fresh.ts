@@ -17,6 +17,8 @@ import { lookUp, type Room } from './room.ts'
 const sweepMs = 20_000
 /** How far ahead the due queue looks, in milliseconds: several sweeps, so that nothing falls between two. */
 const horizonMs = 3 * sweepMs
+/** Announced changes are read no more often than this, in milliseconds. */
+const newsMs = 25
 /** While the store does not answer, it is tried again this often, in milliseconds. */
 const lostSweepMs = 2_000
 const pageSize = 500
@@ -40,6 +42,8 @@ export class KeepFresh {
   #cursor: string | null = null
   #wake = new AbortController()
   #sweepAt = 0
+  #hasNews = false
+  #newsAt = 0
   #idleAt: number
   #mendAt: number
   #lostSince: number | null = null
@@ -86,7 +90,7 @@ export class KeepFresh {
   async run(): Promise<void> {
     const { clock } = this.#room.env
     const stopWatching = this.#room.store.watch(() => {
-      this.#sweepAt = 0
+      this.#hasNews = true
       this.#wakeUp()
     })
     try {
@@ -94,15 +98,22 @@ export class KeepFresh {
       while (!this.#room.stopping.aborted) {
         this.#wake = new AbortController()
         if (clock.monotonic() >= this.#sweepAt) await this.#sweep()
+        else if (this.#hasNews && clock.monotonic() >= this.#newsAt) await this.#readNews()
         this.#work()
-        const nextDue = this.#scheduled >= flightsMax ? null : this.#queue.nextAt()
-        const untilDue = nextDue === null ? sweepMs : nextDue - this.#room.time.now()
-        const pause = Math.min(untilDue, this.#sweepAt - clock.monotonic(), sweepMs)
+        const pause = this.#pauseMs(clock.monotonic())
         if (pause > 0 && !this.#wake.signal.aborted) await clock.sleep(Math.max(pause, 1), this.#wake.signal)
       }
     } finally {
       stopWatching()
     }
+  }
+
+  /** Until there is something to do, in milliseconds. */
+  #pauseMs(now: number): number {
+    const nextDue = this.#scheduled >= flightsMax ? null : this.#queue.nextAt()
+    const untilDue = nextDue === null ? sweepMs : nextDue - this.#room.time.now()
+    const untilNews = this.#hasNews ? this.#newsAt - now : sweepMs
+    return Math.min(untilDue, untilNews, this.#sweepAt - now)
   }
 
   /** Ends the loop's sleep; used when the node stops, too. */
@@ -140,6 +151,17 @@ export class KeepFresh {
     this.#isReady = true
   }
 
+  /** Something changed somewhere. Changes that come in quick succession are read together. */
+  async #readNews(): Promise<void> {
+    this.#newsAt = this.#room.env.clock.monotonic() + newsMs
+    try {
+      await this.#takeChanges()
+    } catch (thrown) {
+      this.#noteStoreLost(thrown)
+      this.#sweepAt = this.#room.env.clock.monotonic() + lostSweepMs
+    }
+  }
+
   async #sweep(): Promise<void> {
     const { clock } = this.#room.env
     this.#sweepAt = clock.monotonic() + sweepMs
@@ -165,6 +187,7 @@ export class KeepFresh {
 
   /** What other nodes (and this one) changed: views follow, and sources that wait for a token are woken. */
   async #takeChanges(): Promise<void> {
+    this.#hasNews = false
     for (;;) {
       const changes = await this.#room.store.changes(this.#cursor, pageSize)
       const names = changes.reset ? [...this.#room.views.names()] : changes.changed.map(({ name }) => name)

@@ -2,7 +2,7 @@
 import type { Env } from '../base/env.ts'
 import type { SingleFlight } from '../base/single-flight.ts'
 import { wakeAt } from '../model/decide.ts'
-import { newEntry, type Entry } from '../model/entry.ts'
+import { lifted, newEntry, type Entry } from '../model/entry.ts'
 import type { KeeperEvent, ZhongkongEvent } from '../model/event.ts'
 import type { Attempt } from '../model/failure.ts'
 import type { Source } from '../model/source.ts'
@@ -55,11 +55,17 @@ export async function lookUp(room: Room, name: string): Promise<Found | null> {
     for (;;) {
       const { entry, revision } = await room.store.read(name)
       room.time.touch()
+      const known = room.views.get(name)?.entry
       if (entry !== null) {
         const source = room.book.resolve(name, entry)
-        return source === null ? null : { source, entry, revision }
+        if (source === null) return null
+        const isBehind = known !== undefined && entry.version < known.version && !room.views.isPinned(name)
+        if (!isBehind) return { source, entry, revision }
+        const raised = lifted(entry, known.version)
+        await room.store.write(name, { entry: raised, dueAt: wakeAt(raised) }, revision)
+        continue
       }
-      const lost = revision === 0 ? room.views.get(name)?.entry : undefined
+      const lost = revision === 0 ? known : undefined
       if (lost === undefined && !room.book.fileSources.has(name)) return null
       const made = lost ?? newEntry(room.time.now())
       await room.store.write(name, { entry: made, dueAt: wakeAt(made) }, revision)

@@ -18,6 +18,9 @@ import { tell, type Room } from './room.ts'
 const racesMax = 50
 const commitBackoff = { baseMs: 100, capMs: 5_000 }
 
+/** A change to be written, and how to know that it already was. */
+type Settlement = { change(entry: Entry): Entry; isDone(entry: Entry): boolean }
+
 type Written =
   | { readonly kind: 'written'; readonly entry: Entry; readonly revision: number }
   /** The lease was lost to a later one. */
@@ -31,7 +34,7 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
   const change = (entry: Entry): Entry =>
     fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
-  const written = await write(room, job, change, () => false)
+  const written = await write(room, job, { change, isDone: () => false })
   if (written.kind !== 'written') return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
   if (room.views.has(source.name)) room.views.learn(source, written.entry, written.revision)
   tellFailure(room, job, written.entry)
@@ -68,43 +71,56 @@ async function settleIssued(
   issued: Issued,
   sent: { readonly sentAt: number; readonly chance: number },
 ): Promise<Tended> {
-  const askedWith = Object.fromEntries([...job.inputs].map(([name, input]) => [name, input.version]))
-  const commitInto = (entry: Entry): Committed =>
-    commit(job.source, entry, issued, {
-      ...sent,
-      now: room.time.now(),
-      forced: job.decision.force,
-      askedWith,
-    })
-  const isOurs = (entry: Entry): boolean => entry.token?.value === issued.value
+  const commitment = new Commitment(room, job, issued, sent)
   let written: Written
   try {
-    written = await write(room, job, (entry) => commitInto(entry).entry, isOurs)
+    written = await write(room, job, commitment)
   } catch {
     // The store cannot be written, but upstream the old token may be dying already: serve the new one from here, and
     // keep trying to commit it.
-    const { entry } = commitInto(job.entry)
+    const entry = commitment.change(job.entry)
     room.views.learn(job.source, entry, job.revision)
     room.views.pin(job.source.name)
     tell(room, 'uncommitted', job.source.name, { version: entry.version })
-    room.background(commitLater(room, job, commitInto, isOurs))
+    room.background(commitLater(room, job, commitment))
     return { kind: 'rotated', until: wakeAt(entry) }
   }
-  return await afterCommit(room, job, written, commitInto)
+  return await afterCommit(room, job, written, commitment)
 }
 
-async function commitLater(
-  room: Room,
-  job: Job,
-  commitInto: (entry: Entry) => Committed,
-  isOurs: (entry: Entry) => boolean,
-): Promise<void> {
+/** An issued token on its way into the entry, whatever that has become meanwhile. */
+class Commitment {
+  readonly #commit: (entry: Entry) => Committed
+  readonly #value: string
+  readonly #epoch: number
+  /** What the last change amounted to. */
+  last: Committed | null = null
+
+  constructor(room: Room, job: Job, issued: Issued, sent: { readonly sentAt: number; readonly chance: number }) {
+    const askedWith = Object.fromEntries([...job.inputs].map(([name, input]) => [name, input.version]))
+    this.#commit = (entry) =>
+      commit(job.source, entry, issued, { ...sent, now: room.time.now(), forced: job.decision.force, askedWith })
+    this.#value = issued.value
+    this.#epoch = job.entry.epoch
+  }
+
+  change(entry: Entry): Entry {
+    this.last = this.#commit(entry)
+    return this.last.entry
+  }
+
+  isDone(entry: Entry): boolean {
+    return entry.token?.value === this.#value && entry.resolvedEpoch >= this.#epoch
+  }
+}
+
+async function commitLater(room: Room, job: Job, commitment: Commitment): Promise<void> {
   for (let failures = 1; ; failures += 1) {
     await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
     try {
-      const written = await write(room, job, (entry) => commitInto(entry).entry, isOurs)
+      const written = await write(room, job, commitment)
       room.views.unpin(job.source.name)
-      await afterCommit(room, job, written, commitInto)
+      await afterCommit(room, job, written, commitment)
       return
     } catch {
       // Still no store. A node that stops gives it one last try and leaves the rest to the in-doubt rule.
@@ -113,53 +129,42 @@ async function commitLater(
   }
 }
 
-async function afterCommit(
-  room: Room,
-  job: Job,
-  written: Written,
-  commitInto: (entry: Entry) => Committed,
-): Promise<Tended> {
+async function afterCommit(room: Room, job: Job, written: Written, { last }: Commitment): Promise<Tended> {
   const { source } = job
   const now = room.time.now()
   if (written.kind === 'removed') return { kind: 'gone' }
   if (written.kind === 'lost') {
-    if (mayRetire(source, job.decision.force)) await markStray(room, source, room.time.now())
+    if (mayRetire(source, job.decision.force)) await markStray(room, source, now)
     tell(room, 'strayed', source.name, {})
     return { kind: 'wait', until: now, because: 'lease' }
   }
   const { entry, revision } = written
   if (room.views.has(source.name)) room.views.learn(source, entry, revision)
-  const { result, diedEarly } = commitInto(job.entry)
   const expiresAt = room.time.toWall(entry.token?.expiresAt ?? now)
+  const result = last?.result ?? 'rotated'
   if (result === 'rotated') {
     tell(room, 'rotated', source.name, { version: entry.version, expiresAt, reason: job.decision.reason })
   } else {
     tell(room, 'repeated', source.name, { version: entry.version, expiresAt })
   }
   if (job.entry.trouble !== null) tell(room, 'recovered', source.name, { failures: job.entry.trouble.count })
-  if (diedEarly && isContested(entry, now)) {
+  if (last?.diedEarly === true && isContested(entry, now)) {
     tell(room, 'conflict', source.name, { deaths: entry.earlyDeaths.length })
   }
   return { kind: result, until: wakeAt(entry) }
 }
 
 /** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
-async function write(
-  room: Room,
-  job: Job,
-  change: (entry: Entry) => Entry,
-  isOurs: (entry: Entry) => boolean,
-): Promise<Written> {
+async function write(room: Room, job: Job, settlement: Settlement): Promise<Written> {
   const { name } = job.source
   let record: { entry: Entry | null; revision: number } = { entry: job.entry, revision: job.revision }
   for (let race = 0; race < racesMax; race += 1) {
     if (record.entry === null) return { kind: 'removed' }
+    // A write that seemed to fail may have been done after all; then nothing is left to write.
+    if (settlement.isDone(record.entry)) return { kind: 'written', entry: record.entry, revision: record.revision }
     if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }
-    // A write that seemed to fail may have been done after all; then the lease is gone and nothing is left to write.
-    if (record.entry.lease === null) {
-      return isOurs(record.entry) ? { kind: 'written', entry: record.entry, revision: record.revision } : { kind: 'lost' }
-    }
-    const entry = change(record.entry)
+    if (record.entry.lease === null) return { kind: 'lost' }
+    const entry = settlement.change(record.entry)
     const revision = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, record.revision)
     room.time.touch()
     if (revision !== null) return { kind: 'written', entry, revision }

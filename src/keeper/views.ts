@@ -42,6 +42,10 @@ export class Views {
     this.#pinned.add(name)
   }
 
+  isPinned(name: string): boolean {
+    return this.#pinned.has(name)
+  }
+
   unpin(name: string): void {
     this.#pinned.delete(name)
   }

@@ -1,0 +1,142 @@
+/**
+ * `zhongkong`: the keeper inside your own process, without a server.
+ *
+ * @example
+ * ```ts
+ * import { openKeeper } from 'zhongkong'
+ * const keeper = await openKeeper({
+ *   store: 'sqlite:./tokens.db',
+ *   sources: { corp: { provider: 'wecom', corpid: 'ww1', secret: process.env.CORP_SECRET } },
+ * })
+ * const { token, expiresIn } = await keeper.get('corp')
+ * await keeper.refresh('corp', { stale: token }) // the upstream refused this token
+ * await keeper.close()
+ * ```
+ */
+import type { Env } from './base/env.ts'
+import { ZhongkongError } from './base/errors.ts'
+import type { JsonObject } from './base/json.ts'
+import { realEnv } from './base/real-env.ts'
+import { createBus } from './events/bus.ts'
+import { nodeName } from './app.ts'
+import type { Reading } from './keeper/keeper.ts'
+import { openKeeper as openKeeperOver } from './keeper/open-keeper.ts'
+import type { EventType, ZhongkongEvent } from './model/event.ts'
+import type { Source } from './model/source.ts'
+import { issue, parseSource } from './providers/catalogue.ts'
+import { openStore } from './stores/open-store.ts'
+
+export { ZhongkongError } from './base/errors.ts'
+export type { ErrorCode } from './base/errors.ts'
+export type { ZhongkongEvent } from './model/event.ts'
+
+export type KeeperOptions = {
+  /** `memory:` or `sqlite:PATH`. */
+  readonly store: string
+  /** Sources by name, with the keys they have in `zhongkong.yaml`. */
+  readonly sources: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /**
+   * 32 bytes as hex or base64, by which the store is encrypted. Without it, a key file readable by this user only is
+   * made beside a SQLite database.
+   */
+  readonly encryptionKey?: string
+  /** Clock, chance and network of your own, for tests. */
+  readonly env?: Env
+  /** Hears of background failures that nobody foresaw; the default ignores them. */
+  readonly onFault?: (thrown: unknown) => void
+}
+
+export type TokenReading = {
+  readonly token: string
+  /** Whole seconds for which you may rely on the token. */
+  readonly expiresIn: number
+  readonly expiresAt: Date
+  readonly version: number
+  /** The upstream's whole answer. */
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export type EmbeddedKeeper = {
+  /** The living token, fetched first when there is none. Throws a `ZhongkongError`: `not_found`, `token_unavailable`, … */
+  get(name: string, options?: { readonly minTtlSeconds?: number }): Promise<TokenReading>
+  /** Refreshes, if `stale` is still the current token (or none is given). Any number of callers cost one upstream call. */
+  refresh(name: string, options?: { readonly stale?: string }): Promise<TokenReading & { readonly refreshed: boolean }>
+  /** Hears of one type of event; the answer stops that. */
+  on<T extends EventType>(type: T, listener: (event: Extract<ZhongkongEvent, { type: T }>) => void): () => void
+  close(): Promise<void>
+}
+
+/** Opens a keeper inside this process. Several processes may open the same SQLite file. */
+export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper> {
+  const own = options.env === undefined ? realEnv() : null
+  const env = options.env ?? own
+  if (env === null) throw new ZhongkongError('internal', 'no environment')
+  const onFault = options.onFault ?? (() => undefined)
+  const bus = createBus(onFault)
+  const sources = parseSources(options.sources)
+  const store = await openStore({
+    url: options.store,
+    encryptionKey: options.encryptionKey === undefined ? null : keyBytes(options.encryptionKey),
+    env,
+    onNotice: () => undefined,
+  })
+  const close = async (): Promise<void> => {
+    await store.close()
+    await own?.close()
+  }
+  const keeper = await openKeeperOver({
+    env,
+    store,
+    node: nodeName(env),
+    sources,
+    parseSource,
+    issue,
+    emit: bus.emit,
+    onFault,
+  }).catch(async (thrown: unknown) => {
+    await close()
+    throw thrown
+  })
+  return {
+    get: async (name, get = {}) =>
+      toReading(
+        await keeper.get(name, get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 }),
+      ),
+    refresh: async (name, asked = {}) => {
+      const answer = await keeper.refresh(name, asked)
+      return { ...toReading(answer), refreshed: answer.refreshed }
+    },
+    on: (type, listener) =>
+      bus.on((event) => {
+        // The event's own `type` says which member of the union it is.
+        if (event.type === type) listener(event as Parameters<typeof listener>[0])
+      }),
+    close: async () => {
+      await keeper.stop()
+      await close()
+    },
+  }
+}
+
+function toReading({ snapshot, leftMs }: Reading): TokenReading {
+  const { token, version, fields } = snapshot
+  return { token, version, fields, expiresIn: Math.floor(leftMs / 1_000), expiresAt: new Date(snapshot.expiresAt) }
+}
+
+function parseSources(written: KeeperOptions['sources']): Source[] {
+  const problems: string[] = []
+  const sources: Source[] = []
+  for (const [name, definition] of Object.entries(written)) {
+    const parsed = parseSource(name, definition as JsonObject, 'file')
+    if (parsed.ok) sources.push(parsed.source)
+    else problems.push(...parsed.issues.map((one) => `sources.${[name, ...one.path].join('.')}: ${one.message.en}`))
+  }
+  if (problems.length > 0) throw new ZhongkongError('config_invalid', problems.join('; '))
+  return sources
+}
+
+function keyBytes(text: string): Uint8Array {
+  const bytes = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64')
+  if (bytes.length !== 32) throw new ZhongkongError('config_invalid', 'encryptionKey must be 32 bytes as hex or base64')
+  return bytes
+}

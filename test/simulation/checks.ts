@@ -1,0 +1,358 @@
+/**
+ * The invariants, checked while the run goes on. Numbers are those of the project's reliability notes: I1 validity,
+ * I2 one issue in flight, I3 strays healed, I4 versions, I5 no leak, I8 no hot loop, I9 budgets, I10 liveness,
+ * I12 honest expiry, I15 removal, I16 store outage, I17 unknown outcomes, I18 inputs, I20 books, I25 snapshots.
+ */
+import { isUnresolved } from '../../src/model/decide.ts'
+import type { ZhongkongEvent } from '../../src/model/event.ts'
+import type { FaultKind } from './faults.ts'
+import type { Flight } from './network.ts'
+import type { SimulatedNode } from './node.ts'
+import { stepOf, type WriteSeen } from './shared-store.ts'
+import { secrets, type World } from './world.ts'
+
+export type Violation = { readonly invariant: string; readonly at: number; readonly text: string }
+
+/** What a caller got from a read. */
+export type Served = {
+  readonly name: string
+  readonly token: string
+  readonly version: number
+  readonly expiresIn: number
+  readonly stale: boolean
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/** What is known of a source beside its entry. */
+class Watch {
+  /** The upstream killed or replaced the token though nobody here asked. */
+  disturbedAt = -Infinity
+  /** Something made a refresh before its time possible: promises made earlier are off. */
+  unsettledAt = -Infinity
+  /** Something stood in the way of refreshing. */
+  hinderedAt = -Infinity
+  /** An issue happened outside its lease. */
+  lateAt = -Infinity
+  /** Since when refused tokens are being served; null when they are not. */
+  incidentAt: number | null = null
+  removedAt: number | null = null
+  readonly grants: number[] = []
+  readonly issues: number[] = []
+  readonly forced: number[] = []
+}
+
+const leaseMs = 15_000
+/** After a refused token was reported, it is gone within this time. */
+const healMs = 15_000
+/** Time for everything that may still be under way when a hindrance ends: a back-off, a lease, an attempt. */
+const recoverMs = 60_000 + leaseMs + 8_000
+const minuteMs = 60_000
+const dayMs = 86_400_000
+const violationsMax = 20
+
+export class Checks {
+  readonly #world: World
+  readonly violations: Violation[] = []
+  readonly #watches = new Map<string, Watch>()
+  readonly #versions = new Map<string, number>()
+  readonly #ends = new Map<string, number>()
+  readonly #seenTokens: string[] = []
+  /** The end of a run: no more faults, so that everything comes to rest. */
+  isQuiet = false
+  reads = 0
+  issuesTotal = 0
+  lateIssues = 0
+  refusedReads = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  watch(name: string): Watch {
+    const known = this.#watches.get(name)
+    if (known !== undefined) return known
+    const made = new Watch()
+    this.#watches.set(name, made)
+    return made
+  }
+
+  fail(invariant: string, text: string): void {
+    this.#world.trace(() => `VIOLATION ${invariant}: ${text}`)
+    if (this.violations.length < violationsMax) this.violations.push({ invariant, at: this.#world.time.now(), text })
+  }
+
+  fault(thrown: unknown): void {
+    this.fail('I-fault', `a background task failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
+  }
+
+  /** A fault struck somewhere; the sources it may hold up are told apart by the callers below. */
+  struck(kind: FaultKind): void {
+    const everywhere: readonly FaultKind[] = ['crash', 'store-slow', 'store-answer-lost', 'send-late', 'row-deleted']
+    const onAnyAttempt: readonly FaultKind[] = [
+      'request-lost',
+      'answer-lost',
+      'answer-slow',
+      'answer-garbled',
+      'answer-5xx',
+      'refused-transient',
+      'refused-quota',
+    ]
+    if (everywhere.includes(kind) || onAnyAttempt.includes(kind)) {
+      for (const watch of this.#watches.values()) {
+        watch.unsettledAt = this.#world.time.now()
+        watch.hinderedAt = this.#world.time.now() + (kind === 'refused-quota' ? 600_000 : 0)
+      }
+    }
+  }
+
+  /** From now to an instant, nothing can be expected of any source (or of one). */
+  hinder(until: number, name?: string): void {
+    const watches = name === undefined ? [...this.#watches.values()] : [this.watch(name)]
+    for (const watch of watches) {
+      watch.hinderedAt = Math.max(watch.hinderedAt, until)
+      watch.unsettledAt = Math.max(watch.unsettledAt, this.#world.time.now())
+    }
+  }
+
+  disturb(name: string): void {
+    this.watch(name).disturbedAt = this.#world.time.now()
+    this.watch(name).unsettledAt = this.#world.time.now()
+  }
+
+  /** Versions of this source may begin anew. */
+  forgetVersions(name: string): void {
+    for (const key of this.#versions.keys()) if (key.endsWith(` ${name}`)) this.#versions.delete(key)
+    for (const key of this.#ends.keys()) if (key.includes(` ${name} `)) this.#ends.delete(key)
+  }
+
+  // ---- what nodes write -----------------------------------------------------------------------------------------
+
+  written({ name, before, after, node }: WriteSeen): void {
+    const now = this.#world.time.now()
+    const watch = this.watch(name)
+    this.#world.trace(() => `${node.process ?? '?'} writes ${name}: ${stepOf(before, after)} v${after?.version ?? 0} e${after?.epoch ?? 0}`)
+    if (before === null || after === null) return
+    if (after.version < before.version) this.fail('I4', `${name}: the stored version fell to ${after.version}`)
+    if (after.epoch < before.epoch) this.fail('I6', `${name}: the epoch fell to ${after.epoch}`)
+    if (after.version > before.version && after.epoch !== before.epoch) {
+      this.fail('I2', `${name}: committed without the lease's epoch`)
+    }
+    if (before.token !== null && after.token?.version === before.token.version) {
+      if (after.token.expiresAt > before.token.expiresAt) this.fail('I12', `${name}: one version's life grew`)
+      if (after.token.value !== before.token.value) this.fail('I25', `${name}: one version, two values`)
+    }
+    const step = stepOf(before, after)
+    if (step === 'lease') this.#granted(watch, name, before.lease, now)
+    if (step === 'leave-open' && after.token !== null && name !== 'stable') {
+      const cutTo = now + this.#world.store.clockOffset + 300_000
+      if (after.token.expiresAt > cutTo) this.fail('I17', `${name}: an unknown outcome left a long life standing`)
+      if ((after.trouble?.count ?? 0) <= 1 && after.nextTry > now + this.#world.store.clockOffset + 2_500) {
+        this.fail('I17', `${name}: the next try after an unknown outcome is far away`)
+      }
+    }
+    if (step.startsWith('doubt') || step === 'leave-open') watch.unsettledAt = now
+  }
+
+  #granted(watch: Watch, name: string, before: { until: number } | null, now: number): void {
+    const storeNow = now + this.#world.store.clockOffset
+    if (before !== null && before.until > storeNow + 1_600) this.fail('I11', `${name}: a lease was granted over a living one`)
+    const last = watch.grants.at(-1)
+    if (last !== undefined && now - last < 150) this.fail('I8', `${name}: two attempts within ${now - last} ms`)
+    watch.grants.push(now)
+    while (watch.grants[0]! < now - dayMs) watch.grants.shift()
+    const inMinute = watch.grants.filter((at) => at > now - minuteMs + 2_000).length
+    if (inMinute > 20) this.fail('I8', `${name}: ${inMinute} attempts in a minute`)
+  }
+
+  // ---- what leaves for the upstreams -----------------------------------------------------------------------------
+
+  leaving(flight: Flight, request: Request, body: string | null): void {
+    const { store, time } = this.#world
+    const name = this.#nameOf(flight.channel, body)
+    const storeNow = time.now() + store.clockOffset
+    const entry = store.entry(name)
+    const lease = entry?.lease ?? null
+    const watch = this.watch(name)
+    if (entry !== null && (lease?.node !== flight.process || lease.until < storeNow - 1_600)) {
+      this.fail('I16', `${name}: a request without a lease`)
+    }
+    if (entry === null && watch.removedAt !== null && time.now() > watch.removedAt + leaseMs) {
+      this.fail('I15', `${name}: a request after the source was removed`)
+    }
+    for (const other of this.#world.network.flights) {
+      if (other === flight || this.#nameOf(other.channel, null) !== name || other.channel === 'stable') continue
+      if (time.now() - other.leftAt < 8_000) this.fail('I2', `${name}: two requests in flight`)
+    }
+    if (body?.includes('"force_refresh":true') === true) {
+      const last = watch.forced.at(-1)
+      if (last !== undefined && time.now() - last < 28_000) this.fail('I9', `${name}: forced twice within 30 s`)
+      watch.forced.push(time.now())
+      if (watch.forced.filter((at) => at > time.now() - dayMs).length > 20) this.fail('I9', `${name}: forced too often`)
+    }
+    this.#checkInput(name, new URL(request.url))
+  }
+
+  /** A ticket is never asked for with a token that is known to be bad. */
+  #checkInput(name: string, url: URL): void {
+    const used = url.searchParams.get('access_token')
+    const parent = this.#world.store.entry('classic')
+    if (used === null || parent?.token == null || (name !== 'ticket' && name !== 'http')) return
+    const { doubt, token } = parent
+    const storeNow = this.#world.time.now() + this.#world.store.clockOffset
+    const isDoubted = doubt !== null && doubt.at < storeNow - 3_000 && doubt.version === token.version
+    if (used === token.value && isDoubted) this.fail('I18', `${name}: asked with a doubted token`)
+    const replacedLongAgo = used !== token.value && token.issuedAt < storeNow - 310_000
+    if (replacedLongAgo) this.fail('I18', `${name}: asked with a token replaced long ago`)
+  }
+
+  issued(flight: Flight): void {
+    this.issuesTotal += 1
+    const name = flight.channel
+    const watch = this.watch(name)
+    const now = this.#world.time.now()
+    watch.issues.push(now)
+    const entry = this.#world.store.entry(name)
+    const storeNow = now + this.#world.store.clockOffset
+    const isLate = entry !== null && (entry.epoch !== flight.epoch || (entry.lease?.until ?? 0) < storeNow)
+    if (!isLate) return
+    watch.lateAt = now
+    watch.unsettledAt = now
+    this.lateIssues += 1
+  }
+
+  ended(flight: Flight): void {
+    const now = this.#world.time.now()
+    const isLate = this.watch(flight.channel).lateAt >= flight.leftAt
+    if (!isLate || flight.issuedAt === null || flight.node.process !== flight.process || flight.channel === 'stable') return
+    this.#world.time.at(now + 10_000, () => this.#strayHealed(flight, now))
+  }
+
+  #strayHealed(flight: Flight, since: number): void {
+    const { time, store, simulator } = this.#world
+    const name = flight.channel
+    if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
+    const entry = store.entry(name)
+    if (entry === null || entry.token === null || flight.node.isPaused) return
+    const isHealing = entry.doubt !== null || isUnresolved(entry)
+    if (!simulator.accepts(entry.token.value) && !isHealing) this.fail('I3', `${name}: a stray was left unhealed`)
+  }
+
+  #nameOf(channel: string, body: string | null): string {
+    return body?.includes('wxdynamic') === true ? 'dynamic' : channel
+  }
+
+  // ---- what callers see ------------------------------------------------------------------------------------------
+
+  served(node: SimulatedNode, served: Served): void {
+    const { simulator, time } = this.#world
+    const { name } = served
+    const now = time.now()
+    this.reads += 1
+    this.#remember(served.token)
+    const key = `${node.index} ${name}`
+    const known = this.#versions.get(key) ?? 0
+    if (served.version < known) this.fail('I4', `${name}: node ${node.index} went back from ${known} to ${served.version}`)
+    this.#versions.set(key, served.version)
+    if (served.expiresIn < 0) this.fail('I12', `${name}: expires_in is ${served.expiresIn}`)
+    if (!Object.values(served.fields).includes(served.token)) this.fail('I25', `${name}: fields are of another token`)
+    const endKey = `${node.index} ${name} ${served.version} ${node.process ?? ''}`
+    const end = now + served.expiresIn * 1_000
+    const knownEnd = this.#ends.get(endKey)
+    if (knownEnd !== undefined && end > knownEnd + 4_000) this.fail('I12', `${name}: expires_in grew`)
+    this.#ends.set(endKey, Math.min(end, knownEnd ?? Infinity))
+    const watch = this.watch(name)
+    if (simulator.accepts(served.token)) {
+      if (watch.incidentAt !== null && !served.stale) watch.incidentAt = null
+      return
+    }
+    this.refusedReads += 1
+    if (served.stale) return
+    watch.incidentAt ??= now
+    const isDisturbed = watch.disturbedAt > now - 7_200_000 || watch.lateAt > now - 7_200_000
+    const isYoung = now - watch.incidentAt <= healMs || this.#isHindered(name, healMs)
+    if (isDisturbed && (isYoung || this.#isHindered(name, now - watch.incidentAt))) return
+    this.fail('I1', `${name}: node ${node.index} served a dead token (v${served.version}), incident of ${now - watch.incidentAt} ms`)
+  }
+
+  /** A caller kept a token for as long as it was told to. */
+  promised(served: Served, at: number): void {
+    const watch = this.watch(served.name)
+    if (watch.unsettledAt >= at - 1 || served.stale) return
+    if (!this.#world.simulator.accepts(served.token)) {
+      this.fail('I12', `${served.name}: a token promised for ${served.expiresIn} s died earlier`)
+    }
+  }
+
+  refusedRead(name: string, status: number): void {
+    if (status === 503 || status === 404 || status === 401) return
+    this.fail('P-status', `${name}: a read was answered ${status}`)
+  }
+
+  // ---- what the keeper says --------------------------------------------------------------------------------------
+
+  heard(node: SimulatedNode, event: ZhongkongEvent): void {
+    this.#world.trace(() => `${node.process ?? '?'} says ${JSON.stringify(event)}`)
+    this.noLeak(JSON.stringify(event), `event ${event.type}`)
+  }
+
+  noLeak(text: string, where: string): void {
+    for (const secret of Object.values(secrets)) if (text.includes(secret)) this.fail('I5', `a secret in ${where}`)
+    for (const token of this.#seenTokens) if (text.includes(token)) this.fail('I5', `a token in ${where}`)
+  }
+
+  #remember(token: string): void {
+    if (this.#seenTokens.at(-1) === token || this.#seenTokens.includes(token)) return
+    this.#seenTokens.push(token)
+    if (this.#seenTokens.length > 12) this.#seenTokens.shift()
+  }
+
+  shortSleep(node: SimulatedNode): void {
+    const now = this.#world.time.now()
+    this.#shortSleeps = this.#shortSleeps.filter((at) => at > now - 1_000)
+    this.#shortSleeps.push(now)
+    if (this.#shortSleeps.length > 500) this.fail('I8', `node ${node.index} spins`)
+  }
+
+  #shortSleeps: number[] = []
+
+  // ---- now and then, and at the end ------------------------------------------------------------------------------
+
+  /** Every source that nothing hindered lately has a token that its upstream accepts. */
+  liveness(names: readonly string[]): void {
+    const { store, simulator, time } = this.#world
+    for (const name of names) {
+      if (this.#isHindered(name, recoverMs)) continue
+      const watch = this.watch(name)
+      if (watch.disturbedAt > time.now() - recoverMs || watch.lateAt > time.now() - 330_000) continue
+      const entry = store.entry(name)
+      const trouble = entry?.trouble?.class
+      if (trouble === 'quota' || trouble === 'permission') continue
+      const token = entry?.token ?? null
+      if (token === null || token.expiresAt < time.now() + store.clockOffset) {
+        this.fail('I10', `${name}: not fresh though nothing stands in the way`)
+      } else if (!simulator.accepts(token.value) && watch.incidentAt === null && watch.disturbedAt < time.now() - 7_200_000) {
+        this.fail('I1', `${name}: the store holds a dead token that nobody doubts`)
+      }
+    }
+  }
+
+  #isHindered(name: string, withinMs: number): boolean {
+    return this.watch(name).hinderedAt > this.#world.time.now() - withinMs
+  }
+
+  /** At rest, every request that was sent has been told as one attempt. */
+  books(): void {
+    for (const node of this.#world.nodes) {
+      const books = node.books
+      if (books !== null && books.requests !== books.attempted) {
+        this.fail('I20', `node ${node.index}: ${books.requests} requests, ${books.attempted} attempts`)
+      }
+    }
+    for (const name of this.#world.store.names()) {
+      const entry = this.#world.store.entry(name)
+      if (entry !== null && entry.lease === null && isUnresolved(entry)) {
+        this.fail('I20', `${name}: an attempt is still open at rest`)
+      }
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * `npm run simulate`: many seeds of the deterministic simulation.
+ *
+ *   -- --seeds 200 [--from 1] [--nodes 3] [--hours 48] [--workers 2]   exit 0 only without a violation
+ *   -- --seed 7 --trace                                                replays one seed, line by line
+ *   -- --mutants                                                       exit 0 only when every mutant is caught
+ */
+import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { addCounts } from './coverage.ts'
+import { faultKinds, planOf, type FaultKind } from './faults.ts'
+import { runMutants } from './run-mutants.ts'
+import { runSeed, type RunResult } from './run-seed.ts'
+
+type Part = {
+  readonly violations: readonly { readonly seed: number; readonly invariant: string; readonly text: string; readonly at: number }[]
+  readonly passed: readonly (readonly [string, number])[]
+  readonly died: readonly (readonly [string, number])[]
+  readonly faults: readonly (readonly [FaultKind, number])[]
+  readonly nodeHours: number
+  readonly events: number
+  readonly reads: number
+  readonly issues: number
+  readonly lateIssues: number
+  readonly refusedReads: number
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    nodes: { type: 'string', default: '3' },
+    hours: { type: 'string', default: '48' },
+    workers: { type: 'string' },
+    faults: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    mutants: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    quiet: { type: 'boolean', default: false },
+    'fail-fast': { type: 'boolean', default: false },
+  },
+})
+
+const nodes = Number(values.nodes)
+const hours = Number(values.hours)
+const plan = values.faults === undefined ? undefined : planOf(values.faults.split(',').filter(isFaultKind))
+
+function isFaultKind(text: string): text is FaultKind {
+  return (faultKinds as readonly string[]).includes(text)
+}
+
+async function runOne(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  return await runSeed({
+    seed,
+    nodes,
+    hours,
+    ...(plan === undefined ? {} : { plan }),
+    ...(trace === undefined ? {} : { trace }),
+  })
+}
+
+function partOf(result: RunResult): Part {
+  const { coverage, violations, seed, nodeHours, events, reads, issues, lateIssues, refusedReads } = result
+  return {
+    violations: violations.map((violation) => ({ ...violation, seed })),
+    passed: [...coverage.passed],
+    died: [...coverage.died],
+    faults: [...coverage.faults],
+    nodeHours,
+    events,
+    reads,
+    issues,
+    lateIssues,
+    refusedReads,
+  }
+}
+
+/** The work of one worker process: seeds as they are sent, one result each. */
+function serveParent(): void {
+  process.on('message', (seed: number) => {
+    void runOne(seed).then((result) => process.send?.(partOf(result)))
+  })
+}
+
+async function runMany(first: number, count: number): Promise<number> {
+  const startedAt = performance.now()
+  const workers = Math.min(Number(values.workers ?? availableParallelism()), count)
+  const total = new Total()
+  let next = first
+  const last = first + count - 1
+  await Promise.all(
+    Array.from({ length: workers }, async () => {
+      const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), { env: { ...process.env, ZK_WORKER: '1' } })
+      for (;;) {
+        if (next > last || (values['fail-fast'] && total.violations.length > 0)) break
+        const seed = next
+        next += 1
+        child.send(seed)
+        const part = await new Promise<Part>((resolve, reject) => {
+          child.once('message', (message) => resolve(message as Part))
+          child.once('exit', (code) => reject(new Error(`a worker ended (${String(code)}) in seed ${String(seed)}`)))
+        })
+        child.removeAllListeners('exit')
+        total.add(part)
+        if (!values.quiet) progress(total, count, startedAt)
+      }
+      child.removeAllListeners('exit')
+      child.disconnect()
+    }),
+  )
+  total.print((performance.now() - startedAt) / 1_000)
+  return total.violations.length === 0 ? 0 : 1
+}
+
+class Total {
+  seeds = 0
+  nodeHours = 0
+  events = 0
+  reads = 0
+  issues = 0
+  lateIssues = 0
+  refusedReads = 0
+  readonly passed = new Map<string, number>()
+  readonly died = new Map<string, number>()
+  readonly faults = new Map<FaultKind, number>()
+  readonly violations: Part['violations'][number][] = []
+
+  add(part: Part): void {
+    this.seeds += 1
+    this.nodeHours += part.nodeHours
+    this.events += part.events
+    this.reads += part.reads
+    this.issues += part.issues
+    this.lateIssues += part.lateIssues
+    this.refusedReads += part.refusedReads
+    addCounts(this.passed, part.passed)
+    addCounts(this.died, part.died)
+    addCounts(this.faults, part.faults)
+    this.violations.push(...part.violations)
+  }
+
+  print(seconds: number): void {
+    const faults = [...this.faults].sort(([, left], [, right]) => right - left)
+    const sum = faults.reduce((count, [, more]) => count + more, 0)
+    const points = [...this.passed.keys()].filter((point) => !point.startsWith('sleep'))
+    const hit = points.filter((point) => [...this.died.keys()].some((where) => where.startsWith(point)))
+    console.log('')
+    console.log(`seeds            ${this.seeds}`)
+    console.log(`virtual hours    ${this.nodeHours / nodes} (${this.nodeHours} node hours, ${nodes} nodes)`)
+    console.log(`events           ${this.events}`)
+    console.log(`reads checked    ${this.reads} (${this.refusedReads} of a token the upstream refused, all excused)`)
+    console.log(`issues           ${this.issues} (${this.lateIssues} outside their lease)`)
+    console.log(`faults           ${sum}`)
+    for (const [kind, count] of faults) console.log(`  ${kind.padEnd(18)} ${count}`)
+    console.log(`await points     ${points.length} kinds passed; a node died at ${hit.length} of them`)
+    for (const point of points.filter((one) => !hit.includes(one))) console.log(`  never died at: ${point}`)
+    console.log(`wall seconds     ${seconds.toFixed(1)}`)
+    for (const { seed, invariant, text } of this.violations.slice(0, 20)) {
+      console.log(`VIOLATION seed ${seed} ${invariant}: ${text}`)
+      console.log(`  replay: npm run simulate -- --seed ${seed} --trace --nodes ${nodes} --hours ${hours}`)
+    }
+    console.log(this.violations.length === 0 ? 'no violation' : `${this.violations.length} violations`)
+  }
+}
+
+function progress(total: Total, count: number, startedAt: number): void {
+  if (!process.stderr.isTTY && total.seeds % 50 !== 0) return
+  const seconds = Math.round((performance.now() - startedAt) / 1_000)
+  const end = process.stderr.isTTY ? '\r' : '\n'
+  process.stderr.write(`${total.seeds}/${count} seeds, ${total.violations.length} violations, ${seconds} s${end}`)
+}
+
+async function replay(seed: number): Promise<number> {
+  const result = await runOne(seed, values.trace ? (line) => console.log(line) : undefined)
+  const total = new Total()
+  total.add(partOf(result))
+  total.print(0)
+  console.log(`history ${result.history}`)
+  return result.violations.length === 0 ? 0 : 1
+}
+
+if (process.env['ZK_WORKER'] === '1') serveParent()
+else if (values.mutants) process.exitCode = await runMutants(values.only)
+else if (values.seed !== undefined) process.exitCode = await replay(Number(values.seed))
+else process.exitCode = await runMany(Number(values.from), Number(values.seeds ?? 100))

@@ -1,0 +1,220 @@
+/**
+ * One node of a run: the real keeper and HTTP surfaces, in a world where every wait, store call and request may be the
+ * last thing the process does. A crashed process simply never hears an answer again; a paused one hears it late.
+ */
+import type { Env } from '../../src/base/env.ts'
+import { createBus } from '../../src/events/bus.ts'
+import { createAccess } from '../../src/access/access.ts'
+import { createHandler, type Handler } from '../../src/http/server.ts'
+import type { Keeper } from '../../src/keeper/keeper.ts'
+import { openKeeper } from '../../src/keeper/open-keeper.ts'
+import type { ZhongkongEvent } from '../../src/model/event.ts'
+import { issue, parseSource } from '../../src/providers/catalogue.ts'
+import type { FaultKind } from './faults.ts'
+import { storeLost, storeOf } from './shared-store.ts'
+import type { World } from './world.ts'
+
+/** Never settles: what a dead process waits for. */
+const never = new Promise<never>(() => undefined)
+
+type Life = { readonly node: string; isOver: boolean; attempted: number; requests: number }
+
+export class SimulatedNode {
+  readonly index: number
+  readonly #world: World
+  #life: Life | null = null
+  #lives = 0
+  #pausedUntil = 0
+  keeper: Keeper | null = null
+  handler: Handler | null = null
+  wallOffset = 0
+  rate = 1
+  isOffline = false
+  isPartitioned = false
+
+  constructor(world: World, index: number) {
+    this.#world = world
+    this.index = index
+    this.wallOffset = world.chance.between(-3_600_000, 3_600_000)
+  }
+
+  get isAlive(): boolean {
+    return this.keeper !== null
+  }
+
+  get isPaused(): boolean {
+    return this.#pausedUntil > this.#world.time.now()
+  }
+
+  /** The name of the running process. */
+  get process(): string | null {
+    return this.#life?.node ?? null
+  }
+
+  async start(): Promise<void> {
+    this.#lives += 1
+    const life: Life = { node: `n${this.index}.${this.#lives}`, isOver: false, attempted: 0, requests: 0 }
+    this.#life = life
+    const env = this.#env(life)
+    const bus = createBus((thrown) => this.#world.checks.fail('P-fault', `a listener threw: ${String(thrown)}`))
+    bus.on((event) => this.#hear(life, event))
+    try {
+      const keeper = await openKeeper({
+        env,
+        store: storeOf(this.#world, this, (label, effect) => this.#storeCall(life, label, effect)),
+        node: life.node,
+        sources: this.#world.sources,
+        parseSource,
+        issue,
+        emit: bus.emit,
+        onFault: (thrown) => this.#world.checks.fault(thrown),
+      })
+      if (life.isOver) return
+      this.keeper = keeper
+      this.handler = createHandler({
+        keeper,
+        access: createAccess([]),
+        compat: { tokenboy: { allow: [] }, wechatTokenServer: null },
+        env,
+        metrics: { observe: () => undefined, expose: () => Promise.resolve({ type: 'text/plain', text: '' }) },
+        version: 'simulated',
+        onFault: (thrown) => this.#world.checks.fault(thrown),
+      })
+    } catch {
+      // The store did not answer at start; the process ends and its supervisor starts it again.
+      if (!life.isOver) this.crash()
+    }
+  }
+
+  /** Ends the process between two instants. It starts again after a while. */
+  crash(): void {
+    if (this.#life === null) return
+    this.#life.isOver = true
+    this.#life = null
+    this.keeper = null
+    this.handler = null
+    for (const watcher of this.#world.store.watchers) {
+      if (watcher.node === this) this.#world.store.watchers.delete(watcher)
+    }
+    this.#world.time.after(this.#world.chance.between(500, 60_000), () => void this.start())
+  }
+
+  pause(ms: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.time.now() + ms)
+  }
+
+  /** Runs `go` in this process at an instant: later if it is paused, never if it has died. */
+  deliver(life: Life, at: number, go: () => void): () => void {
+    let cancel: () => void = () => undefined
+    const arrive = (): void => {
+      if (life.isOver) return
+      if (this.#pausedUntil > this.#world.time.now()) cancel = this.#world.time.at(this.#pausedUntil, arrive)
+      else go()
+    }
+    cancel = this.#world.time.at(at, arrive)
+    return () => cancel()
+  }
+
+  /** A message to the process as it is now; nothing when it is dead. */
+  notify(at: number, go: () => void): void {
+    if (this.#life !== null) this.deliver(this.#life, at, go)
+  }
+
+  #env(life: Life): Env {
+    const { time, chance } = this.#world
+    const bornAt = time.now()
+    return {
+      clock: {
+        now: () => time.now() + this.wallOffset,
+        monotonic: () => (time.now() - bornAt) * this.rate,
+        sleep: (ms, signal) => this.#sleep(life, ms, signal),
+      },
+      random: chance,
+      fetch: (request) => this.#fetch(life, request),
+    }
+  }
+
+  async #sleep(life: Life, ms: number, signal?: AbortSignal): Promise<void> {
+    if (life.isOver) return await never
+    if (signal?.aborted) return
+    const bounded = Math.min(Math.max(Number.isFinite(ms) ? ms : 60_000, 0), 60_000)
+    if (ms < 1 && ms >= 0) this.#world.checks.shortSleep(this)
+    await new Promise<void>((resolve) => {
+      const cancel = this.deliver(life, this.#world.time.now() + bounded / this.rate, () => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      })
+      const onAbort = (): void => {
+        cancel()
+        resolve()
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  /** One call to the store: on its way there, done, on its way back; each leg may be the last. */
+  async #storeCall<T>(life: Life, label: string, effect: () => T): Promise<T> {
+    if (life.isOver) return await never
+    const world = this.#world
+    world.coverage.pass(`store ${label}`)
+    if (this.#dies(`store ${label} before`)) return await never
+    const thereMs = this.#strikes('store-slow') ? world.chance.between(200, 1_500) : world.chance.between(0.2, 3)
+    const isLost = this.#strikes('store-answer-lost')
+    return await new Promise<T>((resolve, reject) => {
+      world.time.after(thereMs, () => {
+        if (world.store.isDown || this.isPartitioned) {
+          this.deliver(life, world.time.now() + (this.isPartitioned ? 1_900 : 5), () => reject(storeLost()))
+          return
+        }
+        const result = effect()
+        if (!life.isOver && this.#dies(`store ${label} after`)) return
+        if (isLost) this.deliver(life, world.time.now() + 1_900, () => reject(storeLost()))
+        else this.deliver(life, world.time.now() + world.chance.between(0.2, 3), () => resolve(result))
+      })
+    })
+  }
+
+  async #fetch(life: Life, request: Request): Promise<Response> {
+    if (life.isOver) return await never
+    const label = `request ${new URL(request.url).pathname}`
+    this.#world.coverage.pass(label)
+    life.requests += 1
+    const trip = this.#world.network.send(this, request)
+    if (this.#dies(`${label} after sending`)) return await never
+    return await new Promise<Response>((resolve, reject) => {
+      const onAbort = (): void => reject(request.signal.reason as Error)
+      request.signal.addEventListener('abort', onAbort, { once: true })
+      trip.then(
+        (response) => this.deliver(life, this.#world.time.now(), () => this.#land(label, () => resolve(response))),
+        (error: unknown) => this.deliver(life, this.#world.time.now(), () => this.#land(label, () => reject(error as Error))),
+      )
+    })
+  }
+
+  #land(label: string, go: () => void): void {
+    if (!this.#dies(`${label} answered`)) go()
+  }
+
+  #hear(life: Life, event: ZhongkongEvent): void {
+    if (event.type === 'attempted') life.attempted += 1
+    this.#world.checks.heard(this, event)
+  }
+
+  /** The books of a process that is still running: requests sent, attempts told. */
+  get books(): { requests: number; attempted: number } | null {
+    return this.#life === null ? null : { requests: this.#life.requests, attempted: this.#life.attempted }
+  }
+
+  /** Whether this is where the process dies. */
+  #dies(point: string): boolean {
+    if (!this.#strikes('crash')) return false
+    this.#world.coverage.die(point)
+    this.#world.trace(() => `${this.process ?? '?'} dies at ${point}`)
+    this.crash()
+    return true
+  }
+
+  #strikes(kind: FaultKind): boolean {
+    return this.#world.strikes(kind)
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The one store that all nodes of a run share, on its own clock, and each node's wire to it: with delays, lost answers,
+ * outages and cut wires. What the contract of `stores/store.ts` promises holds here; everything else goes wrong.
+ */
+import { ZhongkongError } from '../../src/base/errors.ts'
+import type { Entry } from '../../src/model/entry.ts'
+import type { Changes, EntryRecord, EntryStore, NamedEntry } from '../../src/stores/store.ts'
+import type { SimulatedNode } from './node.ts'
+import type { World } from './world.ts'
+
+type Row = { entry: Entry | null; revision: number; dueAt: number; changed: number }
+
+export type WriteSeen = {
+  readonly name: string
+  readonly before: Entry | null
+  readonly after: Entry | null
+  readonly node: SimulatedNode
+  readonly at: number
+}
+
+export class SharedStore {
+  readonly #rows = new Map<string, Row>()
+  #sequence = 0
+  readonly watchers = new Set<{ node: SimulatedNode; onChange: () => void }>()
+  /** The store's clock is not the nodes' clock. */
+  readonly clockOffset: number
+  #isDown = false
+  onWrite: (write: WriteSeen) => void = () => undefined
+
+  constructor(clockOffset: number) {
+    this.clockOffset = clockOffset
+  }
+
+  get isDown(): boolean {
+    return this.#isDown
+  }
+
+  setDown(isDown: boolean): void {
+    this.#isDown = isDown
+  }
+
+  entry(name: string): Entry | null {
+    return this.#rows.get(name)?.entry ?? null
+  }
+
+  names(): string[] {
+    return [...this.#rows.keys()]
+  }
+
+  /** Deletes a row behind everybody's back, as a person with a database shell would. */
+  deleteRow(name: string): void {
+    this.#rows.delete(name)
+  }
+
+  read(name: string): EntryRecord {
+    const row = this.#rows.get(name)
+    return { entry: row?.entry ?? null, revision: row?.revision ?? 0 }
+  }
+
+  write(name: string, change: { entry: Entry | null; dueAt: number }, ifRevision: number): number | null {
+    const row = this.#rows.get(name)
+    if ((row?.revision ?? 0) !== ifRevision) return null
+    this.#sequence += 1
+    const revision = ifRevision + 1
+    this.#rows.set(name, { entry: change.entry, revision, dueAt: change.dueAt, changed: this.#sequence })
+    return revision
+  }
+
+  scan(query: { dueBefore?: number; after?: string; limit: number }): NamedEntry[] {
+    const rows: NamedEntry[] = []
+    for (const [name, { entry, revision, dueAt }] of this.#rows) {
+      if (entry === null || (query.dueBefore !== undefined && dueAt >= query.dueBefore)) continue
+      rows.push({ name, entry, revision, dueAt })
+    }
+    return rows.sort((left, right) =>
+      query.dueBefore === undefined ? compare(left.name, right.name) : left.dueAt - right.dueAt,
+    )
+  }
+
+  changes(since: string | null): Changes {
+    const from = since === null ? this.#sequence : Number(since)
+    const changed = [...this.#rows]
+      .filter(([, row]) => row.changed > from)
+      .map(([name, row]) => ({ name, revision: row.revision }))
+    return { changed, cursor: String(this.#sequence), more: false, reset: false }
+  }
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+/** What a write of an entry was for, read off the change itself; labels the points at which a node may die. */
+export function stepOf(before: Entry | null, after: Entry | null): string {
+  if (after === null) return 'remove'
+  if (before === null) return 'create'
+  if (after.epoch > before.epoch) return 'lease'
+  if (after.version > before.version) return 'commit'
+  if (before.lease !== null && after.lease === null) {
+    if (after.resolvedEpoch === before.resolvedEpoch) return 'leave-open'
+    return after.trouble === null ? 'repeat' : 'release'
+  }
+  if (after.doubt !== null && after.doubt !== before.doubt) return `doubt-${after.doubt.reason}`
+  return 'other'
+}
+
+/** One node's wire to the store. */
+export function storeOf(
+  world: World,
+  node: SimulatedNode,
+  call: <T>(label: string, effect: () => T) => Promise<T>,
+): EntryStore {
+  const { store } = world
+  return {
+    kind: 'simulated',
+    read: (name) => call('read', () => store.read(name)),
+    write: (name, change, ifRevision) => {
+      const label = `write:${stepOf(store.entry(name), change.entry)}`
+      return call(label, () => {
+        const before = store.entry(name)
+        const revision = store.write(name, change, ifRevision)
+        if (revision !== null) {
+          store.onWrite({ name, before, after: change.entry, node, at: world.time.now() })
+          world.announce(node)
+        }
+        return revision
+      })
+    },
+    scan: (query) => call('scan', () => ({ records: store.scan(query), next: null, broken: [] })),
+    changes: (since) => call('changes', () => store.changes(since)),
+    watch: (onChange) => {
+      const watcher = { node, onChange }
+      store.watchers.add(watcher)
+      return () => store.watchers.delete(watcher)
+    },
+    now: () => call('now', () => world.time.now() + store.clockOffset),
+    close: () => Promise.resolve(),
+  }
+}
+
+export function storeLost(): ZhongkongError {
+  return new ZhongkongError('store_unavailable', 'the simulated store does not answer')
+}

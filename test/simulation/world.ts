@@ -1,0 +1,131 @@
+/** One run: the upstreams, the shared store, the nodes, the network between them, and the faults that strike. */
+import { sha256 } from '../../src/base/secret.ts'
+import type { JsonObject } from '../../src/base/json.ts'
+import type { Source } from '../../src/model/source.ts'
+import { parseSource } from '../../src/providers/catalogue.ts'
+import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts'
+import { Chance } from './chance.ts'
+import { Checks } from './checks.ts'
+import { Coverage } from './coverage.ts'
+import { drawPlan, type FaultKind, type FaultPlan } from './faults.ts'
+import { Network } from './network.ts'
+import { SimulatedNode } from './node.ts'
+import { SharedStore } from './shared-store.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+export type RunOptions = {
+  readonly seed: number
+  readonly nodes: number
+  /** Virtual hours. */
+  readonly hours: number
+  /** The faults of this run; drawn from the seed when absent. */
+  readonly plan?: FaultPlan
+  readonly trace?: (line: string) => void
+}
+
+/** A day in 2026, so that printed times look like times. */
+const startAt = Date.UTC(2026, 0, 5, 8)
+
+export const secrets = {
+  classic: 'canary-classic-secret-0001',
+  stable: 'canary-stable-secret-0002',
+  wecom: 'canary-wecom-secret-0003',
+  dynamic: 'canary-dynamic-secret-0004',
+} as const
+
+const wechat = 'http://wechat.test'
+
+/** The sources of every run, as a user would write them. */
+export function definitions(timeout = 8): Readonly<Record<string, JsonObject>> {
+  return {
+    classic: { provider: 'wechat', appid: 'wxclassic', secret: secrets.classic, mode: 'classic', base_url: wechat, timeout },
+    stable: { provider: 'wechat', appid: 'wxstable', secret: secrets.stable, mode: 'stable', base_url: wechat, timeout },
+    ticket: { provider: 'wechat-ticket', of: 'classic', type: 'jsapi', base_url: wechat },
+    wecom: { provider: 'wecom', corpid: 'wwcorp', secret: secrets.wecom, base_url: `${wechat}/wecom`, timeout },
+    http: {
+      provider: 'http',
+      url: `${wechat}/generic/shop`,
+      query: { access_token: '{{results.classic.access_token}}' },
+    },
+  }
+}
+
+export const dynamicDefinition: JsonObject = {
+  provider: 'wechat',
+  appid: 'wxdynamic',
+  secret: secrets.dynamic,
+  mode: 'classic',
+  base_url: wechat,
+}
+
+export function sourcesOf(written: Readonly<Record<string, JsonObject>>): Source[] {
+  return Object.entries(written).map(([name, definition]) => {
+    const parsed = parseSource(name, definition, 'file')
+    if (!parsed.ok) throw new Error(`${name}: ${parsed.issues.map((issue) => issue.message.en).join('; ')}`)
+    return parsed.source
+  })
+}
+
+export class World {
+  readonly options: RunOptions
+  readonly time = new VirtualTime(startAt)
+  readonly chance: Chance
+  readonly plan: FaultPlan
+  readonly coverage = new Coverage()
+  readonly store: SharedStore
+  readonly network: Network
+  readonly checks: Checks
+  readonly simulator: Simulator
+  readonly nodes: SimulatedNode[]
+  sources: readonly Source[]
+
+  constructor(options: RunOptions) {
+    this.options = options
+    this.chance = new Chance(options.seed, sha256('zhongkong').readInt32LE(0))
+    this.plan = options.plan ?? drawPlan(this.chance)
+    this.sources = sourcesOf(definitions())
+    this.store = new SharedStore(Math.round(this.chance.between(-600_000, 600_000)))
+    this.simulator = createSimulator({
+      clock: { now: () => this.time.now(), monotonic: () => this.time.now(), sleep: (ms) => this.time.wait(ms) },
+      random: new Chance(options.seed, 7),
+      accounts: [
+        { kind: 'wechat', id: 'wxclassic', secret: secrets.classic },
+        { kind: 'wechat', id: 'wxstable', secret: secrets.stable },
+        { kind: 'wechat', id: 'wxdynamic', secret: secrets.dynamic },
+        { kind: 'wecom', corpid: 'wwcorp', secret: secrets.wecom },
+        { kind: 'generic', id: 'shop', demands: [{ in: 'query', name: 'access_token', tokenOf: 'wxclassic' }] },
+      ],
+    })
+    this.network = new Network(this)
+    this.checks = new Checks(this)
+    this.store.onWrite = (write) => this.checks.written(write)
+    this.nodes = Array.from({ length: options.nodes }, (_, index) => new SimulatedNode(this, index))
+  }
+
+  get endsAt(): number {
+    return startAt + this.options.hours * 3_600_000
+  }
+
+  /** Whether a fault strikes at this step; counted when it does. */
+  strikes(kind: FaultKind): boolean {
+    const rate = this.plan.rate[kind]
+    if (rate === 0 || this.checks.isQuiet || !this.chance.is(rate)) return false
+    this.coverage.strike(kind)
+    this.checks.struck(kind)
+    return true
+  }
+
+  trace(line: () => string): void {
+    if (this.options.trace === undefined) return
+    const at = new Date(this.time.now()).toISOString().slice(5, 23)
+    this.options.trace(`${at} ${line()}`)
+  }
+
+  /** Tells the other nodes that the store changed; late, and sometimes not at all. */
+  announce(writer: SimulatedNode): void {
+    for (const { node, onChange } of this.store.watchers) {
+      if (node !== writer && (node.isPartitioned || this.strikes('notice-lost'))) continue
+      node.notify(this.time.now() + (node === writer ? 1 : this.chance.between(1, 250)), onChange)
+    }
+  }
+}
