@@ -28,6 +28,7 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
       'no-console': 'off',
       'max-lines': 'off',
+      'max-params': 'off',
     },
   },
 )

@@ -1,5 +1,6 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
+import type { Text } from './base/text.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
@@ -29,7 +30,7 @@ export type NodeOptions = {
   /** Something broke that nobody foresaw; for the log. */
   readonly onFault: (thrown: unknown, where: string) => void
   /** Something the operator should know about the store, such as a mended table. */
-  readonly onNotice: (text: string) => void
+  readonly onNotice: (notice: Text) => void
 }
 
 export async function openNode(options: NodeOptions): Promise<Node> {
@@ -52,7 +53,14 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     await store.close()
     throw thrown
   }
-  const metrics = createMetrics({ bus })
+  const metrics = createMetrics({
+    bus,
+    version,
+    sources: async (limit) => {
+      const { states } = await keeper.states({ limit })
+      return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
+    },
+  })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -83,6 +91,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     stop: async () => {
       handler.drain()
       await keeper.stop()
+      metrics.close()
       await sink.close()
       await store.close()
     },

@@ -99,9 +99,7 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
   })
   return {
     get: async (name, get = {}) =>
-      toReading(
-        await keeper.get(name, get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 }),
-      ),
+      toReading(await keeper.get(name, get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 })),
     refresh: async (name, asked = {}) => {
       const answer = await keeper.refresh(name, asked)
       return { ...toReading(answer), refreshed: answer.refreshed }
@@ -126,8 +124,10 @@ function toReading({ snapshot, leftMs }: Reading): TokenReading {
 function parseSources(written: KeeperOptions['sources']): Source[] {
   const problems: string[] = []
   const sources: Source[] = []
+  const siblings = (other: string): JsonObject | undefined =>
+    Object.hasOwn(written, other) ? (written[other] as JsonObject) : undefined
   for (const [name, definition] of Object.entries(written)) {
-    const parsed = parseSource(name, definition as JsonObject, 'file')
+    const parsed = parseSource(name, definition as JsonObject, 'file', siblings)
     if (parsed.ok) sources.push(parsed.source)
     else problems.push(...parsed.issues.map((one) => `sources.${[name, ...one.path].join('.')}: ${one.message.en}`))
   }

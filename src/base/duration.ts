@@ -4,11 +4,17 @@ const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** Milliseconds, or null when the text is no duration. A bare number counts seconds. */
 export function parseDuration(text: string | number): number | null {
-  if (typeof text === 'number') return Number.isFinite(text) && text >= 0 ? Math.round(text * 1_000) : null
+  if (typeof text === 'number') return wholeMs(text * 1_000)
   const match = /^(\d+(?:\.\d+)?)\s*([smhd])?$/.exec(text.trim())
   if (match === null) return null
   const unit = (match[2] ?? 's') as keyof typeof unitMs
-  return Math.round(Number(match[1]) * unitMs[unit])
+  return wholeMs(Number(match[1]) * unitMs[unit])
+}
+
+/** Whole milliseconds; null for what is negative, or too long to be counted exactly. */
+function wholeMs(ms: number): number | null {
+  const whole = Math.round(ms)
+  return Number.isSafeInteger(whole) && whole >= 0 ? whole : null
 }
 
 /** A short text for a span of time, such as `1h 59m`, `42s`, `0s`. */

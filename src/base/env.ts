@@ -69,6 +69,8 @@ export function deadline(clock: Clock, ms: number, parent?: AbortSignal): { sign
 
 /** Settles like `promise`, or rejects with the signal's reason when that aborts first. The promise itself is not stopped. */
 export async function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody may be left to hear how the promise ends; that must not count as a rejection that nobody handled.
+  promise.catch(() => undefined)
   signal.throwIfAborted()
   return await new Promise<T>((resolve, reject) => {
     const onAbort = (): void => {

@@ -67,6 +67,24 @@ const rows = {
     retry: 'never',
     text: { en: 'The body is too large.', zh: '请求体过大。' },
   },
+  unsupported_media_type: {
+    status: 415,
+    owner: 'caller',
+    retry: 'never',
+    text: {
+      en: 'Send the body as JSON, with "Content-Type: application/json".',
+      zh: '请以 JSON 发送请求体，并带上 "Content-Type: application/json"。',
+    },
+  },
+  too_many_attempts: {
+    status: 429,
+    owner: 'caller',
+    retry: 'after',
+    text: {
+      en: 'Too many wrong keys came from this address. Wait, then use a valid one.',
+      zh: '该地址多次使用无效密钥，请稍候再使用有效密钥。',
+    },
+  },
   config_invalid: {
     status: 500,
     owner: 'config',

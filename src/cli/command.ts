@@ -35,6 +35,12 @@ export type CommandInput = {
 export type CommandModule = {
   readonly name: string
   readonly summary: Text
+  /** Left out of the list of commands. */
+  readonly isInternal?: boolean
+  /** Goes on when nobody reads its output any more, as a server must; other commands end then. */
+  readonly outlivesReader?: boolean
+  /** Lines under the help of this command: examples, what it reads from the environment. */
+  readonly notes?: Text
   readonly args: readonly CommandArgument[]
   readonly options: readonly CommandOption[]
   /** Exit code: 0 ok, 1 failed, 2 wrong usage or configuration. */

@@ -22,6 +22,7 @@ export type Config = {
   readonly server: {
     /** `HOST:PORT`, `[v6]:PORT` or `unix:/path`. */
     readonly listen: string
+    /** Absolute paths of PEM files. */
     readonly tls: { readonly cert: string; readonly key: string } | null
     readonly trustedNetwork: boolean
   }
@@ -38,9 +39,46 @@ export type Config = {
   readonly sinks: readonly FileSinkConfig[]
 }
 
+/** What can be wrong with a configuration, as stable words for programs; docs/config.md lists them. */
+export type ConfigIssueCode =
+  | 'file_unreadable'
+  | 'file_too_large'
+  | 'file_not_text'
+  | 'yaml_syntax'
+  | 'yaml_duplicate_key'
+  | 'yaml_bad_key'
+  | 'yaml_bad_value'
+  | 'yaml_bad_alias'
+  | 'yaml_too_deep'
+  | 'reference_bad'
+  | 'reference_unset'
+  | 'env_file_syntax'
+  | 'env_file_open'
+  | 'secret_file_unreadable'
+  | 'secret_file_open'
+  | 'secret_literal'
+  | 'secret_short'
+  | 'key_unknown'
+  | 'key_missing'
+  | 'value_type'
+  | 'value_invalid'
+  | 'not_in_this_version'
+  | 'source_name'
+  | 'source_invalid'
+  | 'source_unknown'
+  | 'source_cycle'
+  | 'source_too_deep'
+  | 'client_key_shared'
+  | 'glob_without_match'
+  | 'exposed_without_clients'
+  | 'exposed_without_tls'
+  | 'exposed_tokenboy'
+  | 'exposed_secret'
+
 /** One thing wrong with a configuration, with its place (lines and columns count from 1) and a way to mend it. */
 export type ConfigIssue = {
   readonly severity: 'error' | 'warning'
+  readonly code: ConfigIssueCode
   readonly file: string
   readonly line: number
   readonly column: number
@@ -48,4 +86,6 @@ export type ConfigIssue = {
   readonly path: string
   readonly message: Text
   readonly fix: Text | null
+  /** The line with every value masked that might be a secret, and the caret's column in it; null when there is no line. */
+  readonly excerpt: { readonly text: string; readonly column: number } | null
 }

@@ -4,7 +4,7 @@ import { ZhongkongError } from '../base/errors.ts'
 import { spentInDay } from '../model/budget.ts'
 import { stateOf, tokenOf, wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
-import { promisedUntil } from '../model/expiry.ts'
+import { promisedAt } from '../model/expiry.ts'
 import { isContested } from '../model/settle.ts'
 import { sourceName, type Source } from '../model/source.ts'
 import type { ParseSource } from '../model/definition.ts'
@@ -25,7 +25,7 @@ export async function putSource(
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; change it there')
   }
-  const parsed = parse(name, definition, 'store')
+  const parsed = parse(name, definition, 'store', room.book.definitionOf)
   if (!parsed.ok) {
     const problems = parsed.issues.map((issue) => `${issue.path.join('.') || 'definition'}: ${issue.message.en}`)
     throw new ZhongkongError('bad_request', problems.join('; '))
@@ -97,7 +97,7 @@ function describe(room: Room, source: Source, entry: Entry): SourceState {
   const now = room.time.now()
   const { word, decision } = stateOf(source, entry, now)
   const token = tokenOf(source, entry)
-  const leftMs = token === null ? null : promisedUntil(source, entry, token) - now
+  const leftMs = token === null ? null : promisedAt(source, entry, token, now) - now
   const isAlive = token !== null && leftMs !== null && leftMs > 0
   const limits = [source.semantics.limits.perDay, source.policy.dailyLimit].filter((limit) => limit !== undefined)
   return {

@@ -6,7 +6,8 @@ import { deadline, until } from '../base/env.ts'
 import { safeEqual } from '../base/secret.ts'
 import { SingleFlight } from '../base/single-flight.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { tokenOf, wakeAt } from '../model/decide.ts'
+import { confirmedAt, tokenOf, wakeAt } from '../model/decide.ts'
+import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
 import { minIntervalMsOf } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
@@ -43,7 +44,7 @@ export class CompareAndRefresh {
       const reading = await readToken(this.#room, this.#fresh, name, waitOf(options))
       return { ...reading, refreshed: false, reason: 'not_current' }
     }
-    const ageMs = this.#room.time.now() - token.issuedAt
+    const ageMs = this.#room.time.now() - Math.max(token.issuedAt, confirmedAt(found.entry))
     if (stale !== undefined && ageMs < minIntervalMsOf(found.source, token.lifetimeMs)) {
       return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'recently_refreshed' }
     }
@@ -56,15 +57,14 @@ export class CompareAndRefresh {
 
   #answer(found: Found, version: number, outcome: Outcome): Refreshed {
     const { name } = found.source
-    const view = this.#room.views.get(name)
-    const reading = readingOf(this.#room, view)
+    const reading = readingOf(this.#room, this.#room.views.read(name))
     if (reading !== null && reading.snapshot.version !== version) return { ...reading, refreshed: true }
     if (outcome.kind === 'repeated' && reading !== null) return { ...reading, refreshed: false, reason: 'unchanged' }
     throw unavailable(this.#room, found, outcome)
   }
 
   #servedOrThrow(found: Found, tended: Tended | null): Reading {
-    const reading = readingOf(this.#room, this.#room.views.get(found.source.name))
+    const reading = readingOf(this.#room, this.#room.views.read(found.source.name))
     if (reading === null) throw unavailable(this.#room, found, tended)
     return reading
   }
@@ -82,7 +82,7 @@ export class CompareAndRefresh {
         if (now === null) return { kind: 'gone' }
         this.#room.views.learn(now.source, now.entry, now.revision)
         if (now.entry.version !== version) return tended
-        if (now.entry.doubt === null) return tended.kind === 'failed' ? tended : { kind: 'repeated', until: 0 }
+        if (now.entry.doubt === null) return tended.kind === 'failed' ? tended : settledMeanwhile(found.entry, now.entry)
         const isGoingOn = tended.kind === 'repeated' || tended.kind === 'rest' || isShortWait(tended, this.#room)
         if (!isGoingOn) return tended
         await this.#room.env.clock.sleep(lookMs, time.signal)
@@ -100,7 +100,10 @@ export class CompareAndRefresh {
     const { name } = found.source
     let current: Found | null = found
     for (let race = 0; race < racesMax; race += 1) {
-      if (current?.entry.version !== found.entry.version) return false
+      if (current?.entry.version !== found.entry.version) {
+        if (current !== null) this.#room.views.learn(current.source, current.entry, current.revision)
+        return false
+      }
       const marked = doubted(current.entry, reason, this.#room.time.now())
       if (marked === current.entry) return true
       const change = { entry: marked, dueAt: wakeAt(marked) }
@@ -117,6 +120,13 @@ export class CompareAndRefresh {
 }
 
 type Outcome = Tended
+
+/** How an attempt ended that we did not join: it repeated the token, or it failed and the wish ended with it. */
+function settledMeanwhile(before: Entry, after: Entry): Outcome {
+  const { trouble } = after
+  if (trouble === null || trouble.at === before.trouble?.at) return { kind: 'repeated', until: 0 }
+  return { kind: 'failed', until: after.nextTry, failure: trouble.failure }
+}
 
 /** Another node is at it, or the gap between two attempts is about to end. */
 function isShortWait(tended: Tended, room: Room): boolean {

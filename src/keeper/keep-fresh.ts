@@ -6,12 +6,14 @@
  * sweeps; the lease decides who refreshes.
  */
 import { SingleFlight } from '../base/single-flight.ts'
+import { deadline, until } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
+import { decide } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Source } from '../model/source.ts'
 import { DueQueue } from './due-queue.ts'
 import { isSound, tend, type NeedInput, type Refused, type Tended } from './refresh.ts'
-import { lookUp, type Room } from './room.ts'
+import { lookUp, type Found, type Room } from './room.ts'
 
 /** How often the store is asked what is due and what changed, in milliseconds, even when nothing was announced. */
 const sweepMs = 20_000
@@ -24,6 +26,8 @@ const lostSweepMs = 2_000
 const pageSize = 500
 /** A queue this long is worked off before more is read into it. */
 const queueMax = 20_000
+/** A source waits this long for the look at one that it needs, in milliseconds; later it is woken. */
+const needMsMax = 15_000
 /** Sources that one node refreshes on schedule at the same time. */
 const flightsMax = 64
 /** Views that nobody read for one to two of these are dropped, in milliseconds. */
@@ -139,8 +143,10 @@ export class KeepFresh {
         if (this.#room.stopping.aborted) return
         try {
           const found = await lookUp(this.#room, name)
-          if (found !== null && found.entry.dueAt <= this.#room.time.now() + horizonMs) this.poke(name)
-        } catch {
+          if (found !== null && isDueSoon(found, this.#room.time.now())) this.poke(name)
+        } catch (thrown) {
+          // One record that cannot be opened holds up nobody else; whoever reads it is told.
+          if (thrown instanceof ZhongkongError && thrown.code === 'seal_broken') continue
           // No store at the moment: the next sweep that succeeds after an outage adopts everything again.
           this.#mendAt = 0
           return
@@ -286,13 +292,30 @@ export class KeepFresh {
       return { failure, until: this.#room.time.now() + sweepMs }
     }
     if (isSound(before.source, before.entry, this.#room.time.now())) return inputOf(before.source, before.entry)
-    const tended = await this.tendNow(name)
+    const tended = await this.#tendBriefly(name)
     const after = await lookUp(this.#room, name)
     if (after !== null && isSound(after.source, after.entry, this.#room.time.now())) {
       return inputOf(after.source, after.entry)
     }
-    const until = 'until' in tended ? tended.until : this.#room.time.now() + sweepMs
-    return { failure: after?.entry.trouble?.failure ?? null, until: Math.max(until, this.#room.time.now() + 500) }
+    const now = this.#room.time.now()
+    const lookAt = tended === null ? now : 'until' in tended ? tended.until : now + sweepMs
+    return { failure: after?.entry.trouble?.failure ?? null, until: Math.max(lookAt, now + 500) }
+  }
+
+  /**
+   * Looks at a needed source, for a bounded time: sources that come to need each other, because two of them were added
+   * at the same moment, must not wait for each other for ever. Null when the time was over first.
+   */
+  async #tendBriefly(name: string): Promise<Tended | null> {
+    const time = deadline(this.#room.env.clock, needMsMax)
+    try {
+      return await until(this.tendNow(name), time.signal)
+    } catch (thrown) {
+      if (time.signal.aborted) return null
+      throw thrown
+    } finally {
+      time.done()
+    }
   }
 
   #noteStoreLost(thrown: unknown): void {
@@ -308,6 +331,11 @@ export class KeepFresh {
     this.#lostSince = null
     this.#room.emit({ type: 'store-back', at: this.#room.env.clock.now(), awayMs })
   }
+}
+
+function isDueSoon({ source, entry }: Found, now: number): boolean {
+  const decision = decide(source, entry, now)
+  return decision.act === 'refresh' || decision.until <= now + horizonMs
 }
 
 function inputOf(source: Source, entry: Entry): Awaited<ReturnType<NeedInput>> {

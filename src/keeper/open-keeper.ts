@@ -72,7 +72,7 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
       const view = views.read(name)
       return view?.snapshot != null && view.until > time.now() ? view.snapshot : undefined
     },
-    leftMs: (snapshot) => views.untilOf(snapshot) - time.now(),
+    leftMs: (snapshot) => views.leftMs(snapshot),
     isStale: (snapshot) => isStale(room, snapshot),
     get: (name, get = {}) => readToken(room, fresh, name, get),
     next: (name, version, waitMs, signal) =>
@@ -102,8 +102,10 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
     isReady: () => fresh.isReady && time.silentMs() < 30_000,
     stop: async () => {
       stopping.abort()
-      const over = env.clock.sleep(stopMsMax)
-      await Promise.race([fresh.land().then(() => Promise.allSettled(tasks)), over])
+      const over = new AbortController()
+      const landed = fresh.land().then(() => Promise.allSettled(tasks))
+      await Promise.race([landed, env.clock.sleep(stopMsMax, over.signal)])
+      over.abort()
     },
   }
 }

@@ -8,7 +8,7 @@ import { decide, wakeAt } from '../model/decide.ts'
 import { promiseMsMax, windowMsOf } from '../model/expiry.ts'
 import type { Failure } from '../model/failure.ts'
 import { doubted } from '../model/settle.ts'
-import { graceMsOf } from '../model/source.ts'
+import { graceMsOf, minIntervalMsOf } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { GetOptions, Reading, Snapshot } from './keeper.ts'
 import type { Tended } from './refresh.ts'
@@ -19,10 +19,13 @@ const waitMsDefault = 5_000
 /** While another node refreshes, its result is looked for this often, in milliseconds. */
 const lookMs = 200
 
+/** A reader who finds nothing waits for what comes within this time, in milliseconds. */
+const shortMs = 3_000
+
 /** The view's token as a reading, if there is time left on it. */
 export function readingOf(room: Room, view: View | undefined): Reading | null {
   if (view?.snapshot == null) return null
-  const leftMs = view.until - room.time.now()
+  const leftMs = Math.min(view.until - room.time.now(), view.capMs)
   return leftMs > 0 ? { snapshot: view.snapshot, leftMs, stale: isStale(room, view.snapshot) } : null
 }
 
@@ -74,15 +77,16 @@ async function readSlowly(
     const view = room.views.read(name)
     const reading = readingOf(room, view)
     if (reading !== null && reading.leftMs >= minTtlMs) return reading
-    if (tended !== null && !isWorthWaiting(tended)) throw unavailable(room, found.found, tended)
+    if (tended !== null && !isWorthWaiting(tended, room.time.now())) throw unavailable(room, found.found, tended)
     if (signal.aborted) throw unavailable(room, found.found, tended)
     await pause(room, name, signal)
   }
 }
 
-/** Another node is at it, or ours has just looked: everything else is told at once. */
-function isWorthWaiting(tended: Tended): boolean {
-  return tended.kind === 'rest' || (tended.kind === 'wait' && tended.because === 'lease')
+/** Something is about to happen: another node is at it, a short pause ends, the upstream is about to give a new token. */
+function isWorthWaiting(tended: Tended, now: number): boolean {
+  if (tended.kind === 'wait' && tended.because === 'lease') return true
+  return 'until' in tended && tended.until - now <= shortMs
 }
 
 type Look = { readonly reading: Reading } | { readonly found: Found }
@@ -110,8 +114,10 @@ async function look(room: Room, name: string, minTtlMs: number): Promise<Look> {
 async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: number): Promise<Found> {
   const { source, entry, revision } = found
   const lifetimeMs = entry.token?.lifetimeMs ?? source.semantics.fallbackTtlMs
-  if (minTtlMs > promiseMsMax(source, lifetimeMs)) {
-    const seconds = Math.floor(promiseMsMax(source, lifetimeMs) / 1_000)
+  // Whoever may read must not be able to replace everybody's token more often than those who may report it.
+  const longestMs = promiseMsMax(source, lifetimeMs) - minIntervalMsOf(source, lifetimeMs)
+  if (minTtlMs > longestMs) {
+    const seconds = Math.floor(longestMs / 1_000)
     throw new ZhongkongError('min_ttl_too_long', `tokens of this source have at most ${seconds} s left`)
   }
   const { reissue } = source.semantics
@@ -191,7 +197,7 @@ export async function nextToken(
       const reading = await readToken(room, fresh, name, { waitMs: options.waitMs, signal: time.signal })
       if (reading.snapshot.version !== options.version) return reading
       if (time.signal.aborted || room.stopping.aborted) return null
-      if (room.views.get(name)?.entry.version !== reading.snapshot.version) continue
+      if (room.views.get(name)?.snapshot !== reading.snapshot) continue
       const changed = new AbortController()
       const wake = (): void => changed.abort()
       const forget = room.views.onChange(name, wake)

@@ -45,6 +45,8 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
       return { kind: 'gone' }
     }
     const { source, entry, revision } = found
+    // A token that this node was issued is still on its way into the store: asking for another would retire it.
+    if (room.views.isPinned(name)) return { kind: 'wait', until: room.time.now() + 1_000, because: 'lease' }
     if (room.views.has(name)) room.views.learn(source, entry, revision)
     const decision = decide(source, entry, room.time.now())
     if (decision.act === 'rest') return { kind: 'rest', until: decision.until }

@@ -5,7 +5,7 @@ import { wakeAt } from '../model/decide.ts'
 import { lifted, newEntry, type Entry } from '../model/entry.ts'
 import type { KeeperEvent, ZhongkongEvent } from '../model/event.ts'
 import type { Attempt } from '../model/failure.ts'
-import type { Source } from '../model/source.ts'
+import { sourceName, type Source } from '../model/source.ts'
 import type { Call } from '../providers/provider.ts'
 import type { EntryStore } from '../stores/store.ts'
 import type { SourceBook } from './source-book.ts'
@@ -51,6 +51,8 @@ export type Found = { readonly source: Source; readonly entry: Entry; readonly r
  * leaves a revision behind) is put back as this node last saw it: the token in it is alive and cost a call.
  */
 export async function lookUp(room: Room, name: string): Promise<Found | null> {
+  // Callers may ask for anything; the store takes only what can be a name.
+  if (!sourceName.test(name)) return null
   return await room.reads.join(name, async () => {
     for (;;) {
       const { entry, revision } = await room.store.read(name)
@@ -61,14 +63,16 @@ export async function lookUp(room: Room, name: string): Promise<Found | null> {
         if (source === null) return null
         const isBehind = known !== undefined && entry.version < known.version && !room.views.isPinned(name)
         if (!isBehind) return { source, entry, revision }
-        const raised = lifted(entry, known.version)
+        const raised = lifted(entry, known)
         await room.store.write(name, { entry: raised, dueAt: wakeAt(raised) }, revision)
         continue
       }
       const lost = revision === 0 ? known : undefined
       if (lost === undefined && !room.book.fileSources.has(name)) return null
       const made = lost ?? newEntry(room.time.now())
-      await room.store.write(name, { entry: made, dueAt: wakeAt(made) }, revision)
+      const written = await room.store.write(name, { entry: made, dueAt: wakeAt(made) }, revision)
+      // Its revisions begin anew, and would seem older than the view for a long time.
+      if (written !== null && lost !== undefined) room.views.rebase(name, written)
     }
   })
 }

@@ -34,14 +34,26 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
   const change = (entry: Entry): Entry =>
     fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
-  const written = await write(room, job, { change, isDone: () => false })
-  if (written.kind !== 'written') return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
-  if (room.views.has(source.name)) room.views.learn(source, written.entry, written.revision)
+  let written: Written
+  try {
+    written = await write(room, job, { change, isDone: () => false })
+  } catch (thrown) {
+    // The store cannot be told, but this node must not go on believing in what the attempt may have retired.
+    if (room.views.has(source.name)) room.views.learn(source, change(job.entry), job.revision)
+    throw thrown
+  }
+  if (written.kind !== 'written') {
+    // Nobody knows what became of the request, and the lease is somebody else's by now.
+    const isStray = written.kind === 'lost' && attempt.outcome === 'unknown' && mayRetire(source, decision.force)
+    if (isStray) await markStray(room, source, room.time.now())
+    return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
+  }
+  show(room, job, written)
   tellFailure(room, job, written.entry)
   const refused = refusedOf(job, attempt)
   return {
     kind: 'failed',
-    until: wakeAt(written.entry),
+    until: lookAgainAt(room, job, written.entry),
     failure: attempt.failure,
     ...(refused === null ? {} : { refused }),
   }
@@ -83,7 +95,7 @@ async function settleIssued(
     room.views.pin(job.source.name)
     tell(room, 'uncommitted', job.source.name, { version: entry.version })
     room.background(commitLater(room, job, commitment))
-    return { kind: 'rotated', until: wakeAt(entry) }
+    return { kind: commitment.last?.result ?? 'rotated', until: wakeAt(entry) }
   }
   return await afterCommit(room, job, written, commitment)
 }
@@ -135,11 +147,10 @@ async function afterCommit(room: Room, job: Job, written: Written, { last }: Com
   if (written.kind === 'removed') return { kind: 'gone' }
   if (written.kind === 'lost') {
     if (mayRetire(source, job.decision.force)) await markStray(room, source, now)
-    tell(room, 'strayed', source.name, {})
     return { kind: 'wait', until: now, because: 'lease' }
   }
-  const { entry, revision } = written
-  if (room.views.has(source.name)) room.views.learn(source, entry, revision)
+  const { entry } = written
+  show(room, job, written)
   const expiresAt = room.time.toWall(entry.token?.expiresAt ?? now)
   const result = last?.result ?? 'rotated'
   if (result === 'rotated') {
@@ -151,7 +162,22 @@ async function afterCommit(room: Room, job: Job, written: Written, { last }: Com
   if (last?.diedEarly === true && isContested(entry, now)) {
     tell(room, 'conflict', source.name, { deaths: entry.earlyDeaths.length })
   }
-  return { kind: result, until: wakeAt(entry) }
+  return { kind: result, until: lookAgainAt(room, job, entry) }
+}
+
+/** Shows readers what was written, under the definition of now: it may have changed while the request was in the air. */
+function show(room: Room, job: Job, { entry, revision }: Extract<Written, { kind: 'written' }>): void {
+  const { name } = job.source
+  if (!room.views.has(name)) return
+  const source = room.book.resolve(name, entry)
+  if (source === null) room.views.forget(name)
+  else room.views.learn(source, entry, revision)
+}
+
+/** When the source is looked at again: at once, if what was written is no answer to its definition of now. */
+function lookAgainAt(room: Room, job: Job, entry: Entry): number {
+  const isSame = room.book.resolve(job.source.name, entry)?.generation === job.source.generation
+  return isSame ? wakeAt(entry) : room.time.now()
 }
 
 /** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
@@ -159,11 +185,13 @@ async function write(room: Room, job: Job, settlement: Settlement): Promise<Writ
   const { name } = job.source
   let record: { entry: Entry | null; revision: number } = { entry: job.entry, revision: job.revision }
   for (let race = 0; race < racesMax; race += 1) {
+    // A row that was deleted by hand (a removal by us leaves a revision behind) is written anew.
+    if (record.entry === null && record.revision === 0) record = { entry: job.entry, revision: 0 }
     if (record.entry === null) return { kind: 'removed' }
     // A write that seemed to fail may have been done after all; then nothing is left to write.
     if (settlement.isDone(record.entry)) return { kind: 'written', entry: record.entry, revision: record.revision }
     if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }
-    if (record.entry.lease === null) return { kind: 'lost' }
+    if (record.entry.lease?.node !== room.node) return { kind: 'lost' }
     const entry = settlement.change(record.entry)
     const revision = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, record.revision)
     room.time.touch()
@@ -175,6 +203,11 @@ async function write(room: Room, job: Job, settlement: Settlement): Promise<Writ
 
 /** Marks the entry as doubtful, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */
 async function markStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
+  tell(room, 'strayed', source.name, {})
+  await writeStray(room, source, arrivedAt)
+}
+
+async function writeStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
   try {
     for (let race = 0; race < racesMax; race += 1) {
       const { entry, revision } = await room.store.read(source.name)
@@ -188,10 +221,10 @@ async function markStray(room: Room, source: Source, arrivedAt: number): Promise
   } catch {
     if (room.stopping.aborted) return
   }
-  room.background(markStrayLater(room, source, arrivedAt))
+  room.background(writeStrayLater(room, source, arrivedAt))
 }
 
-async function markStrayLater(room: Room, source: Source, arrivedAt: number): Promise<void> {
+async function writeStrayLater(room: Room, source: Source, arrivedAt: number): Promise<void> {
   await room.env.clock.sleep(1_000, room.stopping)
-  if (!room.stopping.aborted) await markStray(room, source, arrivedAt)
+  if (!room.stopping.aborted) await writeStray(room, source, arrivedAt)
 }

@@ -26,7 +26,13 @@ export class SourceBook {
 
   replace(sources: readonly Source[]): void {
     this.#file = new Map(sources.map((source) => [source.name, source]))
+    // What was parsed may have leant on a definition of the file.
+    this.#parsed.clear()
   }
+
+  /** The definition of a source that this node knows, for those that lean on it. */
+  readonly definitionOf = (name: string): JsonObject | undefined =>
+    (this.#file.get(name) ?? this.#parsed.get(name)?.source)?.definition
 
   /** The source of a name, given its entry; null when nothing defines it (any more). */
   resolve(name: string, entry: Entry | null): Source | null {
@@ -40,7 +46,7 @@ export class SourceBook {
     const text = JSON.stringify(definition)
     const known = this.#parsed.get(name)
     if (known?.text === text) return known.source
-    const parsed = this.#parse(name, definition, 'store')
+    const parsed = this.#parse(name, definition, 'store', this.definitionOf)
     // A definition was valid when it was put; only an older version of this program can refuse it now.
     if (!parsed.ok) return null
     this.#parsed.delete(name)

@@ -3,8 +3,8 @@
  * Views only move forward: an older version, or an older revision of the same version, never replaces a newer one.
  */
 import { tokenOf } from '../model/decide.ts'
-import type { Entry } from '../model/entry.ts'
-import { promisedUntil } from '../model/expiry.ts'
+import type { Entry, Token } from '../model/entry.ts'
+import { promiseCapMs, promisedAt } from '../model/expiry.ts'
 import type { Source } from '../model/source.ts'
 import type { Snapshot } from './keeper.ts'
 import type { StoreTime } from './store-time.ts'
@@ -17,12 +17,14 @@ export type View = {
   readonly snapshot: Snapshot | null
   /** End of the promise on the store's clock. */
   readonly until: number
+  /** The most that is promised at any moment, in milliseconds. */
+  readonly capMs: number
 }
 
 export class Views {
   readonly #time: StoreTime
   readonly #views = new Map<string, View>()
-  readonly #untilOf = new WeakMap<Snapshot, number>()
+  readonly #promises = new WeakMap<Snapshot, { readonly until: number; readonly capMs: number }>()
   /** Names by token value, current and lately replaced. */
   readonly #owners = new Map<string, string>()
   readonly #waiting = new Map<string, Set<() => void>>()
@@ -66,16 +68,20 @@ export class Views {
     return this.#views.keys()
   }
 
-  /** The view for a reader: marks it as being read. */
+  /** The view for a reader: marks it as being read, and makes a promise anew that ran out before its token did. */
   read(name: string): View | undefined {
     const view = this.#views.get(name)
-    if (view !== undefined) this.#readNow.add(name)
-    return view
+    if (view === undefined) return undefined
+    this.#readNow.add(name)
+    const now = this.#time.now()
+    const hasLapsed = view.snapshot !== null && view.until <= now && (view.entry.token?.expiresAt ?? 0) > now
+    return hasLapsed ? this.#set(view.source, view.entry, view.revision, view) : view
   }
 
-  /** End of a snapshot's promise on the store's clock; 0 for a snapshot made elsewhere. */
-  untilOf(snapshot: Snapshot): number {
-    return this.#untilOf.get(snapshot) ?? 0
+  /** Milliseconds for which a snapshot is promised; 0 or less for one that is over, or was not made here. */
+  leftMs(snapshot: Snapshot): number {
+    const promise = this.#promises.get(snapshot)
+    return promise === undefined ? 0 : Math.min(promise.until - this.#time.now(), promise.capMs)
   }
 
   ownerOf(token: string): View | undefined {
@@ -94,9 +100,14 @@ export class Views {
       const isOlder =
         entry.version < known.entry.version || (entry.version === known.entry.version && revision < known.revision)
       if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)
-      if (revision === known.revision && entry.version === known.entry.version && isSameDefinition) return known
     }
     return this.#set(source, entry, revision, known)
+  }
+
+  /** The record of a view was written anew, with revisions that begin again. */
+  rebase(name: string, revision: number): void {
+    const known = this.#views.get(name)
+    if (known !== undefined) this.#views.set(name, { ...known, revision })
   }
 
   forget(name: string): void {
@@ -130,9 +141,10 @@ export class Views {
 
   #set(source: Source, entry: Entry, revision: number, known: View | undefined): View {
     const token = tokenOf(source, entry)
-    const until = token === null ? 0 : promisedUntil(source, entry, token)
-    const snapshot = token === null ? null : this.#snapshotOf(source, entry, until, known)
-    const view: View = { source, entry, revision, snapshot, until }
+    const until = token === null ? 0 : promisedAt(source, entry, token, this.#time.now())
+    const capMs = promiseCapMs(source, entry)
+    const snapshot = token === null ? null : this.#snapshotOf(source.name, token, { until, capMs }, known)
+    const view: View = { source, entry, revision, snapshot, until, capMs }
     if (known !== undefined) this.#disown(known)
     this.#views.set(source.name, view)
     this.#own(view)
@@ -141,21 +153,27 @@ export class Views {
   }
 
   /** One object per version and promise, so that whoever caches by identity caches the right thing. */
-  #snapshotOf(source: Source, entry: Entry, until: number, known: View | undefined): Snapshot | null {
-    const token = entry.token
-    if (token === null) return null
-    if (known?.snapshot?.token === token.value && known.entry.version === entry.version && known.until === until) {
-      return known.snapshot
-    }
+  #snapshotOf(
+    name: string,
+    token: Token,
+    promise: { readonly until: number; readonly capMs: number },
+    known: View | undefined,
+  ): Snapshot {
+    const isSame =
+      known?.snapshot?.token === token.value &&
+      known.snapshot.version === token.version &&
+      known.until === promise.until &&
+      known.capMs === promise.capMs
+    if (isSame && known.snapshot !== null) return known.snapshot
     const snapshot: Snapshot = {
-      name: source.name,
+      name,
       token: token.value,
       version: token.version,
       issuedAt: this.#time.toWall(token.issuedAt),
-      expiresAt: this.#time.toWall(until),
+      expiresAt: this.#time.toWall(promise.until),
       fields: token.fields,
     }
-    this.#untilOf.set(snapshot, until)
+    this.#promises.set(snapshot, promise)
     return snapshot
   }
 

@@ -4,6 +4,7 @@
  */
 import { allowedAt, mayForce, type Purpose } from './budget.ts'
 import { leaseMarginMs, type Entry, type Token } from './entry.ts'
+import { expiresAtOf } from './expiry.ts'
 import type { Source } from './source.ts'
 import type { StateWord } from './state.ts'
 
@@ -37,10 +38,16 @@ export function isUnresolved(entry: Entry): boolean {
   return entry.epoch > entry.resolvedEpoch
 }
 
+/** When the upstream last gave out the current token, for the first time or again; 0 when the last attempt did not. */
+export function confirmedAt(entry: Entry): number {
+  const isSettled = entry.lease === null && entry.trouble === null && entry.doubt === null && !isUnresolved(entry)
+  return isSettled ? (entry.budget.recent.at(-1) ?? 0) : 0
+}
+
 export function decide(source: Source, entry: Entry, now: number): Decision {
   const leased = leasedUntil(source, entry, now)
   const need = needOf(source, entry, now, leased !== null)
-  if (need === null) return { act: 'rest', until: entry.dueAt, reason: 'the token is fresh' }
+  if (need === null) return { act: 'rest', until: entry.dueAt, reason: restReason(source, entry, now) }
   if (leased !== null) {
     return { act: 'wait', until: leased, because: 'lease', reason: `${need.reason}; a refresh is in the air` }
   }
@@ -74,9 +81,24 @@ function needOf(source: Source, entry: Entry, now: number, isLeased: boolean): N
   if (doubt?.reason === 'asked') return { purpose: 'asked', wantsForce: true, reason: 'asked for' }
   if (doubt?.reason === 'stray') return scheduled('an answer came too late and may have retired the token')
   if (isUnresolved(entry) && !isLeased) return scheduled('an attempt ended without an answer')
-  if (now >= token.expiresAt) return scheduled('the token has ended')
-  if (now >= entry.dueAt) return scheduled('due')
-  return null
+  if (now < entry.dueAt) return null
+  const reason = now >= token.expiresAt ? 'the token has ended' : 'due'
+  return { purpose: 'scheduled', wantsForce: isCutShort(token), reason }
+}
+
+/** A token is due before its end, unless the upstream repeated it to its last second and beyond. */
+function restReason(source: Source, entry: Entry, now: number): string {
+  const token = tokenOf(source, entry)
+  return token !== null && now >= token.expiresAt ? 'the upstream repeats a token that has ended' : 'the token is fresh'
+}
+
+/**
+ * An attempt without an answer cut this token's life, so we stop believing in it long before the upstream does. One that
+ * repeats its token until the end would then leave us without any, unless it is forced.
+ */
+function isCutShort(token: Token): boolean {
+  const told = expiresAtOf(token.issuedAt, token.lifetimeMs)
+  return told - token.expiresAt > token.lifetimeMs / 4
 }
 
 /** Trouble holds attempts back, unless the configuration was changed since or a person asks. */

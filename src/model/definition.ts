@@ -13,5 +13,17 @@ export type DefinitionIssue = {
 export type ParsedDefinition =
   { readonly ok: true; readonly source: Source } | { readonly ok: false; readonly issues: readonly DefinitionIssue[] }
 
-/** How a definition becomes a source; the provider catalogue has it (config does not know providers). */
-export type ParseSource = (name: string, definition: JsonObject, origin: Source['origin']) => ParsedDefinition
+/** The definition of another source, by name; undefined when there is none. */
+export type Siblings = (name: string) => JsonObject | undefined
+
+/**
+ * How a definition becomes a source; the provider catalogue has it (config does not know providers). A definition may
+ * leave things to the source that it names (a ticket asks the host that its token comes from), so the answer also
+ * depends on `siblings`: parse a source again when one that it needs has changed.
+ */
+export type ParseSource = (
+  name: string,
+  definition: JsonObject,
+  origin: Source['origin'],
+  siblings?: Siblings,
+) => ParsedDefinition

@@ -22,6 +22,10 @@ export type Token = {
   readonly expiresAt: number
   /** Life as told when it was issued, in milliseconds; scales grace, window and minimum interval. */
   readonly lifetimeMs: number
+  /** The upstream did not say how long it lives; the lifetime is the fallback. */
+  readonly isGuessed: boolean
+  /** An earlier request without an answer may yet be carried out and retire this token; it is replaced before long. */
+  readonly isUnconfirmed: boolean
   /** The upstream account this token belongs to. */
   readonly identity: string
   /** The upstream's whole answer, with the token in it. */
@@ -109,4 +113,17 @@ export function newEntry(now: number, definition: JsonObject | null = null): Ent
     earlyDeaths: [],
     definition,
   }
+}
+
+/**
+ * An entry whose store lost its history (a row deleted by hand, a restored backup), brought up to what this node knows:
+ * versions never go back, and the token that was issued later is the one that counts.
+ */
+export function lifted(entry: Entry, known: Entry): Entry {
+  if (entry.version > known.version) return entry
+  const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
+  if (!isNewer) return { ...entry, token: known.token, previous: known.previous, version: known.version, dueAt: known.dueAt }
+  const version = known.version + 1
+  const doubt = entry.doubt?.version === entry.version ? { ...entry.doubt, version } : entry.doubt
+  return { ...entry, token: { ...entry.token, version }, version, doubt }
 }

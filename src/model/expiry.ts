@@ -46,7 +46,8 @@ export function leadMs(source: Source, lifetimeMs: number, chance: number): numb
     return Math.min(chosen ?? 30_000, lifetimeMs / 4) * (1 - 0.1 * chance)
   }
   const usual = Math.min(Math.max(lifetimeMs / 3, Math.min(minuteMs, lifetimeMs / 2)), dayMs)
-  return Math.min(chosen ?? usual, lifetimeMs * 0.9) * (0.9 + 0.2 * chance)
+  // With its jitter and the margin, a lead is always shorter than the life, or each token would be due when it comes.
+  return Math.min(chosen ?? usual, lifetimeMs * 0.8) * (0.9 + 0.2 * chance)
 }
 
 /** When a token that was just issued is due for its refresh. */
@@ -72,7 +73,34 @@ export function dueAtOfRepeated(source: Source, token: Token, now: number, chanc
  */
 export function promisedUntil(source: Source, entry: Entry, token: Token): number {
   if (source.semantics.reissue !== 'retires-previous') return token.expiresAt
-  return Math.min(token.expiresAt, entry.dueAt + graceMsOf(source, token.lifetimeMs))
+  // Two issues may follow on an unconfirmed token at once, and then it has no grace.
+  const graceMs = token.isUnconfirmed ? 0 : graceMsOf(source, token.lifetimeMs)
+  return Math.min(token.expiresAt, entry.dueAt + graceMs)
+}
+
+/** While a token is in doubt, callers are told to come back after this time, in milliseconds. */
+const doubtfulMs = 5_000
+
+/**
+ * The most that a caller is promised of this entry's token at any moment, in milliseconds. A token in doubt is still
+ * served, but the next refresh may come at any instant, and where it retires the tokens before it, nobody should rely
+ * on this one for long.
+ */
+export function promiseCapMs(source: Source, entry: Entry): number {
+  const isDoubtful = entry.doubt !== null || (entry.epoch > entry.resolvedEpoch && entry.lease === null)
+  return isDoubtful && source.semantics.reissue === 'retires-previous' ? doubtfulMs : Infinity
+}
+
+/**
+ * The promise that is made at `now`. One that ran out before its token did, because the replacement is late, is made
+ * anew: nothing retires the token before somebody asks, and then it has its grace. Half of that is promised, since an
+ * attempt may be under way.
+ */
+export function promisedAt(source: Source, entry: Entry, token: Token, now: number): number {
+  const planned = promisedUntil(source, entry, token)
+  if (planned > now || token.expiresAt <= now) return planned
+  const halfGraceMs = Math.floor(graceMsOf(source, token.lifetimeMs) / 2)
+  return Math.min(token.expiresAt, now + Math.max(1_000, halfGraceMs))
 }
 
 /** The longest promise this source can make right after a refresh, for a token of this lifetime, in milliseconds. */

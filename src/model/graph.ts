@@ -56,7 +56,8 @@ export function longestChains(needs: Needs): Map<string, readonly string[]> {
   const chains = new Map<string, readonly string[]>()
   for (const name of needs.keys()) {
     const chain: string[] = []
-    for (let at: string | undefined = name; at !== undefined && chain.length <= needs.size; at = next.get(at)) chain.push(at)
+    for (let at: string | undefined = name; at !== undefined && chain.length <= needs.size; at = next.get(at))
+      chain.push(at)
     chains.set(name, chain)
   }
   return chains

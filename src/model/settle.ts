@@ -88,7 +88,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
     trouble: null,
     nextTry: 0,
   }
-  if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: told }, sent)
+  if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: issued.lifetimeMs }, sent)
   const version = entry.version + 1
   const token: Token = {
     value: issued.value,
@@ -96,6 +96,8 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
     issuedAt: sent.sentAt,
     expiresAt: expiresAtOf(sent.sentAt, told),
     lifetimeMs: told,
+    isGuessed: issued.lifetimeMs === null,
+    isUnconfirmed: mayComeLate(source, entry),
     identity: source.identity,
     fields: issued.fields,
     askedWith: sent.askedWith,
@@ -110,7 +112,9 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
       version,
       previous: replaced(source, entry, sent.now),
       doubt: doubtAfterRotation(entry.doubt, sent),
-      dueAt: dueAtOf(source, token, sent.chance),
+      dueAt: token.isUnconfirmed
+        ? sent.now + Math.floor(graceMsOf(source, told) / 2)
+        : dueAtOf(source, token, sent.chance),
       earlyDeaths: diedEarly
         ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
         : entry.earlyDeaths,
@@ -121,22 +125,29 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
 function repeat(
   source: Source,
   settled: Entry,
-  { current, toldMs }: { readonly current: Token; readonly toldMs: number },
+  { current, toldMs }: { readonly current: Token; readonly toldMs: number | null },
   sent: Sent,
 ): Committed {
-  const told = expiresAtOf(sent.sentAt, toldMs)
-  const extended = source.semantics.reissue === 'extends'
-  const token: Token = extended
-    ? { ...current, expiresAt: told, lifetimeMs: toldMs, issuedAt: sent.sentAt }
-    : { ...current, expiresAt: Math.min(current.expiresAt, told) }
-  const dueAt = extended
-    ? dueAtOf(source, token, sent.chance)
-    : dueAtOfRepeated(source, token, sent.now, sent.chance)
+  const token = repeatedToken(source, current, toldMs, sent.sentAt)
+  const dueAt =
+    source.semantics.reissue === 'extends'
+      ? dueAtOf(source, token, sent.chance)
+      : dueAtOfRepeated(source, token, sent.now, sent.chance)
   return {
     result: 'repeated',
     diedEarly: false,
     entry: { ...settled, token, dueAt, doubt: doubtAfterRepeat(source, settled.doubt, sent) },
   }
+}
+
+/** The life of a token that was given out again: never longer than believed, unless the belief was a guess. */
+function repeatedToken(source: Source, current: Token, told: number | null, sentAt: number): Token {
+  if (told === null) return current
+  const toldMs = lifetimeMsOf(source, told)
+  const expiresAt = expiresAtOf(sentAt, toldMs)
+  if (source.semantics.reissue === 'extends') return { ...current, expiresAt, lifetimeMs: toldMs, issuedAt: sentAt }
+  if (current.isGuessed) return { ...current, expiresAt, lifetimeMs: toldMs, isGuessed: false }
+  return { ...current, expiresAt: Math.min(current.expiresAt, expiresAt) }
 }
 
 /** A stray that arrived after this attempt was sent may have retired this token too; every other doubt is settled. */
@@ -153,6 +164,15 @@ function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doub
   if (doubt.at > sent.sentAt) return doubt
   const mayStillForce = source.semantics.limits.force !== undefined && doubt.repeats === 0 && !sent.forced
   return doubt.reason === 'reported' && mayStillForce ? { ...doubt, repeats: 1 } : null
+}
+
+/**
+ * After a request whose answer never came, the new token is refreshed once more before long: the lost request may be
+ * carried out late and retire the very token that was to replace it. Within half the grace nobody is caught by that.
+ */
+function mayComeLate(source: Source, entry: Entry): boolean {
+  if (source.semantics.reissue !== 'retires-previous') return false
+  return entry.trouble?.class === 'unknown' || entry.doubt?.reason === 'stray' || isUnresolvedBefore(entry)
 }
 
 function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
@@ -194,7 +214,7 @@ export function fail(source: Source, entry: Entry, attempt: Exclude<Attempt, { o
     : entry.token
   const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
   const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
-  const told = attempt.outcome === 'rejected' ? (attempt.waitMs ?? 0) : 0
+  const told = attempt.outcome === 'rejected' ? Math.min(attempt.waitMs ?? 0, dayMs) : 0
   return {
     ...entry,
     token,
@@ -249,7 +269,13 @@ export function stray(source: Source, entry: Entry, now: number): Entry {
 /** Marks the current version as reported or asked for, unless something at least as pressing is known already. */
 export function doubted(entry: Entry, reason: 'reported' | 'asked', now: number): Entry {
   if (entry.doubt?.reason === 'stray') return entry
-  if (entry.doubt?.reason === reason && entry.doubt.version === entry.version) return entry
+  const isKnown = entry.doubt?.version === entry.version
+  if (isKnown && entry.doubt.reason === reason) return entry
+  if (isKnown && entry.doubt.reason === 'reported') {
+    // Asking hastens what a report has begun; the wish alone would be forgotten with the next failure.
+    const isHeld = entry.nextTry > now && entry.trouble?.class !== 'quota'
+    return isHeld ? { ...entry, nextTry: now } : entry
+  }
   return { ...entry, doubt: { reason, at: now, version: entry.version, repeats: 0 } }
 }
 

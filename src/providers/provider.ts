@@ -25,14 +25,43 @@ export type Call = {
   readonly inputs: ReadonlyMap<string, Input>
 }
 
+/** A source that a definition names, and what of it is used. */
+export type Reference = {
+  /** Where the reference stands, relative to the definition. */
+  readonly path: readonly (string | number)[]
+  readonly source: string
+  /** The first field of the source's answer that is used; null for the token itself. */
+  readonly field: string | null
+}
+
+/**
+ * A key that names another source of the same upstream. What this source's definition does not say about the way to
+ * the upstream (`inherits`) is taken from that source's definition.
+ */
+export type Parent = {
+  readonly key: string
+  readonly kinds: readonly string[]
+  readonly inherits: readonly string[]
+}
+
 export type Provider<S = unknown> = {
   readonly kind: string
   /** The keys of a source beside `provider`, `callback` and the refresh policy; unknown keys are errors. */
   readonly schema: z.ZodType<S>
+  readonly parent?: Parent
+  /** The platform may call such a source back (`callback`). */
+  readonly takesCallback?: true
+  /** Everything that the upstream's answer is known to hold; absent when that cannot be known. */
+  readonly fields?: readonly string[]
+  /** References inside templates, for checks against the other sources. */
+  references?(settings: S): readonly Reference[]
   /** Names of the sources whose tokens an issue needs, each once. */
   needs(settings: S): readonly string[]
   semantics(settings: S): Semantics
-  /** The upstream account and channel, without secrets: when it changes, a stored token no longer belongs to the source. */
+  /**
+   * The upstream account and channel, without secrets: when it changes, a stored token no longer belongs to the source.
+   * The catalogue adds the identities of the needed sources.
+   */
   identity(settings: S): string
   /** Who callers of the upstream's own wire format (`/cgi-bin/token`) say they are; null where there is no such format. */
   credential(settings: S): Credential | null

@@ -77,7 +77,12 @@ export type Store = {
 /** A record as the keeper sees it: opened by `sealed`. */
 export type EntryRecord = { readonly entry: Entry | null; readonly revision: number }
 
-export type NamedEntry = { readonly name: string; readonly entry: Entry; readonly revision: number; readonly dueAt: number }
+export type NamedEntry = {
+  readonly name: string
+  readonly entry: Entry
+  readonly revision: number
+  readonly dueAt: number
+}
 
 /**
  * The same contract over entries, as `sealed` makes it from a `Store`. A record that cannot be opened throws
@@ -87,7 +92,11 @@ export type EntryStore = {
   readonly kind: string
   read(name: string): Promise<EntryRecord>
   /** `dueAt` is the instant by which somebody must look at the entry again. */
-  write(name: string, change: { readonly entry: Entry | null; readonly dueAt: number }, ifRevision: number): Promise<number | null>
+  write(
+    name: string,
+    change: { readonly entry: Entry | null; readonly dueAt: number },
+    ifRevision: number,
+  ): Promise<number | null>
   scan(query: ScanQuery): Promise<ScanPage<NamedEntry> & { readonly broken: readonly string[] }>
   changes(since: string | null, limit: number): Promise<Changes>
   watch(onChange: () => void): () => void

@@ -5,7 +5,7 @@ export type TokenAnswer = {
   readonly token: string
   /** Whole seconds for which a caller may rely on this token. */
   readonly expires_in: number
-  /** The instant at which `expires_in` ends, epoch seconds. */
+  /** When the token ends for callers, epoch seconds. While it is in doubt, `expires_in` ends earlier: come back then. */
   readonly expires_at: number
   /** Epoch seconds. */
   readonly issued_at: number

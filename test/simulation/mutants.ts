@@ -135,8 +135,8 @@ export const mutants: readonly Mutant[] = [
     title: 'callers are told the whole life, though the token is replaced before its end',
     seenIn: 'TokenBoy, wechat-token-ccs: expires_in is an echo',
     file: 'src/model/expiry.ts',
-    find: 'return Math.min(token.expiresAt, entry.dueAt + graceMsOf(source, token.lifetimeMs))',
-    replace: 'return token.expiresAt',
+    find: 'return Math.min(token.expiresAt, entry.dueAt + graceMs)\n',
+    replace: 'return token.expiresAt + 0 * graceMs\n',
     faults: [],
   },
   {

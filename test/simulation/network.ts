@@ -30,7 +30,7 @@ export class Network {
     const world = this.#world
     const { time } = world
     const body = request.method === 'GET' ? null : await request.clone().text()
-    const channel = channelOf(new URL(request.url), body)
+    const channel = channelOf(new URL(request.url))
     const flight: Flight = {
       channel,
       node,
@@ -69,6 +69,8 @@ export class Network {
       await time.wait(120_000)
       throw connectionError('ECONNRESET')
     }
+    // The upstream is slow before it issues: the caller gives up first, and the issue happens all the same.
+    if (world.strikes('request-late')) await time.wait(chance.between(2_000, 90_000))
     const refused = this.#refusal(flight.channel)
     if (refused !== null) return refused
     flight.reachedAt = time.now()
@@ -120,12 +122,12 @@ function json(value: unknown): Response {
 }
 
 /** Which source a request belongs to, told by what it asks for. */
-function channelOf(url: URL, body: string | null): string {
+function channelOf(url: URL): string {
   switch (url.pathname) {
     case '/cgi-bin/token':
-      return 'classic'
+      return url.searchParams.get('appid') === 'wxdynamic' ? 'dynamic' : 'classic'
     case '/cgi-bin/stable_token':
-      return body?.includes('wxstable') === true ? 'stable' : 'unknown'
+      return 'stable'
     case '/cgi-bin/ticket/getticket':
       return 'ticket'
     case '/cgi-bin/gettoken':

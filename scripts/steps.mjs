@@ -1,0 +1,69 @@
+// Runs programs one after the other, each under a heading and a time limit, and sums up. Nothing is left running:
+// a step has a process group of its own, which is ended with it.
+import { spawn } from 'node:child_process'
+
+const killMs = 5_000
+
+/**
+ * Runs `steps` (`{ name, command: [program, …args], minutes }`), all of them whatever fails, and ends the process with
+ * 0 only if every one ended with 0. The last line says how many passed and failed.
+ */
+export async function runSteps(steps) {
+  const results = []
+  for (const step of steps) {
+    console.log(`\n── ${step.name} ${'─'.repeat(Math.max(3, 76 - step.name.length))}`)
+    const startedAt = performance.now()
+    const fault = await runStep(step)
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
+    if (fault !== null) console.log(`✗ ${step.name}: ${fault}`)
+    results.push({ name: step.name, fault, seconds })
+  }
+  const failed = results.filter((result) => result.fault !== null)
+  console.log(`\n── summary ${'─'.repeat(69)}`)
+  for (const { name, fault, seconds } of results) {
+    console.log(
+      `${fault === null ? '✓' : '✗'} ${name.padEnd(30)} ${seconds.padStart(7)} s${fault === null ? '' : `  ${fault}`}`,
+    )
+  }
+  console.log(`${results.length - failed.length} passed, ${failed.length} failed`)
+  process.exit(failed.length === 0 ? 0 : 1)
+}
+
+/** Null, or why the step failed. */
+async function runStep({ command: [program, ...args], minutes }) {
+  const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true })
+  const end = (signal) => {
+    try {
+      process.kill(-child.pid, signal)
+    } catch {
+      // The group is gone already.
+    }
+  }
+  const onSignal = () => {
+    end('SIGKILL')
+    process.exit(130)
+  }
+  process.once('SIGINT', onSignal)
+  process.once('SIGTERM', onSignal)
+  let isLate = false
+  const timers = []
+  const limit = setTimeout(() => {
+    isLate = true
+    end('SIGTERM')
+    timers.push(setTimeout(() => end('SIGKILL'), killMs))
+  }, minutes * 60_000)
+  timers.push(limit)
+  const fault = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => {
+      if (isLate) resolve(`not done within ${minutes} minutes`)
+      else if (signal !== null) resolve(`ended by ${signal}`)
+      else resolve(code === 0 ? null : `exit code ${code}`)
+    })
+  })
+  for (const timer of timers) clearTimeout(timer)
+  process.off('SIGINT', onSignal)
+  process.off('SIGTERM', onSignal)
+  if (child.pid !== undefined) end('SIGKILL')
+  return fault
+}

@@ -1,0 +1,25 @@
+/** The one list of commands, in the order in which help shows them. */
+import type { CommandModule } from './command.ts'
+import * as check from './commands/check.ts'
+import * as demo from './commands/demo.ts'
+import * as get from './commands/get.ts'
+import * as importCommand from './commands/import.ts'
+import * as key from './commands/key.ts'
+import * as refresh from './commands/refresh.ts'
+import * as serve from './commands/serve.ts'
+import * as simulate from './commands/simulate.ts'
+import * as start from './commands/start.ts'
+import * as status from './commands/status.ts'
+
+export const commands: readonly CommandModule[] = [
+  serve,
+  demo,
+  simulate,
+  check,
+  importCommand,
+  key,
+  get,
+  refresh,
+  status,
+  start,
+]

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest'
+import { Secret } from '../base/secret.ts'
+import type { Config } from '../config/config.ts'
+import type { ClientGrant } from '../model/client.ts'
+import type { Source } from '../model/source.ts'
+import { configChange, isEmptyChange } from './config-change.ts'
+
+const source = (name: string, generation: string): Source => ({ name, generation }) as Source
+const client = (name: string, read: string[]): ClientGrant => ({
+  name,
+  keyHash: 'a',
+  read,
+  refresh: [],
+  gateway: [],
+  admin: false,
+})
+
+const config: Config = {
+  path: '/zhongkong.yaml',
+  server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false },
+  encryptionKey: null,
+  store: 'memory:',
+  sources: [source('weixin', '1'), source('corp', '1')],
+  clients: [client('shop', ['*'])],
+  compat: { tokenboy: null, wechatTokenServer: { secret: new Secret('one') } },
+  sinks: [],
+}
+
+describe('what a reload changes', () => {
+  it('is nothing for the same content read again', () => {
+    expect(isEmptyChange(configChange(config, { ...config, sources: [...config.sources] }))).toBe(true)
+  })
+
+  it('names sources that came, went and are another generation', () => {
+    const change = configChange(config, { ...config, sources: [source('weixin', '2'), source('oauth', '1')] })
+    expect(change).toMatchObject({
+      added: ['oauth'],
+      removed: ['corp'],
+      changed: ['weixin'],
+      clients: [],
+      compat: false,
+    })
+  })
+
+  it('names clients that may do other things', () => {
+    const change = configChange(config, { ...config, clients: [client('shop', ['weixin']), client('crm', [])] })
+    expect(change.clients).toEqual(['crm', 'shop'])
+  })
+
+  it('sees another secret of a compatible surface, and does not tell it', () => {
+    const change = configChange(config, {
+      ...config,
+      compat: { ...config.compat, wechatTokenServer: { secret: new Secret('two') } },
+    })
+    expect(change.compat).toBe(true)
+    expect(JSON.stringify(change)).not.toContain('two')
+  })
+
+  it('names what waits for the next start', () => {
+    const change = configChange(config, {
+      ...config,
+      store: 'sqlite:/x.db',
+      encryptionKey: new Uint8Array(32),
+      server: { ...config.server, listen: '127.0.0.1:9' },
+    })
+    expect(change.needsRestart).toEqual(['server.listen', 'store', 'encryption_key'])
+    expect(isEmptyChange(change)).toBe(false)
+  })
+})

@@ -1,0 +1,65 @@
+/** What a reload changes, in words for the log; and what it cannot change without a restart. */
+import type { Config } from '../config/config.ts'
+
+export type ConfigChange = {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+  readonly changed: readonly string[]
+  /** Clients that came, went or may do other things now. */
+  readonly clients: readonly string[]
+  readonly compat: boolean
+  /** Keys that keep their old value until the next start. */
+  readonly needsRestart: readonly string[]
+}
+
+export function configChange(before: Config, after: Config): ConfigChange {
+  const sources = compare(
+    before.sources.map((source) => [source.name, source.generation]),
+    after.sources.map((source) => [source.name, source.generation]),
+  )
+  const clients = compare(
+    before.clients.map((client) => [client.name, JSON.stringify(client)]),
+    after.clients.map((client) => [client.name, JSON.stringify(client)]),
+  )
+  return {
+    ...sources,
+    clients: [...clients.added, ...clients.removed, ...clients.changed].sort(),
+    compat: compatText(before) !== compatText(after),
+    needsRestart: needsRestart(before, after),
+  }
+}
+
+export function isEmptyChange({ added, removed, changed, clients, compat, needsRestart: rest }: ConfigChange): boolean {
+  return !compat && [added, removed, changed, clients, rest].every((names) => names.length === 0)
+}
+
+type Named = readonly (readonly [string, string])[]
+
+function compare(before: Named, after: Named): Pick<ConfigChange, 'added' | 'removed' | 'changed'> {
+  const [old, fresh] = [new Map(before), new Map(after)]
+  return {
+    added: [...fresh.keys()].filter((name) => !old.has(name)),
+    removed: [...old.keys()].filter((name) => !fresh.has(name)),
+    changed: [...fresh].filter(([name, content]) => old.has(name) && old.get(name) !== content).map(([name]) => name),
+  }
+}
+
+/** Compared, never shown: it holds a secret. */
+function compatText({ compat: { tokenboy, wechatTokenServer } }: Config): string {
+  return JSON.stringify([tokenboy, wechatTokenServer?.secret.reveal()])
+}
+
+function needsRestart(before: Config, after: Config): string[] {
+  const key = (config: Config): string => Buffer.from(config.encryptionKey ?? []).toString('hex')
+  const fixed: readonly [string, (config: Config) => unknown][] = [
+    ['server.listen', (config) => config.server.listen],
+    ['server.tls', (config) => config.server.tls],
+    ['server.trusted_network', (config) => config.server.trustedNetwork],
+    ['store', (config) => config.store],
+    ['encryption_key', key],
+    ['sinks', (config) => config.sinks],
+  ]
+  const differs = (part: (config: Config) => unknown): boolean =>
+    JSON.stringify(part(before)) !== JSON.stringify(part(after))
+  return fixed.filter(([, part]) => differs(part)).map(([name]) => name)
+}

@@ -1,0 +1,82 @@
+/** Writes files that were not there, or keeps the old ones under another name: nothing is ever lost. */
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { CliFault, usage } from './fault.ts'
+
+export type NewFile = { readonly path: string; readonly text: string; readonly mode: number }
+
+/**
+ * Writes all, or refuses before the first when one is there and `replace` is false. Answers the names under which old
+ * files were kept.
+ */
+export async function writeNewFiles(
+  files: readonly NewFile[],
+  { replace }: { readonly replace: boolean },
+): Promise<string[]> {
+  const present: string[] = []
+  for (const { path } of files) if (await exists(path)) present.push(path)
+  if (present.length > 0 && !replace) {
+    const names = present.map((path) => basename(path)).join(', ')
+    throw usage(
+      {
+        en: `${names} ${present.length === 1 ? 'is' : 'are'} there already; nothing was written`,
+        zh: `${names} 已存在，没有写入任何文件`,
+      },
+      {
+        en: 'Use --force (the old file is kept as *.old), or --out DIR.',
+        zh: '使用 --force（旧文件另存为 *.old）或 --out 目录。',
+      },
+    )
+  }
+  const kept: string[] = []
+  try {
+    for (const { path, text, mode } of files) {
+      await mkdir(dirname(path), { recursive: true })
+      if (present.includes(path)) kept.push(await setAside(path))
+      await writeWhole(path, text, mode)
+    }
+  } catch (thrown) {
+    if (thrown instanceof CliFault) throw thrown
+    const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
+    throw new CliFault(
+      1,
+      { en: `the files cannot be written (${reason})`, zh: `无法写入文件（${reason}）` },
+      null,
+      thrown,
+    )
+  }
+  return kept
+}
+
+/** A file that appeared meanwhile is not replaced, and one that could not be written whole does not stay. */
+async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+  const handle = await open(path, 'wx', mode)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } catch (thrown) {
+    await rm(path, { force: true })
+    throw thrown
+  } finally {
+    await handle.close()
+  }
+}
+
+async function setAside(path: string): Promise<string> {
+  for (let count = 1; ; count += 1) {
+    const name = count === 1 ? `${path}.old` : `${path}.old${count}`
+    if (await exists(name)) continue
+    await rename(path, name)
+    return name
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return false
+    throw thrown
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * Reads a configuration file whole: text → values with places → references and secret files resolved → shape →
+ * meaning. Every stage goes on after a fault where it can, so that everything wrong is told at once.
+ */
+import { dirname, join, resolve } from 'node:path'
+import { isJsonObject } from '../base/json.ts'
+import type { ParseSource } from '../model/definition.ts'
+import { checkClients, checkCompat } from './client-checks.ts'
+import type { Config, ConfigIssue } from './config.ts'
+import { readDocument, type ConfigDocument } from './document.ts'
+import { isGuessable, parseEncryptionKey } from './encryption-key.ts'
+import { readEnvironment, type Environment } from './environment.ts'
+import { issueOfProblem, type Overrides } from './issues.ts'
+import { isLocal } from './listen.ts'
+import { dotted, problem, type Path, type Problem } from './problem.ts'
+import { readRealFile, readText, type ReadFile } from './read-file.ts'
+import { References } from './references.ts'
+import { keysAt, type WrittenConfig } from './schema.ts'
+import { readShape } from './shape.ts'
+import { checkServer } from './server-checks.ts'
+import { checkSinks, laterParts } from './sink-checks.ts'
+import { checkSources } from './source-checks.ts'
+import { parseStore } from './store-url.ts'
+import { checkTlsFiles } from './tls-files.ts'
+
+export type LoadOptions = {
+  readonly path: string
+  /** The process's environment; a `.env` file beside the configuration is read too and loses against it. */
+  readonly environment: Environment
+  readonly parseSource: ParseSource
+  /** Stands in for the file system. */
+  readonly readFile?: ReadFile
+  /** What the command line says instead of the file. */
+  readonly overrides?: Overrides
+}
+
+export type Loaded = {
+  /** null when at least one issue is an error. */
+  readonly config: Config | null
+  /** By place: file, line, column. */
+  readonly issues: readonly ConfigIssue[]
+}
+
+/** Larger files are no configurations, in bytes. Very many sources belong into the store (PUT /v1/sources). */
+export const configBytesMax = 16 * 1_048_576
+
+/** Loads and checks a configuration. Never throws for what the file holds; values of secrets are in no issue. */
+export async function loadConfig(options: LoadOptions): Promise<Loaded> {
+  const path = resolve(options.path)
+  const readFile = options.readFile ?? readRealFile
+  const overrides = options.overrides ?? {}
+  const read = await readText(readFile, path, configBytesMax)
+  if (!read.ok) {
+    const told = { file: options.path, text: '', document: null, overrides }
+    return { config: null, issues: [issueOfProblem(unreadable(read), told)] }
+  }
+  const environment = await readEnvironment(
+    readFile,
+    { path: join(dirname(path), '.env'), shown: join(dirname(options.path), '.env') },
+    options.environment,
+  )
+  const references = new References(environment.lookup, environment.names)
+  const document = readDocument(read.text, (scalar) => references.take(scalar))
+  await references.readFiles(readFile, dirname(path))
+  const found = document.broken
+    ? { config: null, problems: [] }
+    : await understand({ path, document, references, readFile, parseSource: options.parseSource, overrides })
+  const problems = [...document.problems, ...references.problems, ...found.problems]
+  const told = { file: options.path, text: read.text, document, overrides }
+  const issues = [...environment.issues, ...distinct(problems).map((one) => issueOfProblem(one, told))].sort(byPlace)
+  return { config: issues.some(({ severity }) => severity === 'error') ? null : found.config, issues }
+}
+
+type Stage = {
+  readonly path: string
+  readonly document: ConfigDocument
+  readonly references: References
+  readonly readFile: ReadFile
+  readonly parseSource: ParseSource
+  readonly overrides: Overrides
+}
+
+type Understood = { readonly config: Config | null; readonly problems: readonly Problem[] }
+
+/** The shape, then the meaning of every part. What stands at an unresolved reference is not judged. */
+async function understand(stage: Stage): Promise<Understood> {
+  const { references, document } = stage
+  const later = laterParts(document.value)
+  const shape = readShape(document.value, { overrides: stage.overrides, references, keysAt })
+  const meaning = await judge(stage, shape.written)
+  const unread = document.problems.filter(({ code }) => code !== 'yaml_duplicate_key' && code !== 'yaml_bad_key')
+  const known = new Set([
+    ...references.unresolved,
+    ...unread.map(({ path }) => dotted(path)),
+    ...later.map((one) => dotted(one.path.slice(0, 2))),
+  ])
+  const isKnown = (path: Path): boolean => path.some((_, index) => known.has(dotted(path.slice(0, index + 1))))
+  const problems = [
+    ...shape.problems,
+    ...meaning.problems.map((one) => ({ ...one, path: shape.original(one.path) })),
+  ].filter(({ path }) => !isKnown(path))
+  return { config: meaning.config, problems: [...later, ...problems] }
+}
+
+async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Config; problems: Problem[] }> {
+  const { path, references, readFile } = stage
+  const directory = dirname(path)
+  const raw = stage.document.value
+  const names = isJsonObject(raw.sources) ? Object.keys(raw.sources) : []
+  const server = checkServer(written, raw)
+  const tls = await checkTlsFiles(written, directory, readFile)
+  const sources = checkSources(written, {
+    parseSource: stage.parseSource,
+    typed: (at) => references.typed(at),
+    allNames: names,
+  })
+  const clients = checkClients(written, raw, names)
+  const compat = checkCompat(written, server.value === null || isLocal(server.value))
+  const sinks = checkSinks(written, directory, names)
+  const store = checkStore(written.store, directory)
+  const key = checkKey(written.encryption_key)
+  const config: Config = {
+    path,
+    server: { listen: written.server.listen, tls: tls.value, trustedNetwork: written.server.trusted_network },
+    encryptionKey: key.value,
+    store: store.value,
+    sources: sources.value,
+    clients: clients.value,
+    compat: compat.value,
+    sinks: sinks.value,
+  }
+  const parts = [server, tls, sources, clients, compat, sinks, store, key]
+  return { config, problems: parts.flatMap(({ problems }) => problems) }
+}
+
+function checkStore(text: string, directory: string): { value: string; problems: Problem[] } {
+  const store = parseStore(text, directory)
+  const where = { path: ['store'] }
+  const fix = { en: 'Write sqlite:PATH, or memory.', zh: '写成 sqlite:路径 或 memory。' }
+  switch (store.kind) {
+    case 'memory':
+      return { value: 'memory:', problems: [] }
+    case 'sqlite':
+      return { value: `sqlite:${store.path}`, problems: [] }
+    case 'later': {
+      const message = {
+        en: `The store "${store.scheme}" comes with a later version.`,
+        zh: `"${store.scheme}" 存储将在后续版本提供。`,
+      }
+      return { value: text, problems: [problem('not_in_this_version', where, message, fix)] }
+    }
+    case 'unknown': {
+      const message = { en: 'This is no store that is known here.', zh: '无法识别的存储。' }
+      return { value: text, problems: [problem('value_invalid', where, message, fix)] }
+    }
+  }
+}
+
+function checkKey(text: string | undefined): { value: Uint8Array | null; problems: Problem[] } {
+  if (text === undefined) return { value: null, problems: [] }
+  const key = parseEncryptionKey(text)
+  const fix = { en: 'Make one with: openssl rand -hex 32', zh: '可用此命令生成：openssl rand -hex 32' }
+  const wrong = (en: string, zh: string): { value: null; problems: Problem[] } => ({
+    value: null,
+    problems: [problem('value_invalid', { path: ['encryption_key'] }, { en, zh }, fix)],
+  })
+  if (key === null) return wrong('This is not 32 bytes in hex or base64.', '这不是十六进制或 base64 写成的 32 字节。')
+  if (isGuessable(key)) return wrong('This key is a pattern, not a random one.', '该密钥有规律，不是随机生成的。')
+  return { value: key, problems: [] }
+}
+
+function unreadable(read: { reason: string; because: { en: string; zh: string } }): Problem {
+  const message = {
+    en: `The configuration cannot be used: ${read.because.en}.`,
+    zh: `配置文件无法使用：${read.because.zh}。`,
+  }
+  const where: { path: Path; at: number } = { path: [], at: 0 }
+  if (read.reason === 'too-large') {
+    const fix = {
+      en: 'Add very many sources while running (PUT /v1/sources/NAME).',
+      zh: '大量来源请在运行时添加（PUT /v1/sources/名称）。',
+    }
+    return problem('file_too_large', where, message, fix)
+  }
+  if (read.reason === 'not-text')
+    return problem('file_not_text', where, message, { en: 'Save it as UTF-8.', zh: '请以 UTF-8 编码保存。' })
+  const fix = {
+    en: 'Name the file with -c FILE or ZHONGKONG_CONFIG.',
+    zh: '用 -c 文件 或 ZHONGKONG_CONFIG 指定配置文件。',
+  }
+  return problem('file_unreadable', where, message, fix)
+}
+
+/** A value that several aliases name is wrong once. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  const seen = new Set<string>()
+  return problems.filter((one) => {
+    const key = `${one.code} ${typeof one.at === 'number' ? one.at : dotted(one.path)} ${one.message.en}`
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+function byPlace(a: ConfigIssue, b: ConfigIssue): number {
+  return (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.line - b.line || a.column - b.column
+}

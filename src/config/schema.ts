@@ -1,0 +1,113 @@
+/**
+ * The shape of the configuration: which keys there are and of which type. The descriptions are what editors show and
+ * docs/config.md repeats. What a value means (addresses, globs, keys) is checked elsewhere; a source's own keys
+ * belong to its provider.
+ */
+import { z } from 'zod'
+import type { Path } from './problem.ts'
+
+const globs = z.array(z.string())
+
+const server = z
+  .strictObject({
+    listen: z
+      .string()
+      .default('127.0.0.1:8888')
+      .describe('Where to listen: HOST:PORT, [IPV6]:PORT, or unix:/path/to.sock.'),
+    tls: z
+      .strictObject({
+        cert: z.string().describe('Certificate chain, a PEM file; relative to this file.'),
+        key: z.string().describe('Private key, a PEM file; relative to this file.'),
+      })
+      .optional()
+      .describe('Serve HTTPS with this certificate.'),
+    trusted_network: z
+      .boolean()
+      .default(false)
+      .describe('true allows an address other than loopback without TLS. Clients are required all the same.'),
+    workers: z.int().default(1).describe('Processes that serve reads. This version has 1.'),
+  })
+  .describe('How programs reach this server.')
+
+const client = z
+  .strictObject({
+    key: z.string().describe('SHA-256 of the API key as sha256:HEX; `zhongkong key new` makes both.'),
+    read: globs.default([]).describe('Sources whose token it may read; * matches any characters.'),
+    refresh: globs.default([]).describe('Sources it may ask to refresh or report as bad.'),
+    gateway: globs.default([]).describe('Sources through which it may call the upstream.'),
+    admin: z.boolean().default(false).describe('May do everything, sources included.'),
+  })
+  .describe('One program and what it may do.')
+
+const compat = z
+  .strictObject({
+    tokenboy: z
+      .union([
+        z.boolean(),
+        z.strictObject({
+          allow: z.array(z.string()).default([]).describe('Addresses that may read without a key, as CIDR.'),
+        }),
+      ])
+      .default(false)
+      .describe("TokenBoy's GET /token?name=. Without keys on loopback; elsewhere for `allow` or with a Bearer key."),
+    wechat_token_server: z
+      .strictObject({ secret: z.string().describe('The secret its clients send (requestSecret).') })
+      .optional()
+      .describe("wechat-token-server's GET /wechat/token and /wechat/token/forcerefresh."),
+  })
+  .describe('Surfaces of older token servers, for their clients.')
+
+const sink = z
+  .strictObject({
+    kind: z.string().describe('What it writes to. This version has: file.'),
+    path: z.string().describe('The file; {name} stands for the source. Relative to this file.'),
+    sources: globs.default(['*']).describe('Sources that are written; * matches any characters.'),
+    format: z.enum(['json', 'plain']).default('json').describe('json: an object; plain: the token alone.'),
+    mode: z.union([z.string(), z.int()]).default('0600').describe('File mode in octal.'),
+  })
+  .describe('Writes every new token where programs read it.')
+
+export const configSchema = z
+  .strictObject({
+    server: server.prefault({}),
+    encryption_key: z
+      .string()
+      .optional()
+      .describe('32 bytes as hex or base64, or file:PATH. Without it, a key file is made beside the database.'),
+    store: z.string().default('sqlite:./data/zhongkong.db').describe('Where tokens are kept: sqlite:PATH or memory.'),
+    sources: z
+      .record(z.string(), z.record(z.string(), z.unknown()))
+      .default({})
+      .describe('The tokens to keep, by name.'),
+    clients: z.record(z.string(), client).default({}).describe('The programs that may read, by name.'),
+    compat: compat.prefault({}),
+    sinks: z.array(sink).default([]).describe('Where else each new token is written.'),
+    alerts: z.array(z.unknown()).default([]).describe('Whom to tell of failures. Comes with a later version.'),
+  })
+  .describe('Configuration of zhongkong.')
+
+export type WrittenConfig = z.infer<typeof configSchema>
+
+/** The keys that the schema knows at a path; none where any key goes, such as the names of sources. */
+export function keysAt(path: Path): readonly string[] {
+  let nodes: readonly JsonSchema[] = [
+    z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema,
+  ]
+  for (const segment of path) {
+    nodes = nodes.flatMap((node) => inside(node, segment)).flatMap((node) => [node, ...(node.anyOf ?? [])])
+  }
+  return nodes.flatMap((node) => Object.keys(node.properties ?? {}))
+}
+
+type JsonSchema = {
+  readonly properties?: Readonly<Record<string, JsonSchema>>
+  readonly additionalProperties?: JsonSchema | boolean
+  readonly items?: JsonSchema
+  readonly anyOf?: readonly JsonSchema[]
+}
+
+function inside(node: JsonSchema, segment: string | number): JsonSchema[] {
+  const own = typeof segment === 'string' ? node.properties?.[segment] : node.items
+  if (own !== undefined) return [own]
+  return typeof node.additionalProperties === 'object' ? [node.additionalProperties] : []
+}

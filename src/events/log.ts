@@ -1,0 +1,179 @@
+/**
+ * The log: JSON lines, or a few readable fields on a terminal. Every text is scrubbed on its way out, so that a secret that
+ * slipped into a message still does not reach a file.
+ */
+import { pino, type DestinationStream, type Level } from 'pino'
+import type { Env } from '../base/env.ts'
+import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
+import { Secret, scrub } from '../base/secret.ts'
+import type { EventType, ZhongkongEvent } from '../model/event.ts'
+import type { Bus } from './bus.ts'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+export type LogFields = Readonly<Record<string, unknown>>
+
+export type Log = {
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+}
+
+export type LogOptions = {
+  readonly level: LogLevel
+  readonly env: Pick<Env, 'clock'>
+  /** Where lines go, each with its line end; stdout by default. */
+  readonly destination?: DestinationStream
+  /** Readable lines instead of JSON. */
+  readonly isTerminal?: boolean
+  /** Values that must never be seen, beside what looks like a secret; asked for each line. */
+  readonly secrets?: () => readonly string[]
+}
+
+/** Texts longer than this are cut, in characters. */
+const textLengthMax = 2_000
+/** Deeper than this nothing is shown. */
+const depthMax = 4
+
+export function createLog({ level, env, destination, isTerminal = false, secrets = () => [] }: LogOptions): Log {
+  const out = destination ?? pino.destination(1)
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date(env.clock.now()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    isTerminal ? { write: (line) => out.write(readable(line)) } : out,
+  )
+  const write =
+    (at: Level) =>
+    (message: string, fields: LogFields = {}) => {
+      if (!logger.isLevelEnabled(at)) return
+      const hidden = secrets()
+      logger[at](clean(fields, hidden, 0), scrub(message, hidden, textLengthMax))
+    }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}
+
+/** A copy that holds only plain, scrubbed values. Errors become what people may know of them. */
+function clean(value: unknown, secrets: readonly string[], depth: number): unknown {
+  if (typeof value === 'string') return scrub(value, secrets, textLengthMax)
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return value
+  if (typeof value === 'bigint') return String(value)
+  if (value instanceof Error) return clean(errorFields(value), secrets, depth)
+  if (typeof value !== 'object') return undefined
+  if (depth >= depthMax) return '…'
+  if (Array.isArray(value)) return value.slice(0, 100).map((inner) => clean(inner, secrets, depth + 1))
+  if (value instanceof Secret) return value.toString()
+  const pairs = Object.entries(value).map(([key, inner]) => [
+    scrub(key, secrets, 100),
+    secretKey.test(key) ? '[secret]' : clean(inner, secrets, depth + 1),
+  ])
+  return Object.fromEntries(pairs)
+}
+
+/** Fields of these names are never shown, whatever they hold. */
+const secretKey = /^(?:[a-z_]*secret|[a-z_]*token|ticket|password|authorization|assertion|api_?key)$/i
+
+/** Name, code, message, a short stack and the causes of an error. A cause's own message may quote what it was given. */
+function errorFields(error: Error): LogFields {
+  const stack = error.stack
+    ?.split('\n')
+    .slice(1, 6)
+    .map((line) => line.trim())
+  return {
+    name: error.name,
+    ...(error instanceof ZhongkongError ? { code: error.code } : {}),
+    message: error.message,
+    ...(stack === undefined ? {} : { stack }),
+    ...(error.cause instanceof Error ? { cause: errorFields(error.cause) } : {}),
+  }
+}
+
+function readable(line: string): string {
+  const { time, level, msg, ...rest } = parsed(line)
+  const fields = Object.entries(rest).map(
+    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  )
+  return `${[String(time).slice(11, 19), String(level).toUpperCase().padEnd(5), String(msg), ...fields].join(' ')}\n`
+}
+
+function parsed(line: string): Record<string, unknown> {
+  const value: unknown = JSON.parse(line)
+  return typeof value === 'object' && value !== null ? { ...value } : {}
+}
+
+const levels: Readonly<Record<EventType, keyof Log>> = {
+  rotated: 'info',
+  repeated: 'debug',
+  attempted: 'debug',
+  failing: 'warn',
+  recovered: 'info',
+  reported: 'info',
+  strayed: 'warn',
+  conflict: 'warn',
+  expired: 'error',
+  uncommitted: 'error',
+  added: 'info',
+  changed: 'info',
+  removed: 'info',
+  'store-lost': 'error',
+  'store-back': 'info',
+}
+
+/** Writes a line for each event; the answer stops that. */
+export function logEvents(bus: Bus, log: Log): () => void {
+  return bus.on((event) => {
+    log[levels[event.type]](sentenceOf(event), fieldsOf(event))
+  })
+}
+
+function fieldsOf(event: ZhongkongEvent): LogFields {
+  const told = Object.entries(event).filter(([key]) => !['type', 'at', 'name', 'failure'].includes(key))
+  return {
+    event: event.type,
+    ...('name' in event ? { source: event.name } : {}),
+    ...Object.fromEntries(told),
+    ...('failure' in event ? { failure: { ...event.failure, hint: event.failure.hint?.en } } : {}),
+  }
+}
+
+function sentenceOf(event: ZhongkongEvent): string {
+  switch (event.type) {
+    case 'rotated':
+      return `${event.name}: new token, version ${event.version}`
+    case 'repeated':
+      return `${event.name}: the upstream gave the same token again`
+    case 'attempted':
+      return `${event.name}: asked the upstream: ${event.outcome}`
+    case 'failing':
+      return `${event.name}: failing: ${event.failure.message}`
+    case 'recovered':
+      return `${event.name}: recovered after ${event.failures} failures`
+    case 'reported':
+      return `${event.name}: version ${event.version} was reported as refused by the upstream`
+    case 'strayed':
+      return `${event.name}: an answer arrived after its lease was lost`
+    case 'conflict':
+      return `${event.name}: tokens die early though nobody here replaces them: somebody else fetches for this account`
+    case 'expired':
+      return `${event.name}: the token ended before a new one could be had`
+    case 'uncommitted':
+      return `${event.name}: a token was issued but the store could not be written; it is served, and written as soon as possible`
+    case 'added':
+    case 'changed':
+    case 'removed':
+      return `${event.name}: source ${event.type}`
+    case 'store-lost':
+      return `the store does not answer: ${event.message}`
+    case 'store-back':
+      return `the store answers again after ${Math.round(event.awayMs / 1_000)} s`
+  }
+}
+
+/** What to do with a fault that nobody was told about: a line with its code. */
+export function logFault(log: Log, thrown: unknown, fields: LogFields = {}): void {
+  log.error('something broke inside', { ...fields, error: thrown instanceof Error ? thrown : asZhongkongError(thrown) })
+}

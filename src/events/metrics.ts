@@ -1,0 +1,129 @@
+/**
+ * Prometheus metrics: a subscriber of the bus, and the meter of the HTTP room. The number of series is bounded: counters
+ * carry no source names, gauges at most `sourcesMax` of them. `docs/metrics.md` lists all; a test keeps the two equal.
+ */
+import { Counter, Gauge, Registry } from 'prom-client'
+import { eventTypes, type ZhongkongEvent } from '../model/event.ts'
+import type { StateWord } from '../model/state.ts'
+import type { Bus } from './bus.ts'
+import { createRequestMeter } from './request-meter.ts'
+
+/** A source as the gauges show it. */
+export type SourceGauge = { readonly name: string; readonly leftMs: number | null; readonly state: StateWord }
+
+export type MetricsOptions = {
+  readonly bus: Bus
+  readonly version: string
+  /** The sources to show, asked at each scrape; at most `limit` are shown. */
+  readonly sources?: (limit: number) => Promise<readonly SourceGauge[]>
+}
+
+export type Metrics = {
+  /** Counts a request. Made for the hot path: no allocation once a route and status are known. */
+  observe(route: string, status: number, seconds: number): void
+  expose(): Promise<{ readonly type: string; readonly text: string }>
+  close(): void
+}
+
+/** Sources with gauges of their own; those beyond have none. */
+const sourcesMax = 1_000
+
+export function createMetrics({ bus, version, sources }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const info = new Gauge({
+    name: 'zhongkong_info',
+    help: 'Always 1; the version is its label.',
+    labelNames: ['version'],
+    registers,
+  })
+  info.set({ version }, 1)
+  const requests = createRequestMeter()
+  const showSources = sources === undefined ? () => Promise.resolve() : sourceGauges(registers, sources)
+  return {
+    observe: requests.observe,
+    expose: async () => {
+      await showSources()
+      return { type: registry.contentType, text: `${await registry.metrics()}\n${requests.expose()}` }
+    },
+    close: bus.on(countEvents(registers)),
+  }
+}
+
+function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
+  const events = new Counter({
+    name: 'zhongkong_events_total',
+    help: 'What happened, by type of event.',
+    labelNames: ['type'],
+    registers,
+  })
+  for (const type of eventTypes) events.inc({ type }, 0)
+  const attempts = new Counter({
+    name: 'zhongkong_attempts_total',
+    help: 'Requests for a token to an upstream, by how they ended.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  for (const outcome of ['issued', 'rejected', 'not-sent', 'unknown']) attempts.inc({ outcome }, 0)
+  const attemptSeconds = new Counter({
+    name: 'zhongkong_attempt_seconds_total',
+    help: 'Time spent waiting for upstreams, in seconds.',
+    registers,
+  })
+  const rotations = new Counter({ name: 'zhongkong_rotations_total', help: 'New tokens committed.', registers })
+  const failures = new Counter({
+    name: 'zhongkong_failures_total',
+    help: 'Sources that began to fail, by class of the failure.',
+    labelNames: ['class'],
+    registers,
+  })
+  const conflicts = new Counter({
+    name: 'zhongkong_conflicts_total',
+    help: 'Signs that somebody else fetches tokens for one of our accounts.',
+    registers,
+  })
+  const storeUp = new Gauge({ name: 'zhongkong_store_up', help: '1 while the store answers, else 0.', registers })
+  storeUp.set(1)
+  return (event) => {
+    events.inc({ type: event.type })
+    if (event.type === 'attempted') {
+      attempts.inc({ outcome: event.outcome })
+      attemptSeconds.inc(event.tookMs / 1_000)
+    }
+    if (event.type === 'rotated') rotations.inc()
+    if (event.type === 'failing') failures.inc({ class: event.class })
+    if (event.type === 'conflict') conflicts.inc()
+    if (event.type === 'store-lost') storeUp.set(0)
+    if (event.type === 'store-back') storeUp.set(1)
+  }
+}
+
+/** States that need somebody's attention. */
+const troubled: readonly StateWord[] = ['failing', 'in-doubt', 'no-token', 'needs-authorization']
+
+/** Fills the gauges anew for each scrape, so that a removed source has none. */
+function sourceGauges(registers: Registry[], sources: NonNullable<MetricsOptions['sources']>): () => Promise<void> {
+  const labelNames = ['source']
+  const left = new Gauge({
+    name: 'zhongkong_token_left_seconds',
+    help: 'For how long callers may rely on a token, in seconds; 0 without one.',
+    labelNames,
+    registers,
+  })
+  const trouble = new Gauge({
+    name: 'zhongkong_source_troubled',
+    help: '1 while a source fails, is in doubt, has no token or needs authorisation, else 0.',
+    labelNames,
+    registers,
+  })
+  return async () => {
+    // A store that does not answer must not take the other metrics away.
+    const shown = await sources(sourcesMax).catch(() => [])
+    left.reset()
+    trouble.reset()
+    for (const { name, leftMs, state } of shown.slice(0, sourcesMax)) {
+      left.set({ source: name }, Math.max(0, (leftMs ?? 0) / 1_000))
+      trouble.set({ source: name }, troubled.includes(state) ? 1 : 0)
+    }
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * The one bridge between sockets and the handler. Everything a hostile or slow peer can do to a connection is bounded
+ * here: time to send headers and requests, their size, the number of connections, and the time that closing takes.
+ */
+import { chmod, readFile, rm, stat } from 'node:fs/promises'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import { connect, type Socket } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Env } from '../base/env.ts'
+import { ZhongkongError } from '../base/errors.ts'
+import { isLoopback, plainAddress } from './address.ts'
+import { responseOf } from './answer.ts'
+import { languageOf, problem } from './problem.ts'
+import type { Handler, Peer } from './server.ts'
+
+export type ListenOptions = {
+  readonly handler: Handler
+  /** `HOST:PORT`, `[v6]:PORT` (port 0: any free one) or `unix:/path`. */
+  readonly listen: string
+  /** Paths of the certificate chain and the key, PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null
+  readonly env: Env
+  readonly limits?: Partial<Limits>
+}
+
+export type Limits = {
+  /** Time to send all headers, in milliseconds. */
+  readonly headersMs: number
+  /** Time to send the whole request, in milliseconds; the answer may take longer (a wait is up to a minute). */
+  readonly requestMs: number
+  /** How long an idle connection is kept, in milliseconds. */
+  readonly keepAliveMs: number
+  readonly headerBytes: number
+  readonly connections: number
+  /** Connections of one address; loopback addresses are free, as a proxy may be there. */
+  readonly connectionsPerAddress: number
+  /** How long closing waits for answers that are under way, in milliseconds. */
+  readonly closeMs: number
+}
+
+export const limitsDefault: Limits = {
+  headersMs: 5_000,
+  requestMs: 10_000,
+  keepAliveMs: 5_000,
+  headerBytes: 8_192,
+  connections: 4_096,
+  connectionsPerAddress: 256,
+  closeMs: 8_000,
+}
+
+export type Listening = {
+  /** `http://HOST:PORT`, `https://…` or `unix:/path`. */
+  readonly url: string
+  /** 0 on a unix socket. */
+  readonly port: number
+  /** Reads certificate and key again; connections from now on use them. Throws, and keeps the old ones, when they are no pair. */
+  readonly renewTls: () => Promise<void>
+  /** Takes no new connections, ends waits, lets answers under way finish. Ends within `closeMs` and a little. */
+  readonly close: () => Promise<void>
+}
+
+export async function listen(options: ListenOptions): Promise<Listening> {
+  const { handler, env } = options
+  const limits = { ...limitsDefault, ...options.limits }
+  const tls = options.tls ?? null
+  const where = parseListen(options.listen)
+  const closing = new AbortController()
+  const listener = listenerOf(handler, closing.signal)
+  const server = tls === null ? createServer(serverOptions(limits), listener) : await secure(tls, limits, listener)
+  server.maxConnections = limits.connections
+  server.maxHeadersCount = 100
+  limitPerAddress(server, limits.connectionsPerAddress)
+  await bind(server, where)
+
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  let closed: Promise<void> | undefined
+  return {
+    url:
+      'path' in where ? `unix:${where.path}` : `${tls === null ? 'http' : 'https'}://${bracketed(where.host)}:${port}`,
+    port,
+    renewTls: async () => {
+      if (tls !== null && 'setSecureContext' in server) server.setSecureContext(await readPair(tls))
+    },
+    close: () => (closed ??= close(server, { env, handler, closing, closeMs: limits.closeMs })),
+  }
+}
+
+function serverOptions(limits: Limits): ServerOptions {
+  return {
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    maxHeaderSize: limits.headerBytes,
+    connectionsCheckingInterval: Math.min(1_000, Math.ceil(limits.headersMs / 2)),
+    // A second Authorization or Host then makes one value that is no key and no host, instead of being dropped silently.
+    joinDuplicateHeaders: true,
+    insecureHTTPParser: false,
+  }
+}
+
+async function secure(
+  tls: { readonly cert: string; readonly key: string },
+  limits: Limits,
+  listener: RequestListener,
+): Promise<TlsServer> {
+  const pair = await readPair(tls)
+  return createTlsServer(
+    { ...serverOptions(limits), ...pair, minVersion: 'TLSv1.2', handshakeTimeout: limits.headersMs },
+    listener,
+  )
+}
+
+async function readPair(tls: { readonly cert: string; readonly key: string }): Promise<{ cert: Buffer; key: Buffer }> {
+  try {
+    const [cert, key] = await Promise.all([readFile(tls.cert), readFile(tls.key)])
+    return { cert, key }
+  } catch (thrown) {
+    throw new ZhongkongError('config_unreadable', 'the TLS certificate or its key cannot be read', { cause: thrown })
+  }
+}
+
+/** The quick path where it can answer, the handler through node-server's bridge everywhere else. */
+function listenerOf(handler: Handler, closing: AbortSignal): RequestListener {
+  const full = getRequestListener((request, bridge) => handler(request, peerOf(bridge.incoming.socket)), {
+    overrideGlobalObjects: false,
+    errorHandler: () =>
+      responseOf(
+        problem(
+          new ZhongkongError('bad_request', 'the request line or its Host header is malformed'),
+          languageOf(null),
+        ),
+        '-',
+      ),
+  })
+  const pending = new Set<ServerResponse>()
+  // Answers under way when closing begins are the last ones on their connections.
+  closing.addEventListener('abort', () => {
+    for (const outgoing of pending) outgoing.shouldKeepAlive = false
+  })
+  return (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    if (closing.aborted) outgoing.shouldKeepAlive = false
+    if (incoming.method === 'GET') {
+      const glimpse = handler.glance(incoming.url ?? '', incoming.rawHeaders, peerOf(incoming.socket))
+      if (glimpse !== null) {
+        if (glimpse.status !== 304) glimpse.headers.push('Content-Length', String(Buffer.byteLength(glimpse.body)))
+        outgoing.writeHead(glimpse.status, glimpse.headers)
+        outgoing.end(glimpse.body)
+        return
+      }
+    }
+    pending.add(outgoing)
+    outgoing.once('close', () => pending.delete(outgoing))
+    void full(incoming, outgoing)
+  }
+}
+
+const peers = new WeakMap<object, Peer>()
+
+/** Who a connection belongs to: its socket's address and nothing that was sent. */
+function peerOf(socket: Pick<Socket, 'remoteAddress'>): Peer {
+  const known = peers.get(socket)
+  if (known !== undefined) return known
+  const address = socket.remoteAddress === undefined ? null : plainAddress(socket.remoteAddress)
+  const peer = { address, isLoopback: address === null || isLoopback(address) }
+  peers.set(socket, peer)
+  return peer
+}
+
+function limitPerAddress(server: Server | TlsServer, connectionsMax: number): void {
+  const counts = new Map<string, number>()
+  server.on('connection', (socket: Socket) => {
+    const { address, isLoopback: isFree } = peerOf(socket)
+    if (address === null || isFree) return
+    const count = (counts.get(address) ?? 0) + 1
+    counts.set(address, count)
+    socket.once('close', () => {
+      const left = (counts.get(address) ?? 1) - 1
+      if (left === 0) counts.delete(address)
+      else counts.set(address, left)
+    })
+    if (count > connectionsMax) socket.destroy()
+  })
+}
+
+type Where = { readonly path: string } | { readonly host: string; readonly port: number }
+
+/** Throws for a text that is no address to listen on. */
+export function parseListen(text: string): Where {
+  if (text.startsWith('unix:') && text.length > 5) return { path: text.slice(5) }
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/]+)):(\d{1,5})$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535) {
+    throw new ZhongkongError('config_invalid', `${text} is no HOST:PORT, [v6]:PORT or unix:/path`)
+  }
+  return { host, port }
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
+async function bind(server: Server | TlsServer, where: Where): Promise<void> {
+  if ('path' in where) await removeStaleSocket(where.path)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen('path' in where ? { path: where.path } : { host: where.host, port: where.port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  // Owner and group may connect; others may not.
+  if ('path' in where) await chmod(where.path, 0o660)
+}
+
+/** A process that was killed leaves its socket file behind. It is removed only if nobody answers there. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null)
+  if (found === null) return
+  if (!found.isSocket()) throw new ZhongkongError('config_invalid', `${path} exists and is no socket`)
+  const isAnswered = await new Promise<boolean>((resolve) => {
+    const probe = connect(path)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
+  if (isAnswered) throw new ZhongkongError('config_invalid', `another process is listening on ${path}`)
+  await rm(path, { force: true })
+}
+
+type Ending = {
+  readonly env: Env
+  readonly handler: Handler
+  readonly closing: AbortController
+  readonly closeMs: number
+}
+
+async function close(server: Server | TlsServer, { env, handler, closing, closeMs }: Ending): Promise<void> {
+  closing.abort()
+  handler.drain()
+  const stopped = new AbortController()
+  server.close(() => stopped.abort())
+  const endsAt = env.clock.monotonic() + closeMs
+  while (!stopped.signal.aborted && env.clock.monotonic() < endsAt) {
+    // A connection becomes idle when its answer has left; node closes only those that were idle when asked.
+    server.closeIdleConnections()
+    await env.clock.sleep(50, stopped.signal)
+  }
+  server.closeAllConnections()
+}

@@ -1,0 +1,21 @@
+/** The one list of routes. Whatever is served, documented, admitted or counted is in it. */
+import type { Surface } from './surface.ts'
+import { surfaces as callback } from './surfaces/callback.ts'
+import { surfaces as operating } from './surfaces/operating.ts'
+import { surfaces as tokenboy } from './surfaces/tokenboy.ts'
+import { surfaces as v1Sources } from './surfaces/v1-sources.ts'
+import { surfaces as v1Tokens } from './surfaces/v1-tokens.ts'
+import { surfaces as wechatTokenServer } from './surfaces/wechat-token-server.ts'
+import { surfaces as wechat } from './surfaces/wechat.ts'
+import { surfaces as wecom } from './surfaces/wecom.ts'
+
+export const routes: readonly Surface[] = [
+  ...v1Tokens,
+  ...v1Sources,
+  ...operating,
+  ...tokenboy,
+  ...wechatTokenServer,
+  ...wechat,
+  ...wecom,
+  ...callback,
+]

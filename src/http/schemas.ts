@@ -1,0 +1,119 @@
+/** The shapes of `wire/`, as zod schemas for the OpenAPI document. A test keeps them equal to the types. */
+import { z } from 'zod'
+
+const seconds = z.int().min(0)
+const epochSeconds = z.int().min(0)
+const upstream = z.strictObject({ errcode: z.union([z.string(), z.number()]), errmsg: z.string() })
+
+const tokenShape = {
+  name: z.string(),
+  token: z.string(),
+  expires_in: seconds.describe('Whole seconds for which a caller may rely on this token.'),
+  expires_at: epochSeconds.describe('The instant at which expires_in ends, epoch seconds.'),
+  issued_at: epochSeconds,
+  version: z.int().min(1),
+  fields: z.record(z.string(), z.unknown()).describe("The upstream's whole answer."),
+  stale: z
+    .literal(true)
+    .optional()
+    .describe('This node has lost touch with the store: the token may have been replaced elsewhere.'),
+}
+
+export const tokenSchema = z.strictObject(tokenShape)
+
+export const refreshSchema = z.strictObject({
+  ...tokenShape,
+  refreshed: z.boolean(),
+  reason: z.enum(['not_current', 'recently_refreshed', 'unchanged']).optional(),
+})
+
+export const refreshBodySchema = z.strictObject({
+  stale: z
+    .string()
+    .min(1)
+    .max(8_192)
+    .optional()
+    .describe('The token that failed: refresh only if it is still current.'),
+})
+
+export const sourceSchema = z.strictObject({
+  name: z.string(),
+  provider: z.string(),
+  origin: z.enum(['file', 'store']),
+  needs: z.array(z.string()),
+  state: z.enum(['fresh', 'due', 'refreshing', 'in-doubt', 'failing', 'waiting', 'no-token', 'needs-authorization']),
+  reason: z.string(),
+  version: z.int().min(0),
+  expires_in: seconds.nullable(),
+  issued_at: epochSeconds.nullable(),
+  next_refresh_in: seconds,
+  attempts_today: z.int().min(0),
+  daily_limit: z.int().min(0).nullable(),
+  trouble: z
+    .strictObject({
+      class: z.string(),
+      code: z.string(),
+      message: z.string(),
+      upstream: upstream.optional(),
+      hint: z.string().optional(),
+      count: z.int().min(1),
+      since: epochSeconds,
+    })
+    .nullable(),
+  conflict: z.boolean(),
+})
+
+export const sourcesSchema = z.strictObject({ sources: z.array(sourceSchema), next: z.string().nullable() })
+
+export const definitionSchema = z.record(z.string(), z.unknown())
+
+export const problemSchema = z.strictObject({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  status: z.int().min(400).max(599),
+  code: z.string(),
+  detail: z.string(),
+  hint: z.string().optional(),
+  upstream: upstream.optional(),
+})
+
+export const healthSchema = z.strictObject({ status: z.enum(['ok', 'ready', 'not-ready']) })
+
+/** An error as WeChat and WeCom tell it. */
+export const wechatErrorSchema = z.strictObject({ errcode: z.int(), errmsg: z.string() })
+
+export const wechatTokenSchema = z.strictObject({ access_token: z.string(), expires_in: seconds })
+
+export const wechatTicketSchema = z.strictObject({
+  errcode: z.literal(0),
+  errmsg: z.literal('ok'),
+  ticket: z.string(),
+  expires_in: seconds,
+})
+
+export const wecomTokenSchema = z.strictObject({
+  errcode: z.literal(0),
+  errmsg: z.literal('ok'),
+  access_token: z.string(),
+  expires_in: seconds,
+})
+
+/** What the older token servers answer: an object with whatever the source yields. */
+export const olderSchema = z.record(z.string(), z.unknown())
+
+/** Schemas that the document names, so that each is written once. */
+export const namedSchemas = {
+  Token: tokenSchema,
+  Refresh: refreshSchema,
+  RefreshRequest: refreshBodySchema,
+  Source: sourceSchema,
+  Sources: sourcesSchema,
+  Definition: definitionSchema,
+  Problem: problemSchema,
+  Health: healthSchema,
+  WechatError: wechatErrorSchema,
+  WechatToken: wechatTokenSchema,
+  WechatTicket: wechatTicketSchema,
+  WecomToken: wecomTokenSchema,
+  OlderAnswer: olderSchema,
+} as const

@@ -1,0 +1,179 @@
+/**
+ * The door of the http room: every surface behind one `(Request, Peer) => Promise<Response>`. Nothing here knows sockets
+ * (`listen.ts` does), so server, simulator, client and tests can meet inside one process under a virtual clock.
+ */
+import { Hono } from 'hono'
+import type { Access } from '../access/access.ts'
+import type { Env } from '../base/env.ts'
+import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
+import type { Keeper } from '../keeper/keeper.ts'
+import { addressList } from './address.ts'
+import { responseOf, type Answer } from './answer.ts'
+import { admit } from './gate.ts'
+import { createGlance, type Glance } from './glance.ts'
+import { createGuessLimiter } from './guess-limiter.ts'
+import { openapi } from './openapi.ts'
+import { languageOf, problem } from './problem.ts'
+import { refuse } from './refuse.ts'
+import { routes } from './routes.ts'
+import type { Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
+
+export type { Compat, Meter, Peer } from './surface.ts'
+export type { Glance, Glimpse } from './glance.ts'
+
+/** What a reload replaces. */
+export type Reloadable = { readonly access: Access; readonly compat: Compat }
+
+export type ServerOptions = Reloadable & {
+  readonly keeper: Keeper
+  readonly env: Env
+  readonly metrics: Meter
+  readonly version: string
+  /** Host names by which unkeyed callers on this machine may name the server, beside `localhost` and addresses. */
+  readonly hosts?: readonly string[]
+  /** Hears of what broke inside; the caller was told nothing but the request's id. */
+  readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
+}
+
+export type Handler = {
+  (request: Request, peer: Peer): Promise<Response>
+  /** The quick path for token reads: the same answers without Request and Response. */
+  readonly glance: Glance
+  /** Puts new clients and compatibility settings in place, whole, for every request from now on. */
+  replace(settings: Reloadable): void
+  /** Ends all waits and answers `/readyz` with 503; requests are still answered. */
+  drain(): void
+}
+
+/** Says nothing about a proxy unless one of these is there; then the caller is not who the connection says. */
+const forwardedHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via']
+
+type Bindings = { readonly peer: Peer; readonly requestId: string; route: string }
+
+export function createHandler(options: ServerOptions): Handler {
+  const { keeper, env, metrics, version, onFault } = options
+  let settings = settingsOf(options)
+  let document: string | undefined
+  const draining = new AbortController()
+  const house: House = {
+    keeper,
+    env,
+    version,
+    meter: metrics,
+    settings: () => settings,
+    guesses: createGuessLimiter(env.clock),
+    hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
+    draining: draining.signal,
+    document: () => (document ??= JSON.stringify(openapi(routes, version))),
+  }
+  const app = routed(house, onFault)
+  const nextRequestId = requestIds(env)
+
+  const handle = async (request: Request, peer: Peer): Promise<Response> => {
+    const startedAt = env.clock.monotonic()
+    const bindings: Bindings = { peer, requestId: nextRequestId(request.headers.get('x-request-id')), route: 'none' }
+    const response = await app.fetch(request, bindings)
+    metrics.observe(bindings.route, response.status, (env.clock.monotonic() - startedAt) / 1_000)
+    return response
+  }
+  return Object.assign(handle, {
+    glance: createGlance(house, nextRequestId),
+    replace: (next: Reloadable) => {
+      settings = settingsOf(next)
+    },
+    drain: () => draining.abort(),
+  })
+}
+
+function settingsOf({ access, compat }: Reloadable): Settings {
+  return { access, compat, tokenboyAllow: addressList(compat.tokenboy?.allow ?? []) }
+}
+
+/** Unique and cheap: a random prefix for this process and a count. A well-formed id of the caller's is kept. */
+function requestIds(env: Env): (given: string | null) => string {
+  const prefix = Buffer.from(env.random.bytes(5)).toString('hex')
+  let count = 0
+  return (given) => {
+    if (given !== null && /^[A-Za-z0-9._-]{1,64}$/.test(given)) return given
+    count += 1
+    return `${prefix}-${count.toString(36)}`
+  }
+}
+
+/** Hono carries the routing; everything else is decided here. */
+function routed(house: House, onFault: ServerOptions['onFault']): Hono<{ Bindings: Bindings }> {
+  const app = new Hono<{ Bindings: Bindings }>()
+  const told = (thrown: unknown, request: Request, { requestId, route }: Bindings): Response => {
+    const error = asZhongkongError(thrown)
+    if (error.code === 'internal') onFault?.(error.cause ?? error, { route, requestId })
+    return responseOf(problem(error, languageOf(request.headers.get('accept-language'))), requestId)
+  }
+  for (const surface of routes) {
+    app.on(surface.method, honoPath(surface.path), async (context) => {
+      const bindings = context.env
+      bindings.route = surface.path
+      const answer = await answerOf(house, surface, context.req.raw, {
+        peer: bindings.peer,
+        name: context.req.param('name') ?? '',
+      })
+      return responseOf(answer, bindings.requestId)
+    })
+  }
+  for (const path of new Set(routes.map((surface) => surface.path))) {
+    const methods = routes.filter((surface) => surface.path === path).map((surface) => surface.method)
+    const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ')
+    app.all(honoPath(path), (context) => {
+      context.env.route = path
+      const error = new ZhongkongError('method_not_allowed', `this address takes ${allowed}`)
+      const response = told(error, context.req.raw, context.env)
+      response.headers.set('Allow', allowed)
+      return response
+    })
+  }
+  app.notFound((context) => told(new ZhongkongError('not_found', 'no such address'), context.req.raw, context.env))
+  app.onError((thrown, context) => told(thrown, context.req.raw, context.env))
+  return app
+}
+
+function honoPath(path: string): string {
+  return path.replace('{name}', ':name')
+}
+
+/** Admission first: before the query, the body, the entity tag or the source is looked at. */
+async function answerOf(
+  house: House,
+  surface: Surface,
+  request: Request,
+  { peer, name }: { readonly peer: Peer; readonly name: string },
+): Promise<Answer> {
+  const url = new URL(request.url)
+  const credentials = credentialsOf(request, url)
+  const admission = admit(house, surface.scope, name, { credentials, peer })
+  if ('refused' in admission) throw refuse(house, admission, peer)
+  const visit: Visit = {
+    house,
+    request,
+    url,
+    name,
+    peer,
+    credentials,
+    client: admission.client,
+    language: languageOf(request.headers.get('accept-language')),
+    admitAgain: () => {
+      const again = admit(house, surface.scope, name, { credentials, peer })
+      if ('refused' in again) throw refuse(house, again, peer)
+    },
+  }
+  return await surface.handler(visit)
+}
+
+function credentialsOf({ headers }: Request, url: URL): Credentials {
+  return {
+    authorization: headers.get('authorization'),
+    // A Request made inside the process has no Host header; its URL says the same.
+    host: headers.get('host') ?? url.host,
+    origin: headers.get('origin'),
+    fetchSite: headers.get('sec-fetch-site'),
+    isForwarded: forwardedHeaders.some((name) => headers.has(name)),
+  }
+}

@@ -1,0 +1,117 @@
+/** What a surface is: a route as data. The server, the OpenAPI document and the tests read the same list. */
+import type { z } from 'zod'
+import type { Access, Client } from '../access/access.ts'
+import type { Env } from '../base/env.ts'
+import type { Secret } from '../base/secret.ts'
+import type { Language } from '../base/text.ts'
+import type { Keeper } from '../keeper/keeper.ts'
+import type { Answer } from './answer.ts'
+import type { AddressList } from './address.ts'
+import type { GuessLimiter } from './guess-limiter.ts'
+
+/** Who is at the other end of the connection. Headers such as X-Forwarded-For say nothing about it. */
+export type Peer = {
+  /** IP address; null over a unix socket or inside the process. */
+  readonly address: string | null
+  /** On this machine: a loopback address, a unix socket, or the same process. */
+  readonly isLoopback: boolean
+}
+
+/** The older token servers whose routes are spoken; null is not spoken. */
+export type Compat = {
+  readonly tokenboy: { readonly allow: readonly string[] } | null
+  readonly wechatTokenServer: { readonly secret: Secret } | null
+}
+
+/** What a reload replaces, whole. */
+export type Settings = {
+  readonly access: Access
+  readonly compat: Compat
+  /** `compat.tokenboy.allow`, parsed. */
+  readonly tokenboyAllow: AddressList
+}
+
+/** Counts requests; the events room has one. */
+export type Meter = {
+  /** `route` is a path of the list or `none`, so the number of series is bounded. */
+  observe(route: string, status: number, seconds: number): void
+  expose(): Promise<{ readonly type: string; readonly text: string }>
+}
+
+/** What all surfaces share. */
+export type House = {
+  readonly keeper: Keeper
+  readonly env: Env
+  readonly version: string
+  readonly meter: Meter
+  /** The settings of now: ask again after every await. */
+  readonly settings: () => Settings
+  readonly guesses: GuessLimiter
+  /** Host names, beside loopback ones and addresses, by which unkeyed callers may name this server. */
+  readonly hosts: ReadonlySet<string>
+  /** Aborts when the server drains: waits end early. */
+  readonly draining: AbortSignal
+  /** The OpenAPI document as JSON text. */
+  readonly document: () => string
+}
+
+/**
+ * What a caller needs:
+ * - `public`: nothing. `own`: the surface asks for its own proof, in its own words.
+ * - `client`: any key. `read`, `refresh`: that right on the source `{name}`.
+ * - `operator`: a loopback address, or an admin's key. `admin`: an admin's key.
+ */
+export type RouteScope = 'public' | 'own' | 'client' | 'read' | 'refresh' | 'operator' | 'admin'
+
+/** One request on its way through a surface. */
+export type Visit = {
+  readonly house: House
+  readonly request: Request
+  readonly url: URL
+  /** The `{name}` of the path, decoded; empty where the path has none. */
+  readonly name: string
+  readonly peer: Peer
+  readonly credentials: Credentials
+  /** Who was admitted; null on `public` and `own` surfaces. */
+  readonly client: Client | null
+  readonly language: Language
+  /** Looks again, after a wait, whether the caller may still have an answer; throws when not. */
+  readonly admitAgain: () => void
+}
+
+/** The headers by which admission is decided. */
+export type Credentials = {
+  readonly authorization: string | null
+  readonly host: string | null
+  readonly origin: string | null
+  /** `Sec-Fetch-Site`. */
+  readonly fetchSite: string | null
+  /** A proxy says that it passed this request on. */
+  readonly isForwarded: boolean
+}
+
+export type SurfaceDoc = {
+  readonly summary: string
+  readonly group: 'v1' | 'operating' | 'wechat' | 'wecom' | 'tokenboy' | 'wechat-token-server' | 'callback'
+  /** Query parameters. */
+  readonly query?: z.ZodObject
+  /** The JSON body. */
+  readonly body?: z.ZodType
+  /** Answers by status, without the problems that any request may meet. */
+  readonly answers: Readonly<Record<number, AnswerDoc>>
+}
+
+export type AnswerDoc = {
+  readonly description: string
+  readonly type?: string
+  readonly schema?: z.ZodType
+}
+
+export type Surface = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** As OpenAPI writes it: `/v1/tokens/{name}`. */
+  readonly path: string
+  readonly scope: RouteScope
+  readonly handler: (visit: Visit) => Promise<Answer> | Answer
+  readonly doc: SurfaceDoc
+}

@@ -1,0 +1,78 @@
+/** `/v1/tokens`: read a token, and say that one has failed. */
+import { z } from 'zod'
+import { ZhongkongError } from '../../base/errors.ts'
+import type { Answer } from '../answer.ts'
+import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
+import { refreshBodySchema, refreshSchema, tokenSchema } from '../schemas.ts'
+import type { Surface, Visit } from '../surface.ts'
+import { isKnownToCaller, refreshAnswer, tokenAnswer } from '../token-answer.ts'
+
+/** The longest wait for a newer version, in seconds. */
+const waitSecondsMax = 60
+/** The longest `min_ttl` that is understood, in seconds (ten years); the source's own lifetime is the real limit. */
+const minTtlSecondsMax = 315_360_000
+
+async function read(visit: Visit): Promise<Answer> {
+  const { house, name, request, url } = visit
+  checkQuery(url)
+  const minTtl = secondsParameter(url, 'min_ttl', minTtlSecondsMax)
+  const wait = secondsParameter(url, 'wait', waitSecondsMax) ?? 0
+  const ifNoneMatch = request.headers.get('if-none-match')
+  const options = minTtl === undefined ? {} : { minTtlMs: minTtl * 1_000 }
+  const reading = await house.keeper.get(name, { ...options, signal: request.signal })
+  const shown = { isStale: reading.stale, ifNoneMatch }
+  if (wait > 0 && isKnownToCaller(reading.snapshot, ifNoneMatch)) {
+    const signal = AbortSignal.any([request.signal, house.draining])
+    const newer = await house.keeper.next(name, reading.snapshot.version, wait * 1_000, signal)
+    // A minute may have passed: the key may be revoked and the source gone.
+    visit.admitAgain()
+    if (newer !== null) return tokenAnswer(newer.snapshot, newer.leftMs, { isStale: newer.stale, ifNoneMatch })
+  }
+  return tokenAnswer(reading.snapshot, reading.leftMs, shown)
+}
+
+async function refresh({ house, name, request, url }: Visit): Promise<Answer> {
+  checkQuery(url)
+  const body = refreshBodySchema.safeParse(await readJsonObject(request))
+  if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"stale": "TOKEN"}')
+  const { stale } = body.data
+  const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale })
+  return refreshAnswer(result.snapshot, result.leftMs, {
+    ...(result.stale ? { stale: true } : {}),
+    refreshed: result.refreshed,
+    ...(result.reason === undefined ? {} : { reason: result.reason }),
+  })
+}
+
+export const surfaces: readonly Surface[] = [
+  {
+    method: 'GET',
+    path: '/v1/tokens/{name}',
+    scope: 'read',
+    handler: read,
+    doc: {
+      group: 'v1',
+      summary: 'The current token of a source. With If-None-Match and wait: a newer one, as soon as there is one.',
+      query: z.object({
+        min_ttl: z.int().min(0).max(minTtlSecondsMax).optional().describe('At least this many seconds left.'),
+        wait: z.int().min(0).max(waitSecondsMax).optional().describe('Seconds to wait for a newer version.'),
+      }),
+      answers: {
+        200: { description: 'The token', schema: tokenSchema },
+        304: { description: 'The caller has this version' },
+      },
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/tokens/{name}/refresh',
+    scope: 'refresh',
+    handler: refresh,
+    doc: {
+      group: 'v1',
+      summary: 'Refresh now, or only if the token in `stale` is still current (compare-and-refresh).',
+      body: refreshBodySchema,
+      answers: { 200: { description: 'The token, new or kept', schema: refreshSchema } },
+    },
+  },
+]

@@ -1,0 +1,135 @@
+/**
+ * The bytes of a token read, for the surfaces and for the quick path alike. All of an answer but the seconds left is
+ * constant for a snapshot, so it is made once per snapshot and kept as long as that lives.
+ */
+import { createHmac } from 'node:crypto'
+import type { Snapshot } from '../keeper/keeper.ts'
+import type { Json, JsonObject } from '../base/json.ts'
+import type { RefreshAnswer } from '../wire/v1.ts'
+import { jsonType, olderType, type Answer } from './answer.ts'
+
+/** A text that differs from read to read in one number only. */
+type Split = { readonly head: string; readonly tail: string }
+
+type Prepared = { readonly tag: string; readonly v1: Split; readonly v1Stale: Split; readonly older: Split }
+
+const prepared = new WeakMap<Snapshot, Prepared>()
+
+function prepare(snapshot: Snapshot): Prepared {
+  const known = prepared.get(snapshot)
+  if (known !== undefined) return known
+  const made = {
+    tag: tagOf(snapshot),
+    v1: splitV1(snapshot, {}),
+    v1Stale: splitV1(snapshot, { stale: true }),
+    older: splitOlder(snapshot),
+  }
+  prepared.set(snapshot, made)
+  return made
+}
+
+/**
+ * The entity tag: the version, and eight hex digits that differ should a version number ever be given out anew (a store
+ * that was lost). They are keyed by the token, so every node says the same tag, and they tell nothing about it.
+ */
+export function tagOf(snapshot: Snapshot): string {
+  const seal = createHmac('sha256', snapshot.token).update(`${snapshot.name} ${snapshot.version}`).digest('hex')
+  return `"${snapshot.version}-${seal.slice(0, 8)}"`
+}
+
+/** Longer If-None-Match headers than this are not looked at. */
+const conditionLengthMax = 1_024
+
+/** Whether an If-None-Match header names this snapshot: by its tag, by its bare version, or by `*`. */
+export function isKnownToCaller(snapshot: Snapshot, ifNoneMatch: string | null): boolean {
+  if (ifNoneMatch === null || ifNoneMatch.length > conditionLengthMax) return false
+  const { tag } = prepare(snapshot)
+  const version = `"${snapshot.version}"`
+  return ifNoneMatch.split(',').some((part) => {
+    const given = part.trim().replace(/^W\//, '')
+    return given === tag || given === version || given === '*'
+  })
+}
+
+/** `GET /v1/tokens/{name}`: the whole answer, or 304 when the caller has this version. */
+export function tokenAnswer(
+  snapshot: Snapshot,
+  leftMs: number,
+  options: { readonly isStale: boolean; readonly ifNoneMatch: string | null },
+): Answer {
+  const { tag, v1, v1Stale } = prepare(snapshot)
+  const headers = ['ETag', tag]
+  if (options.ifNoneMatch !== null && isKnownToCaller(snapshot, options.ifNoneMatch)) return notModified(tag)
+  const { head, tail } = options.isStale ? v1Stale : v1
+  return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
+}
+
+/** `POST /v1/tokens/{name}/refresh`. */
+export function refreshAnswer(
+  snapshot: Snapshot,
+  leftMs: number,
+  outcome: Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>,
+): Answer {
+  const { head, tail } = splitV1(snapshot, outcome)
+  const headers = ['ETag', prepare(snapshot).tag]
+  return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
+}
+
+/** TokenBoy's `GET /token`: the upstream's own object as Python writes it, with the seconds that are left. */
+export function tokenboyAnswer(snapshot: Snapshot, leftMs: number, ifNoneMatch: string | null): Answer {
+  const { tag, older } = prepare(snapshot)
+  const seconds = secondsOf(leftMs)
+  const ownTag = `${tag.slice(0, -1)}-${seconds}"`
+  if (ifNoneMatch !== null && ifNoneMatch.length <= conditionLengthMax) {
+    const isKnown = ifNoneMatch.split(',').some((part) => part.trim().replace(/^W\//, '') === ownTag)
+    if (isKnown) return notModified(ownTag)
+  }
+  return { status: 200, type: olderType, body: `${older.head}${seconds}${older.tail}`, headers: ['ETag', ownTag] }
+}
+
+function notModified(tag: string): Answer {
+  return { status: 304, type: null, body: null, headers: ['ETag', tag] }
+}
+
+/** Whole seconds, rounded down: never promise more than there is. */
+export function secondsOf(leftMs: number): number {
+  return Math.max(0, Math.floor(leftMs / 1_000))
+}
+
+function splitV1(snapshot: Snapshot, more: JsonObject | Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>): Split {
+  const before = JSON.stringify({ name: snapshot.name, token: snapshot.token })
+  const after = JSON.stringify({
+    expires_at: Math.floor(snapshot.expiresAt / 1_000),
+    issued_at: Math.floor(snapshot.issuedAt / 1_000),
+    version: snapshot.version,
+    fields: snapshot.fields,
+    ...more,
+  })
+  return { head: `${before.slice(0, -1)},"expires_in":`, tail: `,${after.slice(1)}` }
+}
+
+function splitOlder(snapshot: Snapshot): Split {
+  const pairs = Object.entries(snapshot.fields).filter(([key]) => key !== 'expires_in')
+  const at = Object.keys(snapshot.fields).indexOf('expires_in')
+  const place = at === -1 ? pairs.length : at
+  const written = pairs.map(([key, value]) => `${pythonJson(key)}: ${pythonJson(value)}`)
+  const before = written.slice(0, place).map((pair) => `${pair}, `)
+  const after = written.slice(place).map((pair) => `, ${pair}`)
+  return { head: `{${before.join('')}"expires_in": `, tail: `${after.join('')}}` }
+}
+
+/**
+ * JSON as Python's `json.dumps` writes it: a space after each comma and colon, everything outside printable ASCII
+ * escaped. `<` is escaped as well, because these answers go out as text/html.
+ */
+export function pythonJson(value: Json): string {
+  if (typeof value === 'string') return escaped(JSON.stringify(value))
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`
+  const pairs = Object.entries(value).map(([key, inner]) => `${pythonJson(key)}: ${pythonJson(inner)}`)
+  return `{${pairs.join(', ')}}`
+}
+
+function escaped(text: string): string {
+  return text.replace(/[^\x20-\x3b\x3d-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

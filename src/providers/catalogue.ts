@@ -1,0 +1,86 @@
+/** The door of the providers room: the one list of kinds, and how a definition becomes a source that can be asked. */
+import { ZhongkongError } from '../base/errors.ts'
+import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
+import { sha256 } from '../base/secret.ts'
+import { nearest } from '../base/suggest.ts'
+import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
+import type { Attempt } from '../model/failure.ts'
+import { provider as http } from './http.ts'
+import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
+import { provider as oauth2 } from './oauth2.ts'
+import type { Call, Provider } from './provider.ts'
+import { readDefinition } from './read-definition.ts'
+import { sourceSchemaOf } from './source-json-schema.ts'
+import type { Source } from '../model/source.ts'
+import { provider as wechatTicket } from './wechat-ticket.ts'
+import { provider as wechat } from './wechat.ts'
+import { provider as wecomTicket } from './wecom-ticket.ts'
+import { provider as wecom } from './wecom.ts'
+
+/** Every kind of source there is. */
+export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2]
+
+const byKind: ReadonlyMap<Json | undefined, Provider> = new Map(providers.map((each) => [each.kind, each]))
+
+/** A definition as a source, or everything that is wrong with it. */
+export const parseSource: ParseSource = (name, definition, origin, siblings = () => undefined) => {
+  const provider = byKind.get(definition.provider)
+  if (provider === undefined) return { ok: false, issues: [noProvider(definition.provider)] }
+  const kin: Kin = { providerOf: (other) => byKind.get(other.provider), siblings }
+  const { complete, issues: ofParent } = inherit(provider, definition, kin)
+  const read = readDefinition(provider, complete)
+  if (!read.ok) return { ok: false, issues: [...ofParent, ...read.issues] }
+  const { settings, policy, callback } = read
+  const issues = [...ofParent, ...unknownFields(provider, settings, kin)]
+  if (issues.length > 0) return { ok: false, issues }
+  const source: Source = {
+    name,
+    kind: provider.kind,
+    definition,
+    settings,
+    policy,
+    needs: provider.needs(settings),
+    semantics: provider.semantics(settings),
+    identity: identityOf(provider, settings, kin),
+    generation: sha256(canonical(complete)).toString('hex'),
+    origin,
+    credential: provider.credential(settings),
+    callback,
+  }
+  return { ok: true, source }
+}
+
+/** Asks the upstream of a source once. Whatever the upstream does is one of the four outcomes. */
+export async function issue(source: Source, call: Call): Promise<Attempt> {
+  const provider = byKind.get(source.kind)
+  if (provider === undefined) throw new ZhongkongError('internal', `there is no provider ${source.kind}`)
+  return await provider.issue(source.settings, call)
+}
+
+/** The JSON Schema of one source, for the schema of the whole configuration. */
+export function sourceJsonSchema(): JsonObject {
+  return sourceSchemaOf(providers)
+}
+
+function noProvider(written: Json | undefined): DefinitionIssue {
+  const kinds = providers.map(({ kind }) => kind)
+  const fix = { en: `Known: ${kinds.join(', ')}.`, zh: `可用：${kinds.join('、')}。` }
+  if (typeof written !== 'string') {
+    const message = { en: 'A source names its `provider`.', zh: '来源必须写明 `provider`。' }
+    return { path: written === undefined ? [] : ['provider'], message, fix }
+  }
+  const near = nearest(written, kinds)
+  return {
+    path: ['provider'],
+    message: { en: `There is no provider "${written}".`, zh: `没有名为 "${written}" 的 provider。` },
+    fix: near === null ? fix : { en: `Did you mean "${near}"?`, zh: `是否想写 "${near}"？` },
+  }
+}
+
+/** JSON with its keys in order, so that the order in which a definition was written means nothing. */
+function canonical(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map((each: Json) => canonical(each)).join(',')}]`
+  if (!isJsonObject(value)) return JSON.stringify(value)
+  const members = Object.entries(value).toSorted(([left], [right]) => (left < right ? -1 : 1))
+  return `{${members.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(',')}}`
+}

@@ -1,0 +1,76 @@
+/** The keys that every source may have beside those of its provider: the refresh policy, and the platform's callback. */
+import { z } from 'zod'
+import { Secret } from '../base/secret.ts'
+import type { Callback, RefreshPolicy } from '../model/source.ts'
+import { duration, problem, secret, urlProblem } from './setting.ts'
+
+const dayMs = 86_400_000
+const yearMs = 365 * dayMs
+
+function address(): z.ZodType<string> {
+  return z.string().superRefine((value, context) => {
+    const wrong = urlProblem(value)
+    if (wrong !== null) problem(context, wrong)
+  })
+}
+
+/** Proxies may need a name and a password, which go to the proxy and nowhere else. */
+const proxy = z.string().superRefine((value, context) => {
+  if (/^https?:\/\/[^/\s]/i.test(value) && URL.canParse(value)) return
+  problem(context, {
+    en: 'It must be the address of an HTTP proxy, such as http://10.0.0.2:3128',
+    zh: '必须是 HTTP 代理的地址，如 http://10.0.0.2:3128',
+  })
+})
+
+const aesKey = z
+  .string()
+  .superRefine((value, context) => {
+    if (/^[A-Za-z0-9+/]{43}$/.test(value)) return
+    problem(context, { en: 'It must be the 43 characters that the platform shows', zh: '必须是平台给出的 43 位字符' })
+  })
+  .transform((value) => new Secret(value))
+
+export const callbackSchema = z.strictObject({
+  token: secret('The token that the platform signs its callbacks with.'),
+  encoding_aes_key: aesKey.optional().describe('The key of encrypted callbacks (EncodingAESKey), 43 characters.'),
+  forward: z.array(address()).default([]).describe('Where messages that are not for this server go.'),
+  max_age: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(300)
+    .describe('Seconds for which a callback is fresh; 0 is no limit. Default: 300'),
+})
+
+export const policySchema = z.strictObject({
+  refresh_before: duration('Refresh this long before the end.', 0, yearMs).optional(),
+  min_interval: duration(
+    'A token younger than this is not refreshed again because somebody reported it. Default: 30s',
+    0,
+    dayMs,
+  ).prefault('30s'),
+  daily_limit: z.number().int().min(1).optional().describe('Issues in 24 hours. Default: what the upstream allows.'),
+  overlap: duration('How long a replaced token still works. Default: what the upstream grants.', 0, yearMs).optional(),
+  timeout: duration('Time of one request, from the first byte to the last. Default: 8s', 100, 60_000).prefault('8s'),
+  proxy: proxy.optional().describe('An HTTP proxy for the requests of this source.'),
+})
+
+/** Milliseconds, under the names of the model. */
+export function policyOf(written: z.output<typeof policySchema>): RefreshPolicy {
+  const { refresh_before, min_interval, daily_limit, overlap, timeout, proxy: through } = written
+  return {
+    minIntervalMs: min_interval,
+    timeoutMs: timeout,
+    ...(refresh_before === undefined ? {} : { refreshBeforeMs: refresh_before }),
+    ...(daily_limit === undefined ? {} : { dailyLimit: daily_limit }),
+    ...(overlap === undefined ? {} : { overlapMs: overlap }),
+    ...(through === undefined ? {} : { proxy: through }),
+  }
+}
+
+export function callbackOf(written: z.output<typeof callbackSchema>): Callback {
+  const { token, encoding_aes_key, forward, max_age } = written
+  return { token, encodingAesKey: encoding_aes_key ?? null, forward, maxAgeSeconds: max_age }
+}

@@ -1,0 +1,192 @@
+/** Every error code that the platforms document for token and ticket calls, and what we make of it. */
+import { describe, expect, it } from 'vitest'
+import { askScripted, gist, input, json } from '../../test/providers/scripted.ts'
+import { manualClock, noon } from '../../test/simulator/stage.ts'
+import { untilBeijingMidnightMs } from './wechat-errors.ts'
+
+const minute = 60_000
+const hour = 60 * minute
+const definitions = {
+  token: { provider: 'wechat', appid: 'wx1', secret: 's3cret' },
+  ticket: { provider: 'wechat-ticket', of: 'above' },
+  'wecom token': { provider: 'wecom', corpid: 'ww1', secret: 's3cret' },
+  'wecom ticket': { provider: 'wecom-ticket', of: 'above' },
+  oauth2: { provider: 'oauth2', token_url: 'https://as.test/token', client_id: 'a', client_secret: 's3cret' },
+} as const
+type Kind = keyof typeof definitions
+
+type Row = readonly [kinds: readonly Kind[], code: number | string, outcome: string, refusedInput?: true]
+
+const both: readonly Kind[] = ['token', 'ticket']
+const bothWecom: readonly Kind[] = ['wecom token', 'wecom ticket']
+
+const golden: readonly Row[] = [
+  [both, -1, 'transient'],
+  [['token'], 40001, 'configuration'],
+  [['token'], 40002, 'configuration'],
+  [['token'], 40013, 'configuration'],
+  [['token'], 40125, 'configuration'],
+  [both, 40164, 'permission'],
+  [['token'], 40243, 'configuration'],
+  [['token'], 41002, 'configuration'],
+  [['token'], 41004, 'configuration'],
+  [['token'], 43002, 'configuration'],
+  [both, 45009, `quota ${12 * hour + minute}`],
+  [both, 45011, `quota ${minute}`],
+  [both, 50004, 'permission'],
+  [both, 50007, 'permission'],
+  [['token'], 89501, 'permission'],
+  [['token'], 89503, 'permission'],
+  [['token'], 89506, `permission ${24 * hour}`],
+  [['token'], 89507, `permission ${hour}`],
+  [['ticket'], 40001, 'transient', true],
+  [['ticket'], 40014, 'transient', true],
+  [['ticket'], 42001, 'transient', true],
+  [['ticket'], 40097, 'configuration'],
+  [['ticket'], 41001, 'configuration'],
+  [['ticket'], 42007, 'needs-authorization'],
+  [['ticket'], 48001, 'permission'],
+  [['ticket'], 48004, 'permission'],
+  [['ticket'], 50002, 'permission'],
+  [['ticket'], 61004, 'permission'],
+  [['ticket'], 61007, 'permission'],
+  [both, 99999, 'transient'],
+
+  [bothWecom, -1, 'transient'],
+  [['wecom token'], 40001, 'configuration'],
+  [['wecom ticket'], 40001, 'transient', true],
+  [bothWecom, 40013, 'configuration'],
+  [['wecom ticket'], 40014, 'transient', true],
+  [bothWecom, 40077, 'transient'],
+  [bothWecom, 40078, 'needs-authorization'],
+  [bothWecom, 40080, 'configuration'],
+  [['wecom ticket'], 40082, 'transient', true],
+  [bothWecom, 40083, 'configuration'],
+  [bothWecom, 40084, 'needs-authorization'],
+  [bothWecom, 40085, 'transient'],
+  [bothWecom, 40086, 'configuration'],
+  [bothWecom, 40091, 'configuration'],
+  ...[41001, 41002, 41004, 41021, 41022, 41023, 41024, 41025].map(
+    (code) => [bothWecom, code, 'configuration'] as const,
+  ),
+  [['wecom ticket'], 42001, 'transient', true],
+  [bothWecom, 42007, 'transient'],
+  [['wecom ticket'], 42009, 'transient', true],
+  [['wecom token'], 45009, `quota ${minute}`],
+  [['wecom ticket'], 45009, `quota ${hour}`],
+  [bothWecom, 45033, `transient ${minute}`],
+  [bothWecom, 48002, 'permission'],
+  [bothWecom, 48003, 'needs-authorization'],
+  [bothWecom, 48004, 'needs-authorization'],
+  [bothWecom, 50003, 'permission'],
+  [bothWecom, 60020, 'permission'],
+  [bothWecom, 6000, 'transient'],
+  [bothWecom, 301002, 'permission'],
+
+  [['oauth2'], 'invalid_request', 'configuration'],
+  [['oauth2'], 'invalid_client', 'configuration'],
+  [['oauth2'], 'invalid_grant', 'needs-authorization'],
+  [['oauth2'], 'unauthorized_client', 'configuration'],
+  [['oauth2'], 'unsupported_grant_type', 'configuration'],
+  [['oauth2'], 'invalid_scope', 'configuration'],
+  [['oauth2'], 'invalid_target', 'configuration'],
+  [['oauth2'], 'access_denied', 'permission'],
+  [['oauth2'], 'temporarily_unavailable', 'transient'],
+  [['oauth2'], 'server_error', 'transient'],
+]
+
+const cases = golden.flatMap(([kinds, code, outcome, refusesInput]) =>
+  kinds.map((kind) => ({ kind, code, outcome, refusesInput: refusesInput === true })),
+)
+
+async function answered(
+  kind: Kind,
+  code: number | string,
+  errmsg = 'some words',
+  at = noon,
+): Promise<Awaited<ReturnType<typeof askScripted>>> {
+  const body = kind === 'oauth2' ? { error: code, error_description: errmsg } : { errcode: code, errmsg }
+  const options = { inputs: { above: input('T0') }, clock: manualClock(at) }
+  return await askScripted(definitions[kind], () => json(body), options)
+}
+
+describe('an error code', () => {
+  it.each(cases)('$code of $kind is $outcome', async ({ kind, code, outcome, refusesInput }) => {
+    const asked = await answered(kind, code)
+    const [classOf, wait] = outcome.split(' ')
+    expect(gist(asked)).toBe(`rejected ${classOf} upstream_rejected${wait === undefined ? '' : ` ${wait}`}`)
+    expect(asked.attempt).toMatchObject({ failure: { upstream: { errcode: code, errmsg: 'some words' } } })
+    expect('refusedInput' in asked.attempt ? asked.attempt.refusedInput : null).toBe(refusesInput ? 'above' : null)
+  })
+
+  it.each(cases)('$code of $kind is explained in both languages', async ({ kind, code }) => {
+    const { attempt } = await answered(kind, code)
+    const hint = attempt.outcome === 'rejected' ? attempt.failure.hint : undefined
+    expect(hint?.en).toMatch(/^[A-Z].*\.$/)
+    expect(hint?.zh).toMatch(/[\u4e00-\u9fff].*。$/)
+  })
+
+  it('as a text means the same as the number', async () => {
+    const { attempt } = await askScripted(definitions.token, () => json({ errcode: '40125', errmsg: '' }))
+    expect(attempt).toMatchObject({ class: 'configuration', failure: { upstream: { errcode: 40125 } } })
+  })
+
+  it.each(['constructor', '__proto__', 'toString'])('%s is no known code', async (code) => {
+    expect(gist(await answered('token', code))).toBe('rejected transient upstream_rejected')
+  })
+})
+
+describe('the address that a platform saw', () => {
+  it.each([
+    [
+      'token',
+      40164,
+      'invalid ip 180.109.233.172 ipv6 ::ffff:180.109.233.172, not in whitelist rid: 1-2-3',
+      '180.109.233.172',
+    ],
+    ['token', 40164, 'invalid ip 2001:db8::7, not in whitelist', '2001:db8::7'],
+    ['ticket', 61004, 'access clientip is not registered requestIP: 1.2.3.4', '1.2.3.4'],
+    [
+      'wecom token',
+      60020,
+      'not allow to access from your ip, hint: [1_2], from ip: 9.8.7.6, more info at https://x',
+      '9.8.7.6',
+    ],
+  ] as const)('is named to the operator: %s %i', async (kind, code, errmsg, address) => {
+    const { attempt } = await answered(kind, code, errmsg)
+    const hint = attempt.outcome === 'rejected' ? attempt.failure.hint : undefined
+    expect(hint?.en).toContain(address)
+    expect(hint?.zh).toContain(address)
+  })
+
+  it('is not made up when the text holds none', async () => {
+    const { attempt } = await answered('token', 40164, 'invalid ip 999.1.1.1<script>')
+    expect(JSON.stringify(attempt.outcome === 'rejected' ? attempt.failure.hint : '')).toContain(
+      'the address of this server',
+    )
+  })
+})
+
+describe('the quota of a day', () => {
+  const at = (time: string): number => Date.parse(`2026-03-02T${time}+08:00`)
+
+  it.each([
+    ['00:10:00', 23 * hour + 50 * minute + minute],
+    ['12:00:00', 12 * hour + minute],
+    ['23:59:59', minute + 1_000],
+  ])('used up at %s in Beijing waits for the next midnight there', (time, expected) => {
+    expect(untilBeijingMidnightMs(at(time))).toBe(expected)
+  })
+
+  it('said to be used up right after midnight is asked about again soon, not a day later', () => {
+    expect(untilBeijingMidnightMs(at('00:00:30'))).toBe(minute)
+  })
+
+  it.each([
+    ['api freq out of limit per minute', minute],
+    ['每小时调用超过限制', hour],
+    ['reach max api daily quota limit', 12 * hour + minute],
+  ])('of WeCom follows the words: %s', async (errmsg, wait) => {
+    expect(gist(await answered('wecom ticket', 45009, errmsg))).toBe(`rejected quota upstream_rejected ${wait}`)
+  })
+})

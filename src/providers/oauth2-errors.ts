@@ -1,0 +1,39 @@
+/** Error words of OAuth 2.0 token endpoints (RFC 6749 section 5.2, RFC 8707). */
+import { forbidden, misconfigured, type ErrorTable } from './error-table.ts'
+
+export const oauth2Errors: ErrorTable = {
+  invalid_request: misconfigured(
+    'The server does not understand the request. Check `params`, `auth` and what its documentation asks for.',
+    '服务器不接受该请求，请检查 `params`、`auth` 以及其文档的要求。',
+  ),
+  invalid_client: misconfigured(
+    'The client id or secret is wrong, or the server wants them in another place: try `auth: body` (or `basic`).',
+    'client_id 或 client_secret 不正确，或服务器要求放在别处：可尝试 `auth: body`（或 `basic`）。',
+  ),
+  invalid_grant: {
+    class: 'needs-authorization',
+    hint: { en: 'The grant has expired or was revoked. Authorise again.', zh: '授权已过期或被撤销，请重新授权。' },
+  },
+  unauthorized_client: misconfigured(
+    'This client may not use the client_credentials grant. Allow it at the server.',
+    '该客户端未被允许使用 client_credentials 方式，请在服务器端开启。',
+  ),
+  unsupported_grant_type: misconfigured(
+    'The server has no client_credentials grant at this address. Check `token_url`.',
+    '该地址不支持 client_credentials，请检查 `token_url`。',
+  ),
+  invalid_scope: misconfigured(
+    'The server does not grant this scope. Check `scope`.',
+    '服务器不授予该 scope，请检查 `scope`。',
+  ),
+  invalid_target: misconfigured(
+    'The server does not know this audience or resource. Check `audience` and `resource`.',
+    '服务器不识别该 audience 或 resource，请检查这两项。',
+  ),
+  access_denied: forbidden('The server denies this client access.', '服务器拒绝该客户端访问。'),
+  temporarily_unavailable: {
+    class: 'transient',
+    hint: { en: 'The server is overloaded for the moment.', zh: '服务器暂时不可用。' },
+  },
+  server_error: { class: 'transient', hint: { en: 'The server broke down.', zh: '服务器内部错误。' } },
+}

@@ -1,0 +1,101 @@
+/** The accounts an upstream knows: a WeChat app, an app of a WeCom corp, an OAuth 2.0 client, a generic token address. */
+import { z } from 'zod'
+import type { Json } from '../base/json.ts'
+import { partialKnobsSchema } from './knobs.ts'
+
+const text = z.string().min(1).max(512)
+/** Ids stand in addresses and headers, so they are visible ASCII. */
+const id = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\x21-\x7e]+$/, 'an id is made of visible ASCII characters')
+const knobs = partialKnobsSchema.optional()
+const json: z.ZodType<Json> = z.json()
+
+const wechat = z.strictObject({
+  kind: z.literal('wechat'),
+  /** The appid. */
+  id,
+  secret: text,
+  /** Only an official account has an IP allow-list. */
+  type: z.enum(['official', 'mini']).default('official'),
+  knobs,
+})
+
+const wecom = z
+  .strictObject({
+    kind: z.literal('wecom'),
+    /** Default: the corpid. Needed when a corp has several apps. */
+    id: id.optional(),
+    corpid: id,
+    /** Each app of a corp has its own secret, and so its own token. */
+    secret: text,
+    knobs,
+  })
+  .transform((account) => ({ ...account, id: account.id ?? account.corpid }))
+
+const oauth2 = z.strictObject({
+  kind: z.literal('oauth2'),
+  /** The client id. */
+  id,
+  secret: text,
+  /** Scopes it may ask for; absent: any. */
+  scopes: z.array(text).max(100).optional(),
+  knobs,
+})
+
+const demand = z.strictObject({
+  in: z.enum(['query', 'header', 'body']),
+  name: text,
+  /** The exact value wanted; absent: any that is not empty. */
+  value: z.string().max(4_096).optional(),
+  /** The id of an account: the value must be one of its living tokens. */
+  tokenOf: id.optional(),
+})
+
+const generic = z.strictObject({
+  kind: z.literal('generic'),
+  /** Its address is `/generic/{id}`. */
+  id,
+  demands: z.array(demand).max(20).default([]),
+  /** Where the token stands in the answer; dots go deeper. */
+  tokenField: text.default('access_token'),
+  /** Where and how the answer says when the token ends; null: it does not. */
+  expiry: z
+    .strictObject({
+      field: text.default('expires_in'),
+      as: z
+        .enum(['seconds', 'seconds-text', 'milliseconds', 'epoch-seconds', 'epoch-milliseconds', 'iso'])
+        .default('seconds'),
+    })
+    .nullable()
+    .default({ field: 'expires_in', as: 'seconds' }),
+  /** What else stands in a good answer, such as `{"errcode": 0}`. */
+  success: z.record(z.string(), json).default({}),
+  /** How it refuses. */
+  failure: z
+    .strictObject({
+      status: z.number().int().min(200).max(599).default(200),
+      codeField: text.default('errcode'),
+      textField: text.default('errmsg'),
+    })
+    .default({ status: 200, codeField: 'errcode', textField: 'errmsg' }),
+  knobs,
+})
+
+export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, oauth2, generic])
+
+/** An account as it is written. */
+export type AccountSettings = z.input<typeof accountSchema>
+/** An account with its defaults filled in. */
+export type Account = z.output<typeof accountSchema>
+export type AccountOf<K extends Account['kind']> = Extract<Account, { kind: K }>
+
+/** Who exists when nobody said otherwise. */
+export const demoAccounts: readonly AccountSettings[] = [
+  { kind: 'wechat', id: 'wx0000000000000001', secret: 'demo-wechat-secret' },
+  { kind: 'wecom', id: 'ww0000000000000001', corpid: 'ww0000000000000001', secret: 'demo-wecom-secret' },
+  { kind: 'oauth2', id: 'demo-client', secret: 'demo-client-secret' },
+  { kind: 'generic', id: 'demo' },
+]

@@ -1,0 +1,39 @@
+/**
+ * Which upstream a request is for. WeChat and WeCom share paths, so each has a base address of its own (`/wechat`,
+ * `/wecom`); at the root, and under the real host names, the path, the host or the token decides.
+ */
+import { createGeneric } from './generic.ts'
+import { createOauth2 } from './oauth2.ts'
+import type { Upstream } from './upstream.ts'
+import { createWechat } from './wechat.ts'
+import { createWecom } from './wecom.ts'
+import type { World } from './world.ts'
+
+export type Destination = { readonly upstream: Upstream; readonly path: string }
+/** Null: nothing is there. */
+export type Router = (url: URL) => Destination | null
+
+const wecomOnly = new Set(['/cgi-bin/gettoken', '/cgi-bin/get_jsapi_ticket', '/cgi-bin/ticket/get'])
+const wechatPaths = /^\/(?:cgi-bin|wxa|wxaapi|sns|card|datacube|customservice|semantic|shop|channels|tcb|product)\//
+const wecomPaths = /^\/cgi-bin\//
+
+export function createRouter(world: World): Router {
+  const wechat = createWechat(world)
+  const wecom = createWecom(world)
+  const oauth2 = createOauth2(world)
+  const generic = createGeneric(world)
+
+  const to = (upstream: Upstream, path: string, known: RegExp): Destination | null =>
+    known.test(path) ? { upstream, path } : null
+
+  return (url) => {
+    const path = url.pathname
+    if (path.startsWith('/wechat/')) return to(wechat, path.slice('/wechat'.length), wechatPaths)
+    if (path.startsWith('/wecom/')) return to(wecom, path.slice('/wecom'.length), wecomPaths)
+    if (path.startsWith('/generic/')) return { upstream: generic, path }
+    if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
+    const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
+    const isWecom = url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.has(path) || world.find('wecom', owner) !== null
+    return isWecom ? to(wecom, path, wecomPaths) : to(wechat, path, wechatPaths)
+  }
+}

@@ -1,0 +1,38 @@
+/** WeChat's own words for its error codes, without the request id that ends every one of them. */
+
+const notLatest = 'could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r'
+
+export const wechatTexts: Readonly<Record<string, string>> = {
+  '-1': 'system error',
+  '40001': `invalid credential, access_token is invalid or not latest, ${notLatest}`,
+  '40002': 'invalid grant_type',
+  '40013': 'invalid appid',
+  '40014': 'invalid access_token',
+  '40097': 'invalid args',
+  '40125': 'invalid appsecret',
+  '40164': 'invalid ip, not in whitelist',
+  '40243': 'appsecret is frozen',
+  '41001': 'access_token missing',
+  '41002': 'appid missing',
+  '41004': 'appsecret missing',
+  '42001': 'access_token expired',
+  '42007': 'access_token and refresh_token exception',
+  '43001': 'require GET method',
+  '43002': 'require POST method',
+  '45009': 'reach max api daily quota limit',
+  'classic quota': `reach max api daily quota limit, ${notLatest}`,
+  '45011': 'api minute-quota reach limit, must slower, retry next minute',
+  '47001': 'data format error',
+  '48001': 'api unauthorized',
+  '48004': 'api forbidden',
+  '48006': 'forbid to clear quota because of reaching the limit',
+  '50002': 'user limited',
+  '50004': 'api forbidden for this account',
+  '50007': 'account frozen',
+  '61004': 'access clientip is not registered',
+  '76021': 'cgi_path not found, please check',
+  '89501': 'this ip is waiting for the confirmation of the administrator',
+  '89503': 'this calling requires the confirmation of the administrator, please wait',
+  '89506': 'the administrator refused this ip twice, it may not call for 24 hours',
+  '89507': 'the administrator refused this ip, it may not call for 1 hour',
+}

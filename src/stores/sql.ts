@@ -1,0 +1,260 @@
+/**
+ * The store contract over any SQL database, written once. What differs between databases stands in `SqlEngine` (their
+ * connections, clocks, failures and ways of telling of changes) and in the functions under "Where dialects differ".
+ *
+ * All writers take the one row of `zhongkong_meta` first. So writes have one order, the order of commits, and the change
+ * feed cannot skip a write that commits late. Group commit makes up for the queueing.
+ */
+import type { Kysely, Transaction } from 'kysely'
+import type { Clock } from '../base/env.ts'
+import { ZhongkongError } from '../base/errors.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { MetaTable, Tables } from './sql-schema.ts'
+import {
+  checkChange,
+  checkInstant,
+  checkLimit,
+  checkName,
+  checkRevision,
+  formatDuePlace,
+  parseDuePlace,
+} from './store-arguments.ts'
+import {
+  storeMsMax,
+  type Change,
+  type Changes,
+  type NamedRecord,
+  type ScanPage,
+  type ScanQuery,
+  type Store,
+  type StoredRecord,
+} from './store.ts'
+
+/** The instant of a write, as it is kept with it. */
+export type WriteStamp = Pick<MetaTable, 'written_at' | 'host_run' | 'host_uptime'>
+
+/** One kind of SQL database, opened. */
+export type SqlEngine = {
+  readonly kind: string
+  /**
+   * Runs work on the database, again when it is busy or had to be mended, and ends by `endsAt` (monotonic). Work must
+   * therefore be harmless to repeat from its beginning. Throws only `ZhongkongError`.
+   */
+  run<T>(work: (db: Kysely<Tables>) => Promise<T>, endsAt: number): Promise<T>
+  /** How writers are kept apart: the transaction does it by itself, or the row of `zhongkong_meta` must be locked. */
+  readonly writeLock: 'transaction' | 'row'
+  /** A row that must be there is not: `run` mends that and tries again. */
+  rowMissing(): Error
+  now(): Promise<number>
+  /** The stamp of a write that is about to be committed after one with the stamp `last`. */
+  stamp(last: WriteStamp): WriteStamp
+  /** Writes of this process were committed. Throws when the database was taken away meanwhile, so that they may be lost. */
+  wrote(): void
+  watch(onChange: () => void): () => void
+  /** Called once, after everything asked for has ended. */
+  close(): Promise<void>
+}
+
+export function createSqlStore(engine: SqlEngine, clock: Clock): Store {
+  return new SqlStore(engine, clock)
+}
+
+type Write = { readonly name: string; readonly change: Change; readonly ifRevision: number }
+
+class SqlStore implements Store {
+  readonly kind: string
+  readonly #engine: SqlEngine
+  readonly #clock: Clock
+  readonly #writes: GroupCommit<Write, number | null>
+  #closing: Promise<void> | null = null
+
+  constructor(engine: SqlEngine, clock: Clock) {
+    this.kind = engine.kind
+    this.#engine = engine
+    this.#clock = clock
+    this.#writes = new GroupCommit(
+      () => clock.monotonic(),
+      async (batch, since) => await this.#commit(batch, since + storeMsMax),
+    )
+  }
+
+  async read(name: string): Promise<StoredRecord> {
+    checkName(name)
+    return await this.#run(async (db) => {
+      const row = await db
+        .selectFrom('zhongkong_entries')
+        .select(['body', 'revision'])
+        .where('name', '=', name)
+        .executeTakeFirst()
+      return row ?? { body: null, revision: (await this.#meta(db)).revision_floor }
+    })
+  }
+
+  async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
+    const write = { name: checkName(name), change: checkChange(change), ifRevision: checkRevision(ifRevision) }
+    this.#assertOpen()
+    return await this.#writes.submit(write)
+  }
+
+  async scan(query: ScanQuery): Promise<ScanPage<NamedRecord>> {
+    const limit = checkLimit(query.limit)
+    return await this.#run(async (db) => {
+      const rows = await scanQuery(db, query)
+        .limit(limit + 1)
+        .execute()
+      const records = rows.slice(0, limit).flatMap(({ name, body, revision, due_at }) => {
+        return body === null ? [] : [{ name, body, revision, dueAt: due_at }]
+      })
+      const last = rows[limit - 1]
+      if (rows.length <= limit || last === undefined) return { records, next: null }
+      const next = query.dueBefore === undefined ? last.name : formatDuePlace({ dueAt: last.due_at, name: last.name })
+      return { records, next }
+    })
+  }
+
+  async changes(since: string | null, limit: number): Promise<Changes> {
+    checkLimit(limit)
+    return await this.#run(async (db) => {
+      // The number is read before the rows: what is committed in between comes twice rather than never.
+      const { identity, sequence } = await this.#meta(db)
+      const cursor = `${identity}:${sequence}`
+      if (since === null) return { changed: [], cursor, more: false, reset: false }
+      const from = cursorOf(since, identity)
+      // A cursor ahead of the database comes from before a restored backup.
+      if (from === null || from > sequence) return { changed: [], cursor, more: false, reset: true }
+      const rows = await db
+        .selectFrom('zhongkong_entries')
+        .select(['name', 'revision', 'changed'])
+        .where('changed', '>', from)
+        .orderBy('changed')
+        .limit(limit + 1)
+        .execute()
+      const page = rows.slice(0, limit)
+      const end = page.at(-1)?.changed ?? sequence
+      const changed = page.map(({ name, revision }) => ({ name, revision }))
+      return { changed, cursor: `${identity}:${end}`, more: rows.length > limit, reset: false }
+    })
+  }
+
+  watch(onChange: () => void): () => void {
+    this.#assertOpen()
+    return this.#engine.watch(onChange)
+  }
+
+  async now(): Promise<number> {
+    this.#assertOpen()
+    return await this.#engine.now()
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#writes.settled()
+      await this.#engine.close()
+    })()
+    await this.#closing
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw new ZhongkongError('store_unavailable', 'the store is closed')
+  }
+
+  async #run<T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    return await this.#engine.run(work, this.#clock.monotonic() + storeMsMax)
+  }
+
+  async #meta(db: Kysely<Tables>): Promise<MetaTable> {
+    const meta = await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).executeTakeFirst()
+    if (meta === undefined) throw this.#engine.rowMissing()
+    return meta
+  }
+
+  async #commit(batch: readonly Write[], endsAt: number): Promise<readonly (number | null)[]> {
+    const { results, hasWritten } = await this.#engine.run(
+      async (db) => await db.transaction().execute(async (transaction) => await this.#apply(transaction, batch)),
+      endsAt,
+    )
+    if (hasWritten) this.#engine.wrote()
+    return results
+  }
+
+  /**
+   * Judges each write of the batch by its own compare-and-swap, in order, then keeps the last state of each name.
+   * Earlier writes of the same name in one batch are replaced before anybody could have seen them.
+   */
+  async #apply(
+    db: Transaction<Tables>,
+    batch: readonly Write[],
+  ): Promise<{ results: (number | null)[]; hasWritten: boolean }> {
+    const meta = await lockMeta(db, this.#engine)
+    const known = await db
+      .selectFrom('zhongkong_entries')
+      .select(['name', 'revision'])
+      .where('name', 'in', [...new Set(batch.map((write) => write.name))])
+      .execute()
+    const revisions = new Map(known.map((row) => [row.name, row.revision]))
+    const rows = new Map<string, Tables['zhongkong_entries']>()
+    let sequence = meta.sequence
+    const results = batch.map(({ name, change, ifRevision }) => {
+      if ((revisions.get(name) ?? meta.revision_floor) !== ifRevision) return null
+      const revision = ifRevision + 1
+      sequence += 1
+      revisions.set(name, revision)
+      const removed = change.body === null ? 1 : 0
+      rows.set(name, { name, body: change.body, revision, due_at: change.dueAt, changed: sequence, removed })
+      return revision
+    })
+    if (rows.size === 0) return { results, hasWritten: false }
+    for (const row of rows.values()) await upsert(db, row)
+    await db
+      .updateTable('zhongkong_meta')
+      .set({ sequence, ...this.#engine.stamp(meta) })
+      .where('id', '=', 1)
+      .execute()
+    return { results, hasWritten: true }
+  }
+}
+
+function scanQuery(db: Kysely<Tables>, query: ScanQuery) {
+  const living = db
+    .selectFrom('zhongkong_entries')
+    .select(['name', 'body', 'revision', 'due_at'])
+    .where('removed', '=', 0)
+  if (query.dueBefore === undefined) {
+    const byName = living.orderBy('name')
+    return query.after === undefined ? byName : byName.where('name', '>', query.after)
+  }
+  const due = living.where('due_at', '<', checkInstant(query.dueBefore)).orderBy('due_at').orderBy('name')
+  if (query.after === undefined) return due
+  const place = parseDuePlace(query.after)
+  return due
+    .where('due_at', '>=', place.dueAt)
+    .where((eb) => eb.or([eb('due_at', '>', place.dueAt), eb('name', '>', place.name)]))
+}
+
+/** The write number in a cursor of this database; null for a cursor of another one. */
+function cursorOf(text: string, identity: string): number | null {
+  const [of, number, ...rest] = text.split(':')
+  if (of !== identity || rest.length > 0 || number === undefined || !/^\d{1,16}$/.test(number)) return null
+  return Number(number)
+}
+
+// ── Where dialects differ ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** The row that orders all writers. SQLite locks the whole database when the transaction begins; others lock the row. */
+async function lockMeta(db: Transaction<Tables>, engine: SqlEngine): Promise<MetaTable> {
+  const query = db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1)
+  const meta = await (engine.writeLock === 'row' ? query.forUpdate() : query).executeTakeFirst()
+  if (meta === undefined) throw engine.rowMissing()
+  return meta
+}
+
+/** One row, put in or over. MySQL says this as ON DUPLICATE KEY UPDATE. */
+async function upsert(db: Transaction<Tables>, row: Tables['zhongkong_entries']): Promise<void> {
+  const { name, ...state } = row
+  await db
+    .insertInto('zhongkong_entries')
+    .values({ name, ...state })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet(state))
+    .execute()
+}

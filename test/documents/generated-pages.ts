@@ -1,0 +1,110 @@
+/** Pages of docs/ that come from tables in the code. `npm run docs` writes them; a test keeps them equal. */
+import { errorTable } from '../../src/base/errors.ts'
+import type { EventType } from '../../src/model/event.ts'
+
+const note = '<!-- Written by `npm run docs`. -->'
+
+const retries = { never: 'no', backoff: 'yes, after a growing wait', after: 'yes, after `Retry-After`' } as const
+
+export function errorsPage(): string {
+  const rows = Object.entries(errorTable).map(
+    ([code, { status, owner, retry, text }]) =>
+      `| \`${code}\` | ${status} | ${owner} | ${retries[retry]} | ${text.en}<br>${text.zh} |`,
+  )
+  return `${note}
+# Error codes · 错误码
+
+Every error of \`/v1\` and of the library carries one of these codes; HTTP answers are
+[problem details](https://www.rfc-editor.org/rfc/rfc9457) with \`code\`, \`detail\`, and where there is one \`hint\` and the
+upstream's own words. Codes are stable; texts are not. The owner says who can mend it: the caller, whoever wrote the
+configuration, the upstream, or zhongkong itself.
+
+\`/v1\` 与程序库的每个错误都带有下列错误码之一。错误码保持稳定，文字说明可能调整。owner 表示应由谁处理：
+调用方（caller）、配置（config）、上游平台（upstream）或 zhongkong 自身（us）。
+
+| code | HTTP | owner | try again? | meaning · 含义 |
+| --- | --- | --- | --- | --- |
+${rows.join('\n')}
+`
+}
+
+type Meaning = { readonly fields: string; readonly en: string; readonly zh: string }
+
+const meanings: Readonly<Record<EventType, Meaning>> = {
+  rotated: {
+    fields: '`version`, `expiresAt`, `reason`',
+    en: 'A new token was committed.',
+    zh: '新令牌已生效。',
+  },
+  repeated: {
+    fields: '`version`, `expiresAt`',
+    en: 'The upstream gave the same token again: no new version.',
+    zh: '上游返回了相同的令牌，版本不变。',
+  },
+  attempted: {
+    fields: '`outcome`, `forced`, `tookMs`',
+    en: 'An attempt ended. One for every request that may have reached the upstream.',
+    zh: '一次请求结束；每个可能到达上游的请求对应一条。',
+  },
+  failing: {
+    fields: '`class`, `failure`',
+    en: 'The first failure after success.',
+    zh: '成功之后的首次失败。',
+  },
+  recovered: {
+    fields: '`failures`',
+    en: 'The first success after failures.',
+    zh: '失败之后恢复正常。',
+  },
+  reported: {
+    fields: '`version`',
+    en: 'A caller said that the upstream refused this version.',
+    zh: '调用方报告该版本的令牌被上游拒绝。',
+  },
+  strayed: {
+    fields: '',
+    en: 'An answer came after its lease was lost; the token in use may have been retired by it, so a refresh follows.',
+    zh: '租约失效后才收到应答，当前令牌可能因此作废，随即会重新获取。',
+  },
+  conflict: {
+    fields: '`deaths`',
+    en: 'Tokens die before their time though nobody here replaces them: somebody else fetches for this account.',
+    zh: '令牌提前失效而本系统并未更换：有其他程序在为同一账号获取令牌。',
+  },
+  expired: {
+    fields: '`version`',
+    en: 'The token ended before a new one could be had.',
+    zh: '令牌已到期，而新令牌尚未获取到。',
+  },
+  uncommitted: {
+    fields: '`version`',
+    en: 'A token was issued but the store could not be written: it is served, and written as soon as possible.',
+    zh: '已获取新令牌但无法写入存储：照常提供，并会尽快补写。',
+  },
+  added: { fields: '', en: 'A source was added while running.', zh: '运行中新增了来源。' },
+  changed: { fields: '', en: 'A source was changed while running.', zh: '运行中修改了来源。' },
+  removed: { fields: '', en: 'A source was removed while running.', zh: '运行中移除了来源。' },
+  'store-lost': { fields: '`message`', en: 'The store does not answer.', zh: '存储没有响应。' },
+  'store-back': { fields: '`awayMs`', en: 'The store answers again.', zh: '存储恢复响应。' },
+}
+
+export function eventsPage(types: readonly EventType[]): string {
+  const rows = types.map((type) => {
+    const { fields, en, zh } = meanings[type]
+    return `| \`${type}\` | ${fields} | ${en}<br>${zh} |`
+  })
+  return `${note}
+# Events · 事件
+
+What happened, as past facts: in the log, and for programs that embed the library
+(\`keeper.on('rotated', …)\`). Every event has \`type\` and \`at\` (epoch milliseconds, this node's clock); all but the two
+of the store have \`name\`, the source. No event ever holds a token or a secret.
+
+已发生的事实，写入日志，也提供给嵌入程序库的应用（\`keeper.on('rotated', …)\`）。每个事件都有 \`type\` 和 \`at\`（毫秒时间戳，
+取本节点时钟）；除两个存储事件外都有 \`name\`，即来源名称。事件中绝不包含令牌或密钥。
+
+| type | more fields | meaning · 含义 |
+| --- | --- | --- |
+${rows.join('\n')}
+`
+}
