@@ -17,6 +17,7 @@ export default tseslint.config(
       'no-console': 'error',
       'max-lines': ['error', { max: 350, skipBlankLines: true, skipComments: true }],
       'max-params': ['error', 4],
+      'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
     },
   },
   {
@@ -29,6 +30,7 @@ export default tseslint.config(
       'no-console': 'off',
       'max-lines': 'off',
       'max-params': 'off',
+      'max-lines-per-function': 'off',
     },
   },
 )

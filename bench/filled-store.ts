@@ -7,9 +7,9 @@ import type { Source } from '../src/model/source.ts'
 import { wakeAt } from '../src/model/decide.ts'
 import { parseSource } from '../src/providers/catalogue.ts'
 import { openStore } from '../src/stores/open-store.ts'
+import type { EntryStore } from '../src/stores/store.ts'
 
 export type Filling = {
-  readonly store: string
   readonly count: number
   /** Where the tokens come from. */
   readonly upstream: string
@@ -32,10 +32,17 @@ export function definitionOf(index: number, upstream: string): JsonObject {
 const writesAtOnce = 2_000
 const lifetimeMs = 7_200_000
 
-/** Fills a store with living tokens, through the program's own store and model. The entries are some minutes old. */
-export async function fillStore(filling: Filling): Promise<void> {
+/** Makes a store at `url` and fills it. */
+export async function fillStoreAt(url: string, filling: Filling): Promise<void> {
   const env = realEnv()
-  const store = await openStore({ url: filling.store, encryptionKey: null, env })
+  const store = await openStore({ url, encryptionKey: null, env })
+  await fillStore(store, filling)
+  await store.close()
+  await env.close()
+}
+
+/** Fills a store with living tokens, through the program's own store and model. The entries are some minutes old. */
+export async function fillStore(store: EntryStore, filling: Filling): Promise<void> {
   const now = await store.now()
   let next = 0
   const worker = async (): Promise<void> => {
@@ -46,8 +53,6 @@ export async function fillStore(filling: Filling): Promise<void> {
     }
   }
   await Promise.all(Array.from({ length: writesAtOnce }, worker))
-  await store.close()
-  await env.close()
 }
 
 function entryOf(index: number, now: number, { upstream, isKept, dueInMs }: Filling): Entry {

@@ -45,6 +45,9 @@ async function runStep({ command: [program, ...args], minutes }) {
   }
   process.once('SIGINT', onSignal)
   process.once('SIGTERM', onSignal)
+  // npm runs us through a shell, and told to end it ends only the shell.
+  const parent = process.ppid
+  const orphaned = setInterval(() => process.ppid !== parent && onSignal(), 500)
   let isLate = false
   const timers = []
   const limit = setTimeout(() => {
@@ -62,6 +65,7 @@ async function runStep({ command: [program, ...args], minutes }) {
     })
   })
   for (const timer of timers) clearTimeout(timer)
+  clearInterval(orphaned)
   process.off('SIGINT', onSignal)
   process.off('SIGTERM', onSignal)
   if (child.pid !== undefined) end('SIGKILL')

@@ -1,5 +1,6 @@
 // Runs the tests and a short simulation on the other Node versions we promise. The Nodes come from npm, as plain
-// binaries without install scripts, and are kept under node_modules/.cache. `npm run test:nodes -- 24` runs one of them.
+// binaries without install scripts, and are kept under node_modules/.cache. `npm run test:nodes -- 24` runs one of them,
+// `npm run test:nodes -- 24 src/base` only the tests named.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -31,12 +32,21 @@ function nodeOf(major) {
   return program
 }
 
-const majors = process.argv.length > 2 ? process.argv.slice(2) : promised
-const steps = majors.flatMap((major) => {
+const said = process.argv.slice(2)
+const majors = said.filter((word) => /^\d+$/.test(word))
+const only = said.filter((word) => !/^\d+$/.test(word))
+const steps = (majors.length === 0 ? promised : majors).flatMap((major) => {
   const node = nodeOf(major)
-  return [
-    { name: `Node ${major}: tests`, command: [node, 'node_modules/vitest/vitest.mjs', 'run'], minutes: 10 },
-    { name: `Node ${major}: simulation`, command: [node, 'dist/test/simulation/main.js', '--seeds', '10'], minutes: 3 },
-  ]
+  const tests = {
+    name: `Node ${major}: tests`,
+    command: [node, 'node_modules/vitest/vitest.mjs', 'run', ...only],
+    minutes: 10,
+  }
+  const simulation = {
+    name: `Node ${major}: simulation`,
+    command: [node, 'dist/test/simulation/main.js', '--seeds', '10'],
+    minutes: 3,
+  }
+  return only.length === 0 ? [tests, simulation] : [tests]
 })
 await runSteps(steps)

@@ -14,7 +14,6 @@ const everything = [
   { name: 'tests', command: [node, vitest, 'run'], minutes: 8 },
   // A short run of the simulation; `npm run simulate -- --seeds N` is the long one.
   { name: 'simulation', command: [node, simulation, '--seeds', '40'], minutes: 3 },
-  { name: 'simulation replays itself', command: [node, simulation, '--replay-check', '1'], minutes: 1 },
   { name: 'simulation catches mutants', command: [node, simulation, '--mutants'], minutes: 4 },
 ]
 

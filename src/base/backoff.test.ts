@@ -18,10 +18,14 @@ test('chance takes at most half of the wait', () => {
 
 test('whatever the count, the wait is a finite number between half of the base and the cap', () => {
   fc.assert(
-    fc.property(fc.integer({ min: -5, max: 2 ** 31 }), fc.double({ min: 0, max: 1, noNaN: true }), (failures, chance) => {
-      const wait = backoffMs(failures, backoff, chance)
-      expect(wait).toBeGreaterThanOrEqual(500)
-      expect(wait).toBeLessThanOrEqual(60_000)
-    }),
+    fc.property(
+      fc.integer({ min: -5, max: 2 ** 31 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (failures, chance) => {
+        const wait = backoffMs(failures, backoff, chance)
+        expect(wait).toBeGreaterThanOrEqual(500)
+        expect(wait).toBeLessThanOrEqual(60_000)
+      },
+    ),
   )
 })

@@ -114,16 +114,19 @@ describe('until', () => {
     await expect(waiting).rejects.toBeInstanceOf(Error)
   })
 
-  test.each(['before', 'while'])('a promise that fails after the abort came %s waiting ends no process', async (when) => {
-    const stop = new AbortController()
-    let fail: (reason: Error) => void = () => undefined
-    const promise = new Promise<never>((_resolve, reject) => (fail = reject))
-    if (when === 'before') stop.abort()
-    const waiting = until(promise, stop.signal)
-    stop.abort()
-    await expect(waiting).rejects.toThrow()
-    fail(new Error('the store does not answer'))
-    await clock.pass(1)
-    expect(unhandled).toEqual([])
-  })
+  test.each(['before', 'while'])(
+    'a promise that fails after the abort came %s waiting ends no process',
+    async (when) => {
+      const stop = new AbortController()
+      let fail: (reason: Error) => void = () => undefined
+      const promise = new Promise<never>((_resolve, reject) => (fail = reject))
+      if (when === 'before') stop.abort()
+      const waiting = until(promise, stop.signal)
+      stop.abort()
+      await expect(waiting).rejects.toThrow()
+      fail(new Error('the store does not answer'))
+      await clock.pass(1)
+      expect(unhandled).toEqual([])
+    },
+  )
 })

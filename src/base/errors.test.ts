@@ -32,9 +32,12 @@ describe('asZhongkongError', () => {
     expect(asZhongkongError(error)).toBe(error)
   })
 
-  test.each([new Error('secret=abc'), 'secret=abc', undefined, null])('makes %s internal, without its words', (thrown) => {
-    const error = asZhongkongError(thrown)
-    expect(error.code).toBe('internal')
-    expect(error.message).not.toContain('abc')
-  })
+  test.each([new Error('secret=abc'), 'secret=abc', undefined, null])(
+    'makes %s internal, without its words',
+    (thrown) => {
+      const error = asZhongkongError(thrown)
+      expect(error.code).toBe('internal')
+      expect(error.message).not.toContain('abc')
+    },
+  )
 })

@@ -57,7 +57,10 @@ describe('scrub: secrets that are known', () => {
     ['as it is', (secret) => secret],
     ['in a URI', encodeURIComponent],
     ['in a form', (secret) => new URLSearchParams({ s: secret }).toString().slice(2)],
-    ['in lower-case percent codes', (secret) => encodeURIComponent(secret).replace(/%../g, (code) => code.toLowerCase())],
+    [
+      'in lower-case percent codes',
+      (secret) => encodeURIComponent(secret).replace(/%../g, (code) => code.toLowerCase()),
+    ],
     ['inside JSON', (secret) => JSON.stringify(secret).slice(1, -1)],
   ]
 
@@ -138,8 +141,27 @@ describe('scrub: any text', () => {
   })
 
   test('no text makes it throw, and cleaning twice is cleaning once', () => {
-    const piece = fc.constantFrom('secret', 'token', '=', ':', '"', "'", '\\', '\\"', '&', '?', ' ', 'a', ',', '[secret]', '{')
-    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.array(piece, { maxLength: 30 }).map((parts) => parts.join('')))
+    const piece = fc.constantFrom(
+      'secret',
+      'token',
+      '=',
+      ':',
+      '"',
+      "'",
+      '\\',
+      '\\"',
+      '&',
+      '?',
+      ' ',
+      'a',
+      ',',
+      '[secret]',
+      '{',
+    )
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(piece, { maxLength: 30 }).map((parts) => parts.join('')),
+    )
     fc.assert(
       fc.property(text, (dirty) => {
         const clean = scrub(dirty)

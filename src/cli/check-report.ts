@@ -79,8 +79,9 @@ export function onlineLines(findings: OnlineFindings, io: Io): string[] {
     ...(findings.skewMs === null ? [] : row(say({ en: 'clock', zh: '时钟' }), say(skewText(findings.skewMs)))),
     ...findings.sources.flatMap((finding) => {
       const lines = row(finding.name, say(sourceText(finding)))
-      const hint = finding.outcome === 'failed' ? finding.failure.hint : undefined
-      return hint === undefined ? lines : [...lines, ...row('', `→ ${say(hint)}`)]
+      const { hint, upstream } = finding.outcome === 'failed' ? finding.failure : {}
+      // Without words of the upstream, the hint says it all.
+      return hint === undefined || upstream === undefined ? lines : [...lines, ...row('', `→ ${say(hint)}`)]
     }),
   ]
 }
@@ -96,7 +97,7 @@ const storeWorks: Text = { en: 'ok, opened and written', zh: '正常，可打开
 const failedWord: Text = { en: 'failed: ', zh: '失败：' }
 
 function skewText(skewMs: number): Text {
-  const span = formatDuration(Math.abs(skewMs))
+  const span = formatDuration(Math.max(1_000, Math.abs(skewMs)))
   if (Math.abs(skewMs) < skewMsNoticed)
     return { en: `ok, within ${span} of the upstreams`, zh: `正常，与上游相差不超过 ${span}` }
   const [en, zh] = skewMs > 0 ? ['behind', '慢'] : ['ahead of', '快']
@@ -118,9 +119,9 @@ function sourceText(finding: SourceFinding): Text {
     case 'not-asked':
       return { en: `not asked: ${finding.why.en}`, zh: `未询问：${finding.why.zh}` }
     case 'failed': {
-      const { message, upstream } = finding.failure
-      const said = upstream === undefined ? message : `${upstream.errcode} ${upstream.errmsg}`
-      return { en: `failed: ${said}`, zh: `失败：${said}` }
+      const { message, upstream, hint } = finding.failure
+      const said = upstream === undefined ? null : `${upstream.errcode} ${upstream.errmsg}`
+      return { en: `failed: ${said ?? hint?.en ?? message}`, zh: `失败：${said ?? hint?.zh ?? message}` }
     }
   }
 }

@@ -13,39 +13,37 @@ export async function writeNewFiles(
   files: readonly NewFile[],
   { replace }: { readonly replace: boolean },
 ): Promise<string[]> {
-  const present: string[] = []
-  for (const { path } of files) if (await exists(path)) present.push(path)
-  if (present.length > 0 && !replace) {
-    const names = present.map((path) => basename(path)).join(', ')
-    throw usage(
-      {
-        en: `${names} ${present.length === 1 ? 'is' : 'are'} there already; nothing was written`,
-        zh: `${names} 已存在，没有写入任何文件`,
-      },
-      {
-        en: 'Use --force (the old file is kept as *.old), or --out DIR.',
-        zh: '使用 --force（旧文件另存为 *.old）或 --out 目录。',
-      },
-    )
-  }
-  const kept: string[] = []
   try {
+    const present: string[] = []
+    for (const { path } of files) if (await exists(path)) present.push(path)
+    if (present.length > 0 && !replace) throw alreadyThere(present)
+    const kept: string[] = []
     for (const { path, text, mode } of files) {
       await mkdir(dirname(path), { recursive: true })
       if (present.includes(path)) kept.push(await setAside(path))
       await writeWhole(path, text, mode)
     }
+    return kept
   } catch (thrown) {
     if (thrown instanceof CliFault) throw thrown
     const reason = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown'
-    throw new CliFault(
-      1,
-      { en: `the files cannot be written (${reason})`, zh: `无法写入文件（${reason}）` },
-      null,
-      thrown,
-    )
+    const message = { en: `the files cannot be written (${reason})`, zh: `无法写入文件（${reason}）` }
+    throw new CliFault(1, message, null, thrown)
   }
-  return kept
+}
+
+function alreadyThere(paths: readonly string[]): CliFault {
+  const names = paths.map((path) => basename(path)).join(', ')
+  return usage(
+    {
+      en: `${names} ${paths.length === 1 ? 'is' : 'are'} there already; nothing was written`,
+      zh: `${names} 已存在，没有写入任何文件`,
+    },
+    {
+      en: 'Use --force (the old file is kept as *.old), or --out DIR.',
+      zh: '使用 --force（旧文件另存为 *.old）或 --out 目录。',
+    },
+  )
 }
 
 /** A file that appeared meanwhile is not replaced, and one that could not be written whole does not stay. */

@@ -2,7 +2,7 @@
  * What WeChat's and WeCom's own wire formats have in common: a caller proves itself by the account and a secret, or by
  * a token that we gave out, and errors are numbers with HTTP status 200.
  */
-import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
+import { asZhongkongError } from '../base/errors.ts'
 import { safeEqual, scrub } from '../base/secret.ts'
 import type { Client } from '../access/access.ts'
 import type { Source } from '../model/source.ts'
@@ -72,11 +72,6 @@ export function wireErrorOf(thrown: unknown, call: 'token' | 'ticket'): WireErro
   const isTold = Number.isSafeInteger(errcode) && errcode !== 0 && !(call === 'ticket' && tokenCodes.includes(errcode))
   if (!isTold || error.upstream === undefined) return { errcode: -1, errmsg: 'system error' }
   return { errcode, errmsg: scrub(error.upstream.errmsg) }
-}
-
-/** Runs a wire handler; whatever breaks in it is still told in the platform's shape. */
-export function isInternal(thrown: unknown): boolean {
-  return !(thrown instanceof ZhongkongError) || thrown.code === 'internal'
 }
 
 /** Random hex digits, for request ids and hints in the platforms' texts. */

@@ -6,7 +6,7 @@ import { deadline, until } from '../base/env.ts'
 import { safeEqual } from '../base/secret.ts'
 import { SingleFlight } from '../base/single-flight.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { confirmedAt, tokenOf, wakeAt } from '../model/decide.ts'
+import { confirmedAt, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
 import { minIntervalMsOf } from '../model/source.ts'
@@ -73,7 +73,8 @@ export class CompareAndRefresh {
   async #carryOut(found: Found, reason: 'reported' | 'asked', waitMs: number): Promise<Outcome> {
     const { name } = found.source
     const version = found.entry.version
-    if (!(await this.#mark(found, reason))) return { kind: 'rotated', until: 0 }
+    const marked = await this.#mark(found, reason)
+    if (marked !== 'marked') return marked
     const time = deadline(this.#room.env.clock, waitMs)
     try {
       for (;;) {
@@ -82,7 +83,8 @@ export class CompareAndRefresh {
         if (now === null) return { kind: 'gone' }
         this.#room.views.learn(now.source, now.entry, now.revision)
         if (now.entry.version !== version) return tended
-        if (now.entry.doubt === null) return tended.kind === 'failed' ? tended : settledMeanwhile(found.entry, now.entry)
+        if (now.entry.doubt === null)
+          return tended.kind === 'failed' ? tended : settledMeanwhile(found.entry, now.entry)
         const isGoingOn = tended.kind === 'repeated' || tended.kind === 'rest' || isShortWait(tended, this.#room)
         if (!isGoingOn) return tended
         await this.#room.env.clock.sleep(lookMs, time.signal)
@@ -95,23 +97,26 @@ export class CompareAndRefresh {
     }
   }
 
-  /** False when the version was replaced while we were marking it. */
-  async #mark(found: Found, reason: 'reported' | 'asked'): Promise<boolean> {
+  /** Marks the version; or why not: it was replaced while we were marking it, or a wish cannot be granted soon. */
+  async #mark(found: Found, reason: 'reported' | 'asked'): Promise<'marked' | Outcome> {
     const { name } = found.source
     let current: Found | null = found
     for (let race = 0; race < racesMax; race += 1) {
       if (current?.entry.version !== found.entry.version) {
         if (current !== null) this.#room.views.learn(current.source, current.entry, current.revision)
-        return false
+        return { kind: 'rotated', until: 0 }
       }
-      const marked = doubted(current.entry, reason, this.#room.time.now())
-      if (marked === current.entry) return true
+      const now = this.#room.time.now()
+      const marked = doubted(current.entry, reason, now)
+      const refusal = reason === 'asked' ? refusalOf(current.source, marked, now) : null
+      if (refusal !== null) return { kind: 'wait', until: refusal.until, because: refusal.because }
+      if (marked === current.entry) return 'marked'
       const change = { entry: marked, dueAt: wakeAt(marked) }
       const revision = await this.#room.store.write(name, change, current.revision)
       if (revision !== null) {
         this.#room.views.learn(current.source, marked, revision)
         if (reason === 'reported') tell(this.#room, 'reported', name, { version: marked.version })
-        return true
+        return 'marked'
       }
       current = await lookUp(this.#room, name)
     }

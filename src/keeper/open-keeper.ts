@@ -1,4 +1,5 @@
 /** Puts the keeper together over a store and starts its loop. */
+import { setMaxListeners } from 'node:events'
 import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { SingleFlight } from '../base/single-flight.ts'
@@ -36,6 +37,8 @@ export type KeeperOptions = {
 export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   const { env, store } = options
   const stopping = new AbortController()
+  // Everybody who waits for a token listens to it, and Node takes more than ten for a leak.
+  setMaxListeners(0, stopping.signal)
   const tasks = new Set<Promise<void>>()
   const background = (task: Promise<void>): void => {
     const kept = task.catch(options.onFault).finally(() => tasks.delete(kept))

@@ -4,7 +4,7 @@
  */
 import { deadline, until } from '../base/env.ts'
 import { ZhongkongError, type ErrorOptions } from '../base/errors.ts'
-import { decide, wakeAt } from '../model/decide.ts'
+import { decide, refusalOf, wakeAt } from '../model/decide.ts'
 import { promiseMsMax, windowMsOf } from '../model/expiry.ts'
 import type { Failure } from '../model/failure.ts'
 import { doubted } from '../model/settle.ts'
@@ -128,8 +128,13 @@ async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: numb
       retryAfterSeconds: Math.max(1, Math.ceil((leftMs - window) / 1_000)),
     })
   }
-  if (decide(source, entry, room.time.now()).act !== 'rest') return found
-  const asked = doubted(entry, 'asked', room.time.now())
+  const now = room.time.now()
+  if (decide(source, entry, now).act !== 'rest') return found
+  const asked = doubted(entry, 'asked', now)
+  const refusal = refusalOf(source, asked, now)
+  if (refusal !== null) {
+    throw unavailable(room, found, { kind: 'wait', until: refusal.until, because: refusal.because })
+  }
   const written = await room.store.write(source.name, { entry: asked, dueAt: wakeAt(asked) }, revision)
   return written === null ? found : { source, entry: asked, revision: written }
 }

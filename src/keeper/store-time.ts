@@ -13,13 +13,13 @@ const roundTripMsMax = 1_000
 
 export class StoreTime {
   readonly #clock: Clock
-  readonly #store: EntryStore
+  readonly #store: Pick<EntryStore, 'now'>
   #offset = 0
   #isKnown = false
   #wallMinusMonotonic = 0
   #contactAt = -Infinity
 
-  constructor(clock: Clock, store: EntryStore) {
+  constructor(clock: Clock, store: Pick<EntryStore, 'now'>) {
     this.#clock = clock
     this.#store = store
   }

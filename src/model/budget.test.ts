@@ -79,7 +79,8 @@ describe('the day', () => {
   const limits = { perDay: 8 }
 
   test('the schedule may use all of it, reports three quarters, those who ask half', () => {
-    const spent = (count: number): Budget => after(...Array.from({ length: count }, (_each, index) => t0 + index * 10 * second))
+    const spent = (count: number): Budget =>
+      after(...Array.from({ length: count }, (_each, index) => t0 + index * 10 * second))
     const now = t0 + 30 * minute
     expect(allowedAt(spent(3), limits, 'asked', now)).toBeLessThanOrEqual(now)
     expect(allowedAt(spent(4), limits, 'asked', now)).toBeGreaterThan(now)
@@ -109,7 +110,9 @@ describe('a forced issue', () => {
   })
 
   test('keeps its gap and its day, for any sequence', () => {
-    const gaps = fc.array(fc.oneof(fc.integer({ min: 0, max: 2 * minute }), fc.integer({ min: 0, max: day })), { maxLength: 60 })
+    const gaps = fc.array(fc.oneof(fc.integer({ min: 0, max: 2 * minute }), fc.integer({ min: 0, max: day })), {
+      maxLength: 60,
+    })
     fc.assert(
       fc.property(gaps, (waits) => {
         const made: number[] = []

@@ -47,7 +47,11 @@ export function confirmedAt(entry: Entry): number {
 export function decide(source: Source, entry: Entry, now: number): Decision {
   const leased = leasedUntil(source, entry, now)
   const need = needOf(source, entry, now, leased !== null)
-  if (need === null) return { act: 'rest', until: entry.dueAt, reason: restReason(source, entry, now) }
+  if (need === null) {
+    // A lease whose end is not written in time leaves the token in doubt.
+    const until = Math.min(entry.dueAt, leased ?? Infinity)
+    return { act: 'rest', until, reason: restReason(source, entry, now) }
+  }
   if (leased !== null) {
     return { act: 'wait', until: leased, because: 'lease', reason: `${need.reason}; a refresh is in the air` }
   }
@@ -62,10 +66,24 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
   }
   const allowed = allowedAt(entry.budget, limits, need.purpose, now)
   if (allowed > now) {
-    return { act: 'wait', until: allowed, because: 'budget', reason: `${need.reason}; the quota is being kept` }
+    const until = need.purpose === 'scheduled' ? allowed : Math.min(allowed, scheduledAt(entry, false))
+    return { act: 'wait', until, because: 'budget', reason: `${need.reason}; the quota is being kept` }
   }
   const force = need.wantsForce && mayForce(entry.budget, source.semantics.limits, now)
   return { act: 'refresh', purpose: need.purpose, force, reason: need.reason }
+}
+
+/** A wish is not kept for longer than this, in milliseconds. */
+const wishMsMax = 1_500
+
+/**
+ * Why a wish cannot be granted soon; null when it can. Such a wish is refused and not written: it would keep the token
+ * in doubt, and everything that is asked with it waiting, for as long as it is held back.
+ */
+export function refusalOf(source: Source, asked: Entry, now: number): Extract<Decision, { act: 'wait' }> | null {
+  const decision = decide(source, asked, now)
+  const isHeldBack = decision.act === 'wait' && decision.because !== 'lease' && decision.until - now > wishMsMax
+  return isHeldBack ? decision : null
 }
 
 type Need = { readonly purpose: Purpose; readonly wantsForce: boolean; readonly reason: string }
@@ -77,13 +95,21 @@ function needOf(source: Source, entry: Entry, now: number, isLeased: boolean): N
   const { doubt } = entry
   const isReported = doubt?.reason === 'reported' && doubt.version === token?.version
   if (token === null) return scheduled(entry.token === null ? 'no token yet' : 'the account was changed')
-  if (isReported) return { purpose: 'reported', wantsForce: doubt.repeats > 0, reason: 'reported as refused' }
-  if (doubt?.reason === 'asked') return { purpose: 'asked', wantsForce: true, reason: 'asked for' }
+  // What the schedule would do now anyway is never held back with the share of those who report or ask.
+  const isScheduled = now >= scheduledAt(entry, isLeased)
+  const share = (purpose: Purpose): Purpose => (isScheduled ? 'scheduled' : purpose)
+  if (isReported) return { purpose: share('reported'), wantsForce: doubt.repeats > 0, reason: 'reported as refused' }
+  if (doubt?.reason === 'asked') return { purpose: share('asked'), wantsForce: true, reason: 'asked for' }
   if (doubt?.reason === 'stray') return scheduled('an answer came too late and may have retired the token')
   if (isUnresolved(entry) && !isLeased) return scheduled('an attempt ended without an answer')
   if (now < entry.dueAt) return null
   const reason = now >= token.expiresAt ? 'the token has ended' : 'due'
   return { purpose: 'scheduled', wantsForce: isCutShort(token), reason }
+}
+
+/** When the entry would be refreshed if nobody reported or asked. */
+function scheduledAt(entry: Entry, isLeased: boolean): number {
+  return isUnresolved(entry) && !isLeased ? entry.nextTry : Math.max(entry.dueAt, entry.nextTry)
 }
 
 /** A token is due before its end, unless the upstream repeated it to its last second and beyond. */

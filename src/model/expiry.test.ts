@@ -1,7 +1,17 @@
 /** Lives, leads and promises: all scale with the life, and none is longer than it. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { day, hour, minute, reissues, sampleEntry, sampleSource, sampleToken, second, t0 } from '../../test/model/samples.ts'
+import {
+  day,
+  hour,
+  minute,
+  reissues,
+  sampleEntry,
+  sampleSource,
+  sampleToken,
+  second,
+  t0,
+} from '../../test/model/samples.ts'
 import {
   dueAtOf,
   dueAtOfRepeated,
@@ -164,15 +174,21 @@ describe('the promise', () => {
 
   test('made at any moment of a life is above zero and within it', () => {
     fc.assert(
-      fc.property(life, chance, policy, fc.double({ min: 0, max: 1, noNaN: true }), (lifetimeMs, roll, chosen, part) => {
-        const source = sampleSource({ policy: chosen })
-        const token = sampleToken({ lifetimeMs, expiresAt: expiresAtOf(t0, lifetimeMs) })
-        const now = Math.floor(t0 + (token.expiresAt - t0) * part)
-        fc.pre(now < token.expiresAt)
-        const until = promisedAt(source, sampleEntry({ token, dueAt: dueAtOf(source, token, roll) }), token, now)
-        expect(until).toBeGreaterThan(now)
-        expect(until).toBeLessThanOrEqual(token.expiresAt)
-      }),
+      fc.property(
+        life,
+        chance,
+        policy,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (lifetimeMs, roll, chosen, part) => {
+          const source = sampleSource({ policy: chosen })
+          const token = sampleToken({ lifetimeMs, expiresAt: expiresAtOf(t0, lifetimeMs) })
+          const now = Math.floor(t0 + (token.expiresAt - t0) * part)
+          fc.pre(now < token.expiresAt)
+          const until = promisedAt(source, sampleEntry({ token, dueAt: dueAtOf(source, token, roll) }), token, now)
+          expect(until).toBeGreaterThan(now)
+          expect(until).toBeLessThanOrEqual(token.expiresAt)
+        },
+      ),
     )
   })
 

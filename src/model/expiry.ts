@@ -64,7 +64,9 @@ export function dueAtOfRepeated(source: Source, token: Token, now: number, chanc
   if (due > now + 1_000) return due
   const pause = Math.min(5_000 + 10_000 * chance, Math.max(1_000, token.lifetimeMs / 40))
   const afterEnd = token.expiresAt + marginMs(token.lifetimeMs) + 200
-  return Math.round(now < afterEnd ? Math.min(now + pause, afterEnd) : now + pause)
+  if (now < afterEnd) return Math.round(Math.min(now + pause, afterEnd))
+  // Told seconds are cut off, so the new token may come up to a second later than the old one's told end.
+  return Math.round(now < afterEnd + 10_000 ? now + 1_000 : now + Math.max(pause, 5_000))
 }
 
 /**
@@ -73,9 +75,13 @@ export function dueAtOfRepeated(source: Source, token: Token, now: number, chanc
  */
 export function promisedUntil(source: Source, entry: Entry, token: Token): number {
   if (source.semantics.reissue !== 'retires-previous') return token.expiresAt
-  // Two issues may follow on an unconfirmed token at once, and then it has no grace.
-  const graceMs = token.isUnconfirmed ? 0 : graceMsOf(source, token.lifetimeMs)
+  const graceMs = graceLeftMs(source, token)
   return Math.min(token.expiresAt, entry.dueAt + graceMs)
+}
+
+/** Two issues may follow on an unconfirmed token at once, and then it has no grace. */
+function graceLeftMs(source: Source, token: Token): number {
+  return token.isUnconfirmed ? 0 : graceMsOf(source, token.lifetimeMs)
 }
 
 /** While a token is in doubt, callers are told to come back after this time, in milliseconds. */
@@ -99,8 +105,7 @@ export function promiseCapMs(source: Source, entry: Entry): number {
 export function promisedAt(source: Source, entry: Entry, token: Token, now: number): number {
   const planned = promisedUntil(source, entry, token)
   if (planned > now || token.expiresAt <= now) return planned
-  const halfGraceMs = Math.floor(graceMsOf(source, token.lifetimeMs) / 2)
-  return Math.min(token.expiresAt, now + Math.max(1_000, halfGraceMs))
+  return Math.min(token.expiresAt, now + Math.max(1_000, Math.floor(graceLeftMs(source, token) / 2)))
 }
 
 /** The longest promise this source can make right after a refresh, for a token of this lifetime, in milliseconds. */

@@ -53,8 +53,11 @@ export type Callback = {
   readonly maxAgeSeconds: number
 }
 
-/** Names of sources: what fits in a URL path segment and a file name. Slashes separate a platform from its accounts. */
-export const sourceName = /^[A-Za-z0-9_][A-Za-z0-9_.:@/-]{0,127}$/
+/**
+ * Names of sources: what fits in a URL and a file name. Slashes separate a platform from its accounts; no part begins
+ * with a dot, as every URL parser takes `a/../b` for `b`.
+ */
+export const sourceName = /^(?=.{1,128}$)[A-Za-z0-9_][A-Za-z0-9_.:@-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.:@-]*)*$/
 
 /** How long a replaced token of this source still works, in milliseconds, never more than a quarter of `lifetimeMs`. */
 export function graceMsOf(source: Source, lifetimeMs: number): number {

@@ -309,6 +309,11 @@ describe('no text tells a secret', () => {
   })
 })
 
+it('a request goes through the proxy of its source', async () => {
+  const { proxies } = await askScripted({ ...classic, proxy: 'http://10.0.0.2:3128' }, () => json(good))
+  expect(proxies).toEqual(['http://10.0.0.2:3128'])
+})
+
 it('keys named __proto__ are gone from the fields, at every depth', async () => {
   const { attempt } = await askScripted(classic, () =>
     json('{"access_token":"T1","expires_in":7200,"__proto__":{"a":1},"deep":[{"__proto__":{"b":1},"c":2}]}'),

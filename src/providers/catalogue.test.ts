@@ -196,7 +196,7 @@ describe('other sources', () => {
     plain: wechat,
     corp: wecom,
     jsticket: { provider: 'wechat-ticket', of: 'weixin' },
-    circle: { provider: 'wechat-ticket', of: 'circle' },
+    circle: { ...http, query: { a: '{{circle}} {{weixin}}' } },
     anything: http,
   })
   const ticket = (more: JsonObject): JsonObject => ({ provider: 'wechat-ticket', of: 'weixin', ...more })

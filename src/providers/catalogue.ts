@@ -5,17 +5,19 @@ import { sha256 } from '../base/secret.ts'
 import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt } from '../model/failure.ts'
+import type { Source } from '../model/source.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
 import type { Call, Provider } from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
-import type { Source } from '../model/source.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
 import { provider as wechat } from './wechat.ts'
 import { provider as wecomTicket } from './wecom-ticket.ts'
 import { provider as wecom } from './wecom.ts'
+
+export type { Call, Input, Provider } from './provider.ts'
 
 /** Every kind of source there is. */
 export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2]

@@ -11,9 +11,6 @@ export type Kin = {
   readonly siblings: Siblings
 }
 
-/** Identities follow the chain of needed sources this far; longer chains and circles are refused elsewhere. */
-const chainMax = 8
-
 type Completed = { readonly complete: JsonObject; readonly issues: readonly DefinitionIssue[] }
 
 /** The definition with what it leaves to its parent, and what is wrong with that parent. */
@@ -59,13 +56,15 @@ export function unknownFields(
  * The identity of a source: that of its own settings, and those of the sources that it needs. A ticket of another
  * account is another ticket, although its own definition has not changed.
  */
-export function identityOf(provider: Provider, settings: unknown, kin: Kin, linksLeft = chainMax): string {
+export function identityOf(provider: Provider, settings: unknown, kin: Kin, seen = new Set<string>()): string {
   const needed = provider.needs(settings).map((name) => {
-    const definition = linksLeft === 0 ? undefined : kin.siblings(name)
+    // Each needed source is told once: circles are refused elsewhere, but only after this.
+    const definition = seen.has(name) ? undefined : kin.siblings(name)
     const above = definition === undefined ? undefined : kin.providerOf(definition)
     if (definition === undefined || above === undefined) return name
+    seen.add(name)
     const read = readDefinition(above, inherit(above, definition, kin).complete)
-    return read.ok ? identityOf(above, read.settings, kin, linksLeft - 1) : name
+    return read.ok ? identityOf(above, read.settings, kin, seen) : name
   })
   const own = provider.identity(settings)
   return needed.length === 0 ? own : `${own}(${needed.join(',')})`

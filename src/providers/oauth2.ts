@@ -9,7 +9,7 @@ import { refused } from './error-table.ts'
 import { issued, lifetimeMsOf } from './issued.ts'
 import { oauth2Errors } from './oauth2-errors.ts'
 import type { Call, Provider } from './provider.ts'
-import { duration, identifier, placeOf, problem, secret, urlProblem } from './setting.ts'
+import { duration, placeOf, problem, secret, urlProblem } from './setting.ts'
 
 const texts = z.union([z.string(), z.array(z.string())])
 
@@ -24,7 +24,7 @@ const schema = z.strictObject({
       if (wrong !== null) problem(context, wrong)
     })
     .describe('The token endpoint.'),
-  client_id: identifier('The id of the client at that server.'),
+  client_id: z.string().min(1).describe('The id of the client at that server.'),
   client_secret: secret('Its secret.'),
   grant: z.literal('client_credentials').default('client_credentials').describe('The grant.'),
   auth: z

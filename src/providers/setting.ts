@@ -55,7 +55,7 @@ export function duration(description: string, minMs: number, maxMs: number): z.Z
       if (ms !== null && ms >= minMs && ms <= maxMs) return ms
       const [least, most] = [minMs / 1_000, maxMs / 1_000]
       problem(context, {
-        en: `must be a duration such as 30s, 5m or 2h, from ${least} to ${most} seconds`,
+        en: `It must be a duration such as 30s, 5m or 2h, from ${least} to ${most} seconds`,
         zh: `必须是时长，如 30s、5m、2h，范围为 ${least} 至 ${most} 秒`,
       })
       return z.NEVER

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realEnv } from '../base/real-env.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
+import { openKeyFile, writeKeyFile } from './key-file.ts'
 import { openStore } from './open-store.ts'
 import type { EntryStore } from './store.ts'
 
@@ -141,6 +142,13 @@ describe('the key file', () => {
       code: 'seal_broken',
       message: expect.stringContaining('another encryption key'),
     })
+  })
+
+  it('is never written over, so processes that start together agree on the first one', () => {
+    const keys = [1, 2].map((byte) => new Uint8Array(32).fill(byte))
+    for (const key of keys) writeKeyFile(`${path}.key`, key, env.random)
+    expect(openKeyFile(`${path}.key`, { random: env.random, mayCreate: true })).toEqual(keys[0])
+    expect(readdirSync(directory)).toEqual(['store.db.key'])
   })
 
   it('opened by many at once: all agree on one key, and no draft is left', async () => {

@@ -287,6 +287,24 @@ describe('files taken away while it runs', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600)
   })
 
+  it('the database deleted but not its log: the log of the old one is not played into the new one', async () => {
+    const store = await open()
+    const names = Array.from({ length: 300 }, (_, index) => `n${index}`)
+    await Promise.all(names.map((name) => put(store, name, 'x'.repeat(2_000))))
+    await Promise.all(names.map((name) => put(store, name, name)))
+    byHand('PRAGMA wal_checkpoint(TRUNCATE)')
+    for (const name of ['n0', 'n150', 'n299']) await put(store, name, 'last')
+    rmSync(path)
+    expect((await store.scan({ limit: 1_000 })).records).toHaveLength(300)
+    const other = await open()
+    for (const handle of [store, other]) {
+      for (const name of names) {
+        const isLast = ['n0', 'n150', 'n299'].includes(name)
+        expect(await handle.read(name)).toEqual(isLast ? { body: 'last', revision: 3 } : { body: name, revision: 2 })
+      }
+    }
+  })
+
   it('the whole directory deleted: it is put back', async () => {
     const store = await open()
     await put(store, 'a', 'x')
@@ -491,7 +509,7 @@ function recorded(): {
   let left = 0
   let failure = new Error()
   let pattern = /./
-  const hooks = { afterExec: (_: string): void => undefined }
+  const hooks: { afterExec: (sql: string) => void } = { afterExec: () => undefined }
   const attempt = (sql: string): void => {
     if (left === 0 || !pattern.test(sql)) return
     left -= 1

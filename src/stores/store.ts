@@ -6,7 +6,8 @@
  *
  * 1. **A record is `{ body, revision }`.** A name never written has `{ body: null, revision: 0 }`; one that was removed
  *    has `{ body: null, revision: n }`. Each successful write raises the revision by exactly one, also when the body is
- *    null and also when a removed name is written again: a revision of a name is never used twice.
+ *    null and also when a removed name is written again: a revision of a name is never used twice. So a store that lost
+ *    records to an outside hand begins names it does not know (any more) above 0.
  * 2. **`write(name, change, ifRevision)`** applies only if the record's revision equals `ifRevision`, and answers the new
  *    revision; otherwise it answers `null` and changes nothing. That is not an error: somebody was faster.
  *    When it answers, the write is durable and every later `read` by anybody sees it. When it throws, the

@@ -242,6 +242,21 @@ export function storeConformance(kind: string, setUp: () => Promise<StoreSubject
         expect((await follow(store, followed.cursor)).names).toEqual([])
       })
 
+      it('still knows of a change after thousands of others', async () => {
+        await put(store, 'early', some('x'))
+        const cursor = await startOfFeed(store)
+        await put(store, 'changed', some('x'))
+        for (let round = 0; round < 30; round += 1) {
+          const { revision } = await store.read('busy')
+          const writes = Array.from({ length: 100 }, (_, index) => store.write('busy', some('x'), revision + index))
+          expect((await Promise.all(writes)).at(-1)).toBe(revision + 100)
+        }
+        expect((await store.changes(cursor, 5)).changed).toEqual([
+          { name: 'changed', revision: 1 },
+          { name: 'busy', revision: 3_000 },
+        ])
+      })
+
       it('skips no write that is made while the feed is followed by another handle', async () => {
         const other = await second()
         let cursor = await startOfFeed(other)

@@ -1,5 +1,5 @@
 /** The program as people run it: real processes, real ports on 127.0.0.1, the simulator for the platforms. */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { widthOf } from '../../src/cli/terminal.ts'
 import { startSimulator, type RunningSimulator } from '../../src/simulator.ts'
 import { build, zhongkong, type Spawned, type SpawnOptions } from '../cli/spawned.ts'
 
+const repository = join(import.meta.dirname, '..', '..')
 let folder: string
 let running: Spawned[]
 let simulators: RunningSimulator[]
@@ -259,9 +260,44 @@ describe('demo', () => {
   })
 })
 
+describe('npm start', () => {
+  // A supervisor signals npm; a terminal signals everybody in the foreground.
+  it.each([
+    ['SIGTERM', 'npm alone'],
+    ['SIGINT', 'the whole group'],
+  ] as const)('leaves nothing running after %s to %s', async (signal, whom) => {
+    const npm = spawn('npm', ['start', '--', '--port', '0'], {
+      cwd: repository,
+      stdio: ['ignore', 'pipe', 'ignore'],
+      detached: true,
+    })
+    try {
+      const url = await new Promise<string>((resolve) => {
+        let out = ''
+        npm.stdout.setEncoding('utf8').on('data', (text: string) => {
+          out += text
+          const found = /^zhongkong ready on (\S+)$/m.exec(out)?.[1]
+          if (found !== undefined) resolve(found)
+        })
+      })
+      // The pipe closes when the last process that has it open ends.
+      const closed = new Promise((resolve) => npm.stdout.once('close', resolve))
+      process.kill(whom === 'npm alone' ? npm.pid! : -npm.pid!, signal)
+      await closed
+      await expect(fetch(url)).rejects.toThrow()
+    } finally {
+      try {
+        process.kill(-npm.pid!, 'SIGKILL')
+      } catch {
+        // Nothing of the group is left.
+      }
+    }
+  })
+})
+
 describe('the program itself', () => {
   it('ends quietly when its reader goes away', () => {
-    const program = join(import.meta.dirname, '..', '..', 'dist', 'src', 'cli', 'main.js')
+    const program = join(repository, 'dist', 'src', 'cli', 'main.js')
     const script = `"${process.execPath}" "${program}" --help | true; echo done`
     const { stdout, stderr } = spawnSync('/bin/sh', ['-c', script], { encoding: 'utf8' })
     expect([stdout, stderr]).toEqual(['done\n', ''])

@@ -4,7 +4,7 @@
  */
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ask } from './ask.ts'
 import { eventually, openStage, type Served, type Stage, type Upstream } from './stage.ts'
 
@@ -15,32 +15,39 @@ const requestSecret = 'a-secret-of-the-callers'
 
 const notFound = '{"error": "not found"}'
 
+type Imported = { readonly yaml: string; readonly environment: string; readonly told: string }
+
 let stage: Stage
 let upstream: Upstream
-
-beforeEach(async () => {
-  stage = await openStage()
-  upstream = await stage.upstream({ accounts: [{ kind: 'wechat', id: appid, secret: appsecret }] })
-})
-
-afterEach(async () => {
-  await stage.close()
-})
+let imported: Imported
 
 /** The old file with the platform's host replaced by the simulator's, through `zhongkong import`. */
-async function importOld(fixture: string): Promise<{ yaml: string; environment: string; told: string }> {
+async function takeOver(fixture: string): Promise<void> {
+  stage = await openStage()
+  upstream = await stage.upstream({ accounts: [{ kind: 'wechat', id: appid, secret: appsecret }] })
   const old = await readFile(join(import.meta.dirname, '..', 'fixtures', fixture), 'utf8')
   await writeFile(join(stage.folder, 'config.py'), old.replaceAll('https://api.weixin.qq.com', upstream.url))
   const { code, stdout, stderr } = await stage.run(['import', 'config.py'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  return {
+  imported = {
     yaml: await readFile(join(stage.folder, 'zhongkong.yaml'), 'utf8'),
     environment: await readFile(join(stage.folder, '.env'), 'utf8'),
     told: stdout,
   }
 }
 
-const serve = (): Promise<Served> => stage.serve(join(stage.folder, 'zhongkong.yaml'))
+/** A node that knows nothing yet, before an upstream that was never asked; `prepare` may break that upstream first. */
+async function serveAnew(prepare: (upstream: Upstream) => void = () => undefined): Promise<Served> {
+  await node?.stop('SIGKILL')
+  upstream.simulator.reset()
+  asksBefore = upstream.asked.length
+  prepare(upstream)
+  node = await stage.serve(join(stage.folder, 'zhongkong.yaml'), { store: 'memory:' })
+  return node
+}
+
+let node: Served | null = null
+let asksBefore = 0
 
 /** Python's JSON: the token, and whole seconds. */
 const tokenboyToken = /^\{"access_token": "([\w-]{100,})", "expires_in": (\d+)\}$/
@@ -49,6 +56,7 @@ const tokenboyTicket = /^\{"errcode": 0, "errmsg": "ok", "ticket": "([\w-]{60,})
 /** The access tokens that tickets were asked with, in order. */
 const ticketsAskedWith = (): (string | null)[] =>
   upstream.asked
+    .slice(asksBefore)
     .filter(({ pathname }) => pathname === '/cgi-bin/ticket/getticket')
     .map(({ searchParams }) => searchParams.get('access_token'))
 
@@ -61,8 +69,11 @@ async function tokenWhen(url: string, form: RegExp, withinMs = 15_000): Promise<
 }
 
 describe('TokenBoy’s example', () => {
+  beforeAll(() => takeOver('tokenboy-config.py'))
+  afterAll(() => stage.close())
+
   test('import keeps the port, closes the address, and puts the secret where only its owner reads it', async () => {
-    const { yaml, environment, told } = await importOld('tokenboy-config.py')
+    const { yaml, environment, told } = imported
     expect(yaml).toMatch(/^ {2}listen: 127\.0\.0\.1:8888$/m)
     expect(yaml).not.toContain(appsecret)
     expect(told).not.toContain(appsecret)
@@ -73,8 +84,7 @@ describe('TokenBoy’s example', () => {
   })
 
   test('200 with the upstream’s whole answer and the seconds left, in the bytes of the original', async () => {
-    await importOld('tokenboy-config.py')
-    const node = await serve()
+    const node = await serveAnew()
     const token = await tokenWhen(`${node.url}/token?name=weixin`, tokenboyToken)
     const ticket = await tokenWhen(`${node.url}/token?name=weixin_jsticket`, tokenboyTicket)
     expect(token).toBe(upstream.simulator.latest(appid, 'classic'))
@@ -91,8 +101,7 @@ describe('TokenBoy’s example', () => {
   })
 
   test('200 with {"error": "not found"} for what is not there, 405 for what it never took', async () => {
-    await importOld('tokenboy-config.py')
-    const node = await serve()
+    const node = await serveAnew()
     await tokenWhen(`${node.url}/token?name=weixin`, tokenboyToken)
     for (const query of ['', '?name=', '?name=UnKnown', '?name=Weixin', '?name=__proto__', '?name=weixin&name=x']) {
       const { status, text } = await ask(`${node.url}/token${query}`)
@@ -107,12 +116,12 @@ describe('TokenBoy’s example', () => {
   })
 
   test('when the first fetches fail at boot, both tokens come by themselves, the ticket with the current token', async () => {
-    await importOld('tokenboy-config.py')
     const { simulator } = upstream
-    // Issued and lost on the way: the token that comes after them is the one that counts.
-    simulator.addFault({ kinds: ['token'], effect: { type: 'lose-answer' }, times: 2 })
-    simulator.addFault({ kinds: ['ticket'], effect: { type: 'errcode', code: 40001 }, times: 1 })
-    const node = await serve()
+    const node = await serveAnew(() => {
+      // Issued and lost on the way: the token that comes after them is the one that counts.
+      simulator.addFault({ kinds: ['token'], effect: { type: 'lose-answer' }, times: 2 })
+      simulator.addFault({ kinds: ['ticket'], effect: { type: 'errcode', code: 40001 }, times: 1 })
+    })
     const ticket = await tokenWhen(`${node.url}/token?name=weixin_jsticket`, tokenboyTicket, 18_000)
     const token = await tokenWhen(`${node.url}/token?name=weixin`, tokenboyToken)
     expect(token).toBe(simulator.latest(appid, 'classic'))
@@ -123,9 +132,9 @@ describe('TokenBoy’s example', () => {
   }, 30_000)
 
   test('an upstream’s error is never given out as a token, and nothing is fetched for the ticket without one', async () => {
-    await importOld('tokenboy-config.py')
-    upstream.simulator.addFault({ kinds: ['token'], effect: { type: 'errcode', code: 40013 } })
-    const node = await serve()
+    const node = await serveAnew(({ simulator }) =>
+      simulator.addFault({ kinds: ['token'], effect: { type: 'errcode', code: 40013 } }),
+    )
     for (const name of ['weixin', 'weixin_jsticket']) {
       const { status, text } = await ask(`${node.url}/token?name=${name}`)
       expect({ name, status, text }).toEqual({ name, status: 200, text: notFound })
@@ -135,15 +144,18 @@ describe('TokenBoy’s example', () => {
 })
 
 describe('wechat-token-server’s example', () => {
+  beforeAll(() => takeOver('wechat-token-server-config.py'))
+  afterAll(() => stage.close())
+
   const asked = (node: Served, route: string, type: string, secret = requestSecret): string =>
     `${node.url}/wechat/${route}?type=${type}&secret=${secret}`
   const form = (type: string): RegExp => new RegExp(`^\\{"${type}": "([\\w-]{60,})", "expires_in": (\\d+)\\}$`)
 
   test('200 with the token under its type, the seconds left, and no other key', async () => {
-    const { yaml } = await importOld('wechat-token-server-config.py')
+    const { yaml, told } = imported
     expect(yaml).toMatch(/^ {2}listen: 127\.0\.0\.1:12123$/m)
-    expect(yaml).not.toContain(requestSecret)
-    const node = await serve()
+    expect(yaml + told).not.toContain(requestSecret)
+    const node = await serveAnew()
     const token = await tokenWhen(asked(node, 'token', 'access_token'), form('access_token'))
     const ticket = await tokenWhen(asked(node, 'token', 'ticket'), form('ticket'))
     expect(token).toBe(upstream.simulator.latest(appid, 'classic'))
@@ -154,8 +166,7 @@ describe('wechat-token-server’s example', () => {
   })
 
   test('200 with the original’s words for wrong secrets and types', async () => {
-    await importOld('wechat-token-server-config.py')
-    const node = await serve()
+    const node = await serveAnew()
     await tokenWhen(asked(node, 'token', 'access_token'), form('access_token'))
     const invalid = '{"error": "invalid request"}'
     const base = `${node.url}/wechat/token`
@@ -182,8 +193,7 @@ describe('wechat-token-server’s example', () => {
   })
 
   test('forcerefresh gives the new token, to any number of callers at once for one issue', async () => {
-    await importOld('wechat-token-server-config.py')
-    const node = await serve()
+    const node = await serveAnew()
     const old = await tokenWhen(asked(node, 'token', 'access_token'), form('access_token'))
     await tokenWhen(asked(node, 'token', 'ticket'), form('ticket'))
     upstream.simulator.setKnobs({ delayMs: { token: 100 } })
@@ -201,8 +211,7 @@ describe('wechat-token-server’s example', () => {
   })
 
   test('the words of an upstream that refuses a forced refresh, and the living token goes on being served', async () => {
-    await importOld('wechat-token-server-config.py')
-    const node = await serve()
+    const node = await serveAnew()
     const token = await tokenWhen(asked(node, 'token', 'access_token'), form('access_token'))
     upstream.simulator.addFault({
       kinds: ['token'],
@@ -215,11 +224,11 @@ describe('wechat-token-server’s example', () => {
   })
 
   test('when the first fetches fail at boot, both tokens come by themselves, the ticket with the current token', async () => {
-    await importOld('wechat-token-server-config.py')
     const { simulator } = upstream
-    simulator.addFault({ kinds: ['token'], effect: { type: 'status', status: 502 }, times: 2 })
-    simulator.addFault({ kinds: ['ticket'], effect: { type: 'errcode', code: -1 }, times: 1 })
-    const node = await serve()
+    const node = await serveAnew(() => {
+      simulator.addFault({ kinds: ['token'], effect: { type: 'status', status: 502 }, times: 2 })
+      simulator.addFault({ kinds: ['ticket'], effect: { type: 'errcode', code: -1 }, times: 1 })
+    })
     const ticket = await tokenWhen(asked(node, 'token', 'ticket'), form('ticket'), 18_000)
     const token = await tokenWhen(asked(node, 'token', 'access_token'), form('access_token'))
     expect(token).toBe(simulator.latest(appid, 'classic'))

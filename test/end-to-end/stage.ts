@@ -28,6 +28,12 @@ export type Upstream = {
   comeBack(): Promise<void>
 }
 
+export type ServeOptions = {
+  /** In place of the configuration's. */
+  readonly store?: string
+  readonly environment?: Readonly<Record<string, string>>
+}
+
 export type Stage = {
   readonly folder: string
   upstream(options?: Partial<SimulatorOptions>): Promise<Upstream>
@@ -35,8 +41,10 @@ export type Stage = {
   run(args: readonly string[]): Promise<Ended & { readonly stdout: string; readonly stderr: string }>
   /** Writes a configuration; its path. */
   configure(config: object, name?: string): Promise<string>
-  /** Serves a configuration file on a free port, and waits until it says that it is ready. */
-  serve(path: string, environment?: Readonly<Record<string, string>>): Promise<Served>
+  /** Starts a server for a configuration file, on a free port, without waiting for anything. */
+  launch(path: string, options?: ServeOptions): CliProcess
+  /** The same, and waits until it says that it is ready. */
+  serve(path: string, options?: ServeOptions): Promise<Served>
   close(): Promise<void>
 }
 
@@ -50,6 +58,10 @@ export async function openStage(): Promise<Stage> {
     const made = startCli(args, { directory: folder, environment })
     processes.push(made)
     return made
+  }
+  const launch: Stage['launch'] = (path, { store, environment } = {}) => {
+    const own = store === undefined ? [] : ['--store', store]
+    return start(['serve', '-c', path, '--listen', '127.0.0.1:0', ...own], environment)
   }
   return {
     folder,
@@ -69,9 +81,10 @@ export async function openStage(): Promise<Stage> {
       await writeFile(path, JSON.stringify(config, null, 2))
       return path
     },
-    serve: async (path, environment) => {
+    launch,
+    serve: async (path, options) => {
       const startedAt = performance.now()
-      const made = start(['serve', '-c', path, '--listen', '127.0.0.1:0'], environment)
+      const made = launch(path, options)
       const url = await readyUrl(made)
       return { ...made, url, readyMs: performance.now() - startedAt }
     },

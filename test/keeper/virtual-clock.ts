@@ -26,15 +26,13 @@ export class VirtualClock implements Clock {
     this.sleeping += 1
     await new Promise<void>((resolve) => {
       const bounded = Number.isFinite(ms) ? Math.min(Math.max(ms, 0), 60_000) : 60_000
-      const cancel = this.time.after(bounded, resolve)
-      signal?.addEventListener(
-        'abort',
-        () => {
-          cancel()
-          resolve()
-        },
-        { once: true },
-      )
+      const finish = (): void => {
+        cancel()
+        signal?.removeEventListener('abort', finish)
+        resolve()
+      }
+      const cancel = this.time.after(bounded, finish)
+      signal?.addEventListener('abort', finish, { once: true })
     })
     this.sleeping -= 1
   }

@@ -65,6 +65,7 @@ export function sampleToken(changed: Partial<Token> = {}): Token {
     expiresAt: t0 + 2 * hour - 2 * second,
     lifetimeMs: 2 * hour,
     isGuessed: false,
+    isUnconfirmed: false,
     identity: 'sample:wx1',
     fields: { access_token: 'token-1', expires_in: 7_200 },
     askedWith: {},

@@ -32,6 +32,7 @@ export function source(definition: JsonObject, siblings?: Siblings): Source {
 }
 
 export type Asked = {
+  readonly proxies: readonly (string | undefined)[]
   readonly attempt: Attempt
   readonly requests: readonly Request[]
   readonly bodies: readonly string[]
@@ -53,10 +54,12 @@ export async function askScripted(definition: JsonObject, script: Script, option
   const clock = options.clock ?? manualClock(noon)
   const requests: Request[] = []
   const bodies: string[] = []
+  const proxies: (string | undefined)[] = []
   const env: Env = {
     clock,
     random: seededRandom(1),
-    fetch: async (request) => {
+    fetch: async (request, through) => {
+      proxies.push(through?.proxy)
       requests.push(request)
       bodies.push(request.body === null ? '' : await request.clone().text())
       return await script(request)
@@ -65,8 +68,16 @@ export async function askScripted(definition: JsonObject, script: Script, option
   const time = deadline(clock, options.timeoutMs ?? 8_000)
   const inputs = new Map(Object.entries(options.inputs ?? {}))
   try {
-    const attempt = await issue(source(definition), { env, signal: time.signal, force: options.force ?? false, inputs })
-    return { attempt, requests, bodies }
+    const asked = source(definition)
+    const { proxy } = asked.policy
+    const attempt = await issue(asked, {
+      env,
+      signal: time.signal,
+      force: options.force ?? false,
+      inputs,
+      ...(proxy === undefined ? {} : { proxy }),
+    })
+    return { attempt, requests, bodies, proxies }
   } finally {
     time.done()
   }

@@ -25,6 +25,7 @@ async function readAndUse(world: World, node: SimulatedNode, name: string): Prom
   world.checks.served(node, served)
   const readAt = world.time.now()
   if (!world.simulator.accepts(served.token)) {
+    if (!world.hasReporters) return
     world.time.after(world.chance.between(50, 2_000), () => void report(world, node, name, served.token))
     return
   }

@@ -137,7 +137,8 @@ export class SimulatedNode {
   async #sleep(life: Life, ms: number, signal?: AbortSignal): Promise<void> {
     if (life.isOver) return await never
     if (signal?.aborted) return
-    const bounded = Math.min(Math.max(Number.isFinite(ms) ? ms : 60_000, 0), 60_000)
+    // As setTimeout does: at least a millisecond, and what is no number fires at once.
+    const bounded = Math.min(Math.max(Number.isFinite(ms) ? ms : 1, 1), 60_000)
     if (ms < 1 && ms >= 0) this.#world.checks.shortSleep(this)
     await new Promise<void>((resolve) => {
       const cancel = this.deliver(life, this.#world.time.now() + bounded / this.rate, () => {
@@ -180,6 +181,8 @@ export class SimulatedNode {
     this.#world.coverage.pass(label)
     life.requests += 1
     const trip = this.#world.network.send(this, request)
+    // When the process dies, nobody is left to hear how the request ended.
+    trip.catch(() => undefined)
     if (this.#dies(`${label} after sending`)) return await never
     return await new Promise<Response>((resolve, reject) => {
       const onAbort = (): void => reject(request.signal.reason as Error)

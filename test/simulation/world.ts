@@ -78,11 +78,14 @@ export class World {
   readonly simulator: Simulator
   readonly nodes: SimulatedNode[]
   sources: readonly Source[]
+  /** Whether programs say when a token was refused; in some runs nobody does. */
+  readonly hasReporters: boolean
 
   constructor(options: RunOptions) {
     this.options = options
     this.chance = new Chance(options.seed, sha256('zhongkong').readInt32LE(0))
     this.plan = options.plan ?? drawPlan(this.chance)
+    this.hasReporters = this.chance.is(0.6)
     this.sources = sourcesOf(definitions())
     this.store = new SharedStore(Math.round(this.chance.between(-600_000, 600_000)))
     this.simulator = createSimulator({

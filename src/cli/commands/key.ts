@@ -35,7 +35,8 @@ export const options: readonly CommandOption[] = [
 
 export const notes: Text = {
   en: `The key is shown once and kept nowhere; the configuration holds its SHA-256.
-Grants are separated by commas or spaces. Names may have * for any characters; "read" alone is read:*.
+Grants are separated by commas or spaces. Names may have * for any characters;
+"read" alone is read:*.
 
 Examples:
   zhongkong key new shop --allow read:weixin,read:weixin_*,refresh:weixin

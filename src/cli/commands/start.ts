@@ -2,6 +2,7 @@
 import type { Text } from '../../base/text.ts'
 import type { CommandArgument, CommandInput, CommandOption, Io } from '../command.ts'
 import { hasConfig } from '../config-file.ts'
+import { endingWithParent } from '../parent.ts'
 import * as demo from './demo.ts'
 import * as serve from './serve.ts'
 
@@ -20,5 +21,5 @@ export const isInternal = true
 export const outlivesReader = true
 
 export async function run(input: CommandInput, io: Io): Promise<number> {
-  return await (hasConfig(io) ? serve : demo).run(input, io)
+  return await (hasConfig(io) ? serve : demo).run(input, endingWithParent(io))
 }

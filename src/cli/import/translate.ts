@@ -8,10 +8,7 @@ import { sourceName } from '../../model/source.ts'
 import { hasPasswordInUrl, looksSecretInRequest } from '../../config/secret-keys.ts'
 import type { LegacyConfig, LegacySource, Words } from './legacy.ts'
 import { ImportFault } from './python-tokens.ts'
-import type { Vault } from './vault.ts'
-
-/** A value of the new file: a text, or a reference to the environment. */
-export type Written = { readonly text: string } | { readonly variable: string }
+import type { Vault, Written } from './vault.ts'
 
 export type NewSource = {
   readonly name: string

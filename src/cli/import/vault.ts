@@ -1,6 +1,8 @@
 /** Where secrets of the old file go: variables for `.env`, each with a name of its own. */
 import type { Words } from './legacy.ts'
-import type { Written } from './translate.ts'
+
+/** A value of the new file: a text, or a reference to the environment. */
+export type Written = { readonly text: string } | { readonly variable: string }
 
 export class Vault {
   /** Values for `.env`, in order. */

@@ -3,9 +3,8 @@ import type { Language, Text } from '../../base/text.ts'
 import { environmentLine } from '../../config/environment-file.ts'
 import { escapeReferences } from '../../config/interpolate.ts'
 import type { LegacyConfig } from './legacy.ts'
-import type { NewSource, Written } from './translate.ts'
-import { Vault } from './vault.ts'
-import { translateSources } from './translate.ts'
+import { translateSources, type NewSource } from './translate.ts'
+import { Vault, type Written } from './vault.ts'
 
 export type NewFiles = {
   readonly yaml: string

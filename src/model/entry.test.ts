@@ -1,0 +1,72 @@
+/** Entries of a store that lost its history: versions never go back, and no older token replaces a newer one. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { frozen, hour, minute, sampleEntry, sampleToken, t0 } from '../../test/model/samples.ts'
+import { lifted, newEntry, type Entry } from './entry.ts'
+
+const known = frozen(
+  sampleEntry({
+    version: 7,
+    token: sampleToken({ value: 'known', version: 7, issuedAt: t0 + hour }),
+    dueAt: t0 + 2 * hour,
+  }),
+)
+
+describe('an entry that fell behind', () => {
+  test('is left alone when it is ahead of what is known', () => {
+    const ahead = sampleEntry({ version: 8, token: sampleToken({ version: 8 }) })
+    expect(lifted(ahead, known)).toBe(ahead)
+  })
+
+  test('made anew without a token gets back the one that is known', () => {
+    expect(lifted(newEntry(t0), known)).toMatchObject({ version: 7, token: known.token, dueAt: known.dueAt })
+  })
+
+  test('from an old backup does not bring back its older token', () => {
+    const old = sampleEntry({ version: 3, token: sampleToken({ value: 'old', version: 3, issuedAt: t0 }) })
+    expect(lifted(old, known)).toMatchObject({ version: 7, token: { value: 'known', version: 7 } })
+  })
+
+  test('with a token that was issued later gives it the next version', () => {
+    const later = sampleToken({ value: 'later', version: 1, issuedAt: t0 + hour + minute })
+    expect(lifted(sampleEntry({ version: 1, token: later }), known)).toMatchObject({
+      version: 8,
+      token: { value: 'later', version: 8 },
+    })
+  })
+
+  test('keeps the doubt about the token that it keeps', () => {
+    const later = sampleToken({ value: 'later', version: 1, issuedAt: t0 + hour + minute })
+    const doubt = { reason: 'reported', at: t0, version: 1, repeats: 0 } as const
+    expect(lifted(sampleEntry({ version: 1, token: later, doubt }), known).doubt).toMatchObject({ version: 8 })
+  })
+
+  test('keeps its lease, epoch and budget: whoever is asking now can still write', () => {
+    const lease = { node: 'n2', at: t0, until: t0 + minute, forced: false }
+    const entry = { ...newEntry(t0), lease, epoch: 1, budget: { hours: [[1, 1]], recent: [t0], forced: [] } } as const
+    expect(lifted(entry, known)).toMatchObject({ lease, epoch: 1, resolvedEpoch: 0, budget: entry.budget })
+  })
+
+  test('never has a lower version than is known, nor an older token', () => {
+    const entry = fc
+      .record({
+        version: fc.integer({ min: 0, max: 20 }),
+        issuedAt: fc.integer({ min: t0, max: t0 + 2 * hour }),
+        has: fc.boolean(),
+      })
+      .map(({ version, issuedAt, has }): Entry => {
+        const token = has ? sampleToken({ value: `v${version}`, version, issuedAt }) : null
+        return sampleEntry({ version, token })
+      })
+    fc.assert(
+      fc.property(entry, entry, (found, seen) => {
+        const result = lifted(frozen(found), frozen(seen))
+        expect(result.version).toBeGreaterThanOrEqual(Math.max(found.version, seen.version))
+        if (result.token !== null) expect(result.token.version).toBe(result.version)
+        if (found.version > seen.version) return
+        const latest = Math.max(found.token?.issuedAt ?? 0, seen.token?.issuedAt ?? 0)
+        expect(result.token?.issuedAt ?? 0).toBe(latest)
+      }),
+    )
+  })
+})

@@ -1,0 +1,274 @@
+/**
+ * Every provider against the simulated upstream, which shares no code with them: what they send is understood, what comes
+ * back is told rightly, their semantics are those of the upstream, and `unknown` is never said too little.
+ */
+import { describe, expect, it } from 'vitest'
+import { deadline, type Env } from '../../src/base/env.ts'
+import type { JsonObject } from '../../src/base/json.ts'
+import type { Attempt } from '../../src/model/failure.ts'
+import type { Source } from '../../src/model/source.ts'
+import { issue, parseSource, type Input } from '../../src/providers/catalogue.ts'
+import type { AccountSettings, EffectSettings, Simulator } from '../../src/simulator/simulator.ts'
+import { seededRandom, stage, type ManualClock } from '../simulator/stage.ts'
+
+const accounts: readonly AccountSettings[] = [
+  { kind: 'wechat', id: 'wx1', secret: 'canary-wx' },
+  { kind: 'wecom', id: 'ww1', corpid: 'ww1', secret: 'canary-ww' },
+  { kind: 'oauth2', id: 'client', secret: 'canary-oa' },
+  {
+    kind: 'generic',
+    id: 'any',
+    demands: [
+      { in: 'query', name: 'who', value: 'me&you' },
+      { in: 'header', name: 'authorization', tokenOf: 'wx1' },
+      { in: 'body', name: 'app.key', value: 'canary-any' },
+    ],
+    tokenField: 'data.token',
+    expiry: { field: 'data.until', as: 'iso' },
+    failure: { codeField: 'code', textField: 'text' },
+  },
+]
+
+const definitions: Readonly<Record<string, JsonObject>> = {
+  stable: { provider: 'wechat', appid: 'wx1', secret: 'canary-wx', base_url: 'http://up.test/wechat' },
+  classic: {
+    provider: 'wechat',
+    appid: 'wx1',
+    secret: 'canary-wx',
+    base_url: 'http://up.test/wechat',
+    mode: 'classic',
+  },
+  jsapi: { provider: 'wechat-ticket', of: 'stable' },
+  card: { provider: 'wechat-ticket', of: 'classic', type: 'wx_card' },
+  corp: { provider: 'wecom', corpid: 'ww1', secret: 'canary-ww', base_url: 'http://up.test/wecom' },
+  'corp-jsapi': { provider: 'wecom-ticket', of: 'corp' },
+  'corp-agent': { provider: 'wecom-ticket', of: 'corp', type: 'agent_config' },
+  'oauth-basic': {
+    provider: 'oauth2',
+    token_url: 'http://up.test/oauth2/token',
+    client_id: 'client',
+    client_secret: 'canary-oa',
+  },
+  'oauth-body': {
+    provider: 'oauth2',
+    token_url: 'http://up.test/oauth2/token',
+    client_id: 'client',
+    client_secret: 'canary-oa',
+    auth: 'body',
+  },
+  any: {
+    provider: 'http',
+    url: 'http://up.test/generic/any',
+    query: { who: 'me&you' },
+    headers: { authorization: 'Bearer {{results.stable.access_token}}' },
+    body: { app: { key: '{{values.key}}' } },
+    values: { key: 'canary-any' },
+    token: '/data/token',
+    expires_at: '/data/until',
+    error: '/code',
+    error_message: '/text',
+  },
+  'tokenboy-weixin': {
+    provider: 'http',
+    url: 'http://up.test/wechat/cgi-bin/token',
+    query: { grant_type: 'client_credential', appid: 'wx1', secret: 'canary-wx' },
+  },
+  'tokenboy-jsticket': {
+    provider: 'http',
+    url: 'http://up.test/wechat/cgi-bin/ticket/getticket',
+    query: { access_token: '{{results.tokenboy-weixin.access_token}}', type: 'jsapi' },
+    token: '/ticket',
+  },
+}
+const names = Object.keys(definitions)
+
+type Bench = {
+  readonly simulator: Simulator
+  readonly clock: ManualClock
+  readonly source: (name: string) => Source
+  readonly ask: (name: string, options?: { force?: boolean; inputs?: ReadonlyMap<string, Input> }) => Promise<Attempt>
+  /** Asks for everything that `name` needs first. */
+  readonly inputs: (name: string) => Promise<ReadonlyMap<string, Input>>
+}
+
+function bench(): Bench {
+  const { simulator, clock } = stage({ accounts })
+  const source = (name: string): Source => {
+    const parsed = parseSource(name, definitions[name] ?? {}, 'file', (other) => definitions[other])
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
+    return parsed.source
+  }
+  const env: Env = { clock, random: seededRandom(1), fetch: (request, options) => simulator.fetch(request, options) }
+  const inputs: Bench['inputs'] = async (name) => {
+    const found = new Map<string, Input>()
+    for (const need of source(name).needs) {
+      const attempt = await ask(need)
+      if (attempt.outcome !== 'issued') throw new Error(`${need}: ${JSON.stringify(attempt)}`)
+      found.set(need, { token: attempt.issued.value, version: 1, fields: attempt.issued.fields })
+    }
+    return found
+  }
+  const ask: Bench['ask'] = async (name, options = {}) => {
+    const given = options.inputs ?? (await inputs(name))
+    const time = deadline(clock, 8_000)
+    try {
+      return await issue(source(name), { env, signal: time.signal, force: options.force ?? false, inputs: given })
+    } finally {
+      time.done()
+    }
+  }
+  return { simulator, clock, source, ask, inputs }
+}
+
+const valueOf = (attempt: Attempt): string => {
+  if (attempt.outcome !== 'issued') throw new Error(JSON.stringify(attempt))
+  return attempt.issued.value
+}
+const lifetimeOf = (attempt: Attempt): number | null => (attempt.outcome === 'issued' ? attempt.issued.lifetimeMs : -1)
+
+describe.each(names)('%s', (name) => {
+  it('gets a token that the upstream takes, for as long as it says', async () => {
+    const { ask, simulator, clock } = bench()
+    const attempt = await ask(name)
+    expect(lifetimeOf(attempt)).toBe(7_200_000)
+    expect(simulator.accepts(valueOf(attempt))).toBe(true)
+    await clock.advance(7_199_000)
+    expect(simulator.accepts(valueOf(attempt))).toBe(true)
+  })
+
+  it('says of asking again what the upstream does', async () => {
+    const { ask, simulator, clock, source, inputs } = bench()
+    const { reissue, graceMs } = source(name).semantics
+    const given = await inputs(name)
+    const first = valueOf(await ask(name, { inputs: given }))
+    await clock.advance(60_000)
+    const second = valueOf(await ask(name, { inputs: given }))
+    expect(first === second).toBe(reissue === 'same-until-window' || reissue === 'same-until-expiry')
+    await clock.advance(graceMs + 1_000)
+    expect(simulator.accepts(first)).toBe(reissue !== 'retires-previous')
+    expect(simulator.accepts(second)).toBe(true)
+  })
+
+  it('costs the upstream one issue', async () => {
+    const { ask, simulator, inputs } = bench()
+    const given = await inputs(name)
+    simulator.clearCounters()
+    await ask(name, { inputs: given })
+    expect(simulator.journal()).toHaveLength(1)
+  })
+
+  const odd: readonly (readonly [EffectSettings, RegExp])[] = [
+    [{ type: 'refuse' }, /^not-sent/],
+    [{ type: 'reset' }, /^unknown/],
+    [{ type: 'lose-answer' }, /^unknown/],
+    [{ type: 'status', status: 500, issues: true }, /^unknown/],
+    [{ type: 'status', status: 429, retryAfter: '30' }, /^rejected quota 30000/],
+    [{ type: 'html' }, /^unknown/],
+    [{ type: 'redirect' }, /^rejected configuration/],
+    [{ type: 'truncate' }, /^unknown/],
+    [{ type: 'cut' }, /^unknown/],
+    [{ type: 'huge' }, /^unknown/],
+    [{ type: 'bom' }, /^issued 7200000/],
+    [{ type: 'content-type' }, /^issued 7200000/],
+    [{ type: 'duplicate-keys' }, /^issued 7200000/],
+    [{ type: 'token', as: 'empty' }, /^unknown/],
+    [{ type: 'token', as: 'missing' }, /^unknown/],
+    [{ type: 'token', as: 'null' }, /^unknown/],
+    [{ type: 'token', as: 'number' }, /^unknown/],
+    [{ type: 'token', as: 'crlf' }, /^unknown/],
+    [{ type: 'token', as: 'non-ascii' }, /^unknown/],
+    [{ type: 'token', as: 'long' }, /^unknown/],
+    [{ type: 'lifetime', as: 'missing' }, /^issued null/],
+    [{ type: 'lifetime', as: 'zero' }, /^issued null/],
+    [{ type: 'lifetime', as: 'negative' }, /^issued null/],
+    [{ type: 'lifetime', as: 'overflow' }, /^issued null/],
+    [{ type: 'lifetime', as: 'nan' }, /^(issued null|unknown)/],
+  ]
+
+  it.each(odd)('judges $type rightly', async (effect, expected) => {
+    const { ask, simulator, inputs } = bench()
+    const given = await inputs(name)
+    simulator.addFault({ effect })
+    const attempt = await ask(name, { inputs: given })
+    expect(told(attempt)).toMatch(expected)
+    if (attempt.outcome !== 'issued') expect(JSON.stringify(attempt)).not.toContain('canary')
+  })
+
+  it.each([{ type: 'hang', issues: true } as const, { type: 'drip' } as const, { type: 'slow', ms: 60_000 } as const])(
+    'gives up on $type in time, and knows that it knows nothing',
+    async (effect) => {
+      const { ask, simulator, clock, inputs } = bench()
+      const given = await inputs(name)
+      simulator.addFault({ effect })
+      const attempt = ask(name, { inputs: given })
+      await clock.advance(8_000)
+      expect(told(await attempt)).toBe('unknown upstream_timeout')
+    },
+  )
+})
+
+function told(attempt: Attempt): string {
+  switch (attempt.outcome) {
+    case 'issued':
+      return `issued ${String(attempt.issued.lifetimeMs)}`
+    case 'rejected':
+      return `rejected ${attempt.class} ${attempt.waitMs ?? attempt.failure.code}`
+    case 'not-sent':
+    case 'unknown':
+      return `${attempt.outcome} ${attempt.failure.code}`
+  }
+}
+
+describe('a refused token of another source', () => {
+  it.each([
+    ['jsapi', 'stable', 'wx1'],
+    ['card', 'classic', 'wx1'],
+    ['corp-jsapi', 'corp', 'ww1'],
+    ['corp-agent', 'corp', 'ww1'],
+    ['tokenboy-jsticket', 'tokenboy-weixin', 'wx1'],
+  ])('is named by %s', async (name, input, account) => {
+    const { ask, simulator, inputs } = bench()
+    const given = await inputs(name)
+    simulator.revoke({ account })
+    expect(await ask(name, { inputs: given })).toMatchObject({ outcome: 'rejected', refusedInput: input })
+  })
+})
+
+describe('WeChat', () => {
+  it('gives the same stable token until its last five minutes, then a new one beside it', async () => {
+    const { ask, simulator, clock } = bench()
+    const first = valueOf(await ask('stable'))
+    await clock.advance(6_899_000)
+    expect([valueOf(await ask('stable')), lifetimeOf(await ask('stable'))]).toEqual([first, 301_000])
+    await clock.advance(2_000)
+    const second = valueOf(await ask('stable'))
+    expect([second === first, simulator.accepts(first), simulator.accepts(second)]).toEqual([false, true, true])
+  })
+
+  it('forces a new stable token when it is asked to', async () => {
+    const { ask, simulator } = bench()
+    const first = valueOf(await ask('stable'))
+    const second = valueOf(await ask('stable', { force: true }))
+    expect([first === second, simulator.accepts(second), simulator.counters('wx1')]).toMatchObject([false, true, {}])
+  })
+
+  it('says in so many words that the quota of the day is used up', async () => {
+    const { ask, simulator } = bench()
+    simulator.setKnobs({ classicPerDay: 1 }, 'wx1')
+    await ask('classic')
+    expect(told(await ask('classic'))).toBe(`rejected quota ${12 * 3_600_000 + 60_000}`)
+  })
+
+  it.each(['wrong-secret', 'wrong-appid'])('refuses %s for good', async (wrong) => {
+    const { simulator, clock } = stage({ accounts })
+    const definition = {
+      ...definitions.stable,
+      ...(wrong === 'wrong-secret' ? { secret: 'canary-no' } : { appid: 'wx9' }),
+    }
+    const parsed = parseSource('x', definition, 'file')
+    if (!parsed.ok) throw new Error('not parsed')
+    const env: Env = { clock, random: seededRandom(1), fetch: (request) => simulator.fetch(request) }
+    const call = { env, signal: new AbortController().signal, force: false, inputs: new Map() }
+    expect(told(await issue(parsed.source, call))).toBe('rejected configuration upstream_rejected')
+  })
+})

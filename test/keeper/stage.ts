@@ -1,0 +1,287 @@
+/**
+ * The real keeper on a stage: a store that can be cut off, an upstream that does as it is told, and time that moves when
+ * the test says so. Several nodes may share the store.
+ */
+import type { Env } from '../../src/base/env.ts'
+import { ZhongkongError } from '../../src/base/errors.ts'
+import type { Json, JsonObject } from '../../src/base/json.ts'
+import type { Keeper } from '../../src/keeper/keeper.ts'
+import { openKeeper } from '../../src/keeper/open-keeper.ts'
+import type { ParseSource } from '../../src/model/definition.ts'
+import type { Entry } from '../../src/model/entry.ts'
+import type { EventType, ZhongkongEvent } from '../../src/model/event.ts'
+import type { Attempt } from '../../src/model/failure.ts'
+import type { Source } from '../../src/model/source.ts'
+import type { Call } from '../../src/providers/provider.ts'
+import { keyringFrom } from '../../src/stores/keyring.ts'
+import { createMemoryStore } from '../../src/stores/memory.ts'
+import { sealed } from '../../src/stores/sealed.ts'
+import type { EntryStore, Store, StoredRecord } from '../../src/stores/store.ts'
+import { sampleSource } from '../model/samples.ts'
+import { VirtualClock } from './virtual-clock.ts'
+
+export const hour = 3_600_000
+
+/** One request that reached the upstream. */
+export type Asked = {
+  readonly name: string
+  readonly at: number
+  readonly force: boolean
+  readonly account: string
+  /** The tokens it was asked with, by source. */
+  readonly inputs: Readonly<Record<string, string>>
+}
+
+export type Answer = (asked: Asked, call: Call) => Attempt | Promise<Attempt>
+
+/** An upstream that issues `NAME-1`, `NAME-2`, … unless it was told to do something else. */
+export class Upstream {
+  readonly asked: Asked[] = []
+  latencyMs = 100
+  lifetimeMs = 2 * hour
+  readonly #clock: VirtualClock
+  readonly #answers = new Map<string, Answer>()
+  readonly #counts = new Map<string, number>()
+
+  constructor(clock: VirtualClock) {
+    this.#clock = clock
+  }
+
+  /** From now on, asking for `name` does this. */
+  does(name: string, answer: Answer): void {
+    this.#answers.set(name, answer)
+  }
+
+  /** From now on, asking for `name` issues again. */
+  recovers(name: string): void {
+    this.#answers.delete(name)
+  }
+
+  count(name = 'weixin'): number {
+    return this.asked.filter((each) => each.name === name).length
+  }
+
+  issued(name: string): Attempt {
+    const count = (this.#counts.get(name) ?? 0) + 1
+    this.#counts.set(name, count)
+    const value = `${name}-${count}`
+    return { outcome: 'issued', issued: { value, lifetimeMs: this.lifetimeMs, fields: { access_token: value } } }
+  }
+
+  async issue(source: Source, call: Call): Promise<Attempt> {
+    const inputs = Object.fromEntries([...call.inputs].map(([name, input]) => [name, input.token]))
+    const asked = { name: source.name, at: this.#clock.now(), force: call.force, account: source.identity, inputs }
+    this.asked.push(asked)
+    await this.#clock.time.wait(this.latencyMs)
+    return await (this.#answers.get(source.name) ?? ((each: Asked) => this.issued(each.name)))(asked, call)
+  }
+}
+
+export const busy: Attempt = {
+  outcome: 'rejected',
+  class: 'transient',
+  failure: { code: 'upstream_busy', message: 'system busy', upstream: { errcode: -1, errmsg: 'system busy' } },
+}
+
+export const noAnswer: Attempt = {
+  outcome: 'unknown',
+  failure: { code: 'upstream_reset', message: 'connection reset' },
+}
+
+/** Never answers, whatever signal it is given. */
+export function hang(): Promise<never> {
+  return new Promise(() => undefined)
+}
+
+/** A store whose wire can be cut, and whose rows can be deleted behind everybody's back. */
+class Wire implements Store {
+  readonly kind = 'memory'
+  isCut = false
+  /** Names of the operations that fail while the rest works. */
+  failing = new Set<'read' | 'write' | 'scan' | 'changes' | 'now'>()
+  writes = 0
+  scans = 0
+  readonly #store: Store
+  /** Rows deleted by hand: their revisions begin anew. */
+  readonly #base = new Map<string, number>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async deleteRow(name: string): Promise<void> {
+    const { revision } = await this.#store.read(name)
+    const removed = await this.#store.write(name, { body: null, dueAt: 0 }, revision)
+    if (removed === null) throw new Error('the row changed meanwhile')
+    this.#base.set(name, removed)
+  }
+
+  async read(name: string): Promise<StoredRecord> {
+    this.#check('read')
+    const { body, revision } = await this.#store.read(name)
+    return { body, revision: revision - (this.#base.get(name) ?? 0) }
+  }
+
+  async write(
+    name: string,
+    change: { body: string | null; dueAt: number },
+    ifRevision: number,
+  ): Promise<number | null> {
+    this.#check('write')
+    this.writes += 1
+    const base = this.#base.get(name) ?? 0
+    const revision = await this.#store.write(name, change, ifRevision + base)
+    return revision === null ? null : revision - base
+  }
+
+  async scan(query: Parameters<Store['scan']>[0]): ReturnType<Store['scan']> {
+    this.#check('scan')
+    this.scans += 1
+    const page = await this.#store.scan(query)
+    const records = page.records.map((each) => ({
+      ...each,
+      revision: each.revision - (this.#base.get(each.name) ?? 0),
+    }))
+    return { ...page, records }
+  }
+
+  async changes(since: string | null, limit: number): ReturnType<Store['changes']> {
+    this.#check('changes')
+    const changes = await this.#store.changes(since, limit)
+    const changed = changes.changed.map((each) => ({
+      ...each,
+      revision: each.revision - (this.#base.get(each.name) ?? 0),
+    }))
+    return { ...changes, changed }
+  }
+
+  watch(onChange: () => void): () => void {
+    return this.#store.watch(onChange)
+  }
+
+  async now(): Promise<number> {
+    this.#check('now')
+    return await this.#store.now()
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close()
+  }
+
+  #check(operation: 'read' | 'write' | 'scan' | 'changes' | 'now'): void {
+    if (this.isCut || this.failing.has(operation)) throw new ZhongkongError('store_unavailable', 'the wire is cut')
+  }
+}
+
+/** Definitions of sources added while running: `{ provider: 'sample', account, needs }`. */
+export const parseSample: ParseSource = (name, definition, origin) => {
+  if (definition.provider !== 'sample') {
+    const message = { en: 'there is no such provider', zh: '没有这个 provider' }
+    return { ok: false, issues: [{ path: ['provider'], message, fix: null }] }
+  }
+  const needs = Array.isArray(definition.needs) ? definition.needs.map((each: Json) => String(each)) : []
+  const identity = `sample:${String(definition.account ?? 'wx1')}`
+  const source = sampleSource({ name, identity, needs, generation: JSON.stringify(definition) })
+  return { ok: true, source: { ...source, definition, origin } }
+}
+
+export function definition(more: JsonObject = {}): JsonObject {
+  return { provider: 'sample', ...more }
+}
+
+export type Node = { readonly keeper: Keeper; readonly wire: Wire; readonly events: ZhongkongEvent[] }
+
+export class Stage {
+  readonly clock = new VirtualClock()
+  readonly upstream = new Upstream(this.clock)
+  /** Faults that nobody foresaw; a test that leaves one here fails. */
+  readonly faults: unknown[] = []
+  readonly #env: Env
+  readonly #store: Store
+  readonly #nodes: Node[] = []
+  #random = 1
+  #names = 0
+
+  constructor() {
+    this.#env = {
+      clock: this.clock,
+      random: {
+        next: () => this.#chance(),
+        bytes: (length) => Uint8Array.from({ length }, () => this.#chance() * 256),
+      },
+      fetch: () => Promise.reject(new Error('the keeper fetches nothing by itself')),
+    }
+    this.#store = createMemoryStore(this.#env)
+  }
+
+  /** One more node on the store. */
+  async open(...sources: readonly Source[]): Promise<Node> {
+    const wire = new Wire(this.#store)
+    const events: ZhongkongEvent[] = []
+    this.#names += 1
+    const keeper = await this.clock.until(
+      openKeeper({
+        env: this.#env,
+        store: this.#sealed(wire),
+        node: `n${this.#names}`,
+        sources,
+        parseSource: parseSample,
+        issue: (source, call) => this.upstream.issue(source, call),
+        emit: (event) => events.push(event),
+        onFault: (thrown) => this.faults.push(thrown),
+      }),
+    )
+    const node = { keeper, wire, events }
+    this.#nodes.push(node)
+    return node
+  }
+
+  /** The process is gone without a word: its store and upstream calls lead nowhere. */
+  kill(node: Node): void {
+    node.wire.isCut = true
+    void node.keeper.stop()
+  }
+
+  async entry(name = 'weixin'): Promise<Entry> {
+    const { entry } = await this.#sealed(this.#store).read(name)
+    if (entry === null) throw new Error(`there is no entry of ${name}`)
+    return entry
+  }
+
+  /** Writes an entry behind everybody's back. */
+  async write(entry: Entry, name = 'weixin'): Promise<void> {
+    const store = this.#sealed(this.#store)
+    const { revision } = await store.read(name)
+    await store.write(name, { entry, dueAt: entry.dueAt }, revision)
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.clock.pass(ms)
+  }
+
+  async until<T>(promise: Promise<T>, msMax?: number): Promise<T> {
+    return await this.clock.until(promise, msMax)
+  }
+
+  /** Stops all nodes. */
+  async close(): Promise<void> {
+    for (const { keeper, wire } of this.#nodes) {
+      wire.isCut = false
+      await this.until(keeper.stop())
+    }
+  }
+
+  #sealed(store: Store): EntryStore {
+    return sealed(store, keyringFrom(new Uint8Array(32).fill(7)), this.#env.random)
+  }
+
+  /** Repeatable chance: a linear congruence is even enough for jitter. */
+  #chance(): number {
+    this.#random = (this.#random * 48_271) % 2_147_483_647
+    return this.#random / 2_147_483_647
+  }
+}
+
+export function typesOf(events: readonly ZhongkongEvent[]): EventType[] {
+  return events.map((event) => event.type)
+}
