@@ -60,7 +60,11 @@ function entryOf(index: number, now: number, { upstream, isKept, dueInMs }: Fill
   const source = sourceOf(nameOf(index), definition, isKept ? 'store' : 'file')
   // Issued over the last quarter of an hour, so that the schedule is spread as it is in life.
   const sentAt = now - 900_000 * ((index % 1_000) / 1_000)
-  const granted = grant(source, newEntry(sentAt, isKept ? definition : null), { node: 'bench', now: sentAt, forced: false })
+  const granted = grant(source, newEntry(sentAt, isKept ? definition : null), {
+    node: 'bench',
+    now: sentAt,
+    forced: false,
+  })
   const value = `86_${String(index).padStart(127, 'x')}`
   const issued = { value, lifetimeMs, fields: { access_token: value, expires_in: lifetimeMs / 1_000 } }
   const chance = (index % 997) / 997

@@ -47,6 +47,6 @@ function sharesOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): r
 function partOfUrl(url: string): string {
   const inPackage = /node_modules\/((?:@[^/]+\/)?[^/]+)(?!.*node_modules)/.exec(url)?.[1]
   if (inPackage !== undefined) return inPackage
-  if (url.startsWith('node:')) return /^node:internal\/deps\/undici/.test(url) ? 'node: its own undici' : 'node:'
+  if (url.startsWith('node:')) return url.startsWith('node:internal/deps/undici') ? 'node: its own undici' : 'node:'
   return /\/dist\/(src\/[^/]+|bench)/.exec(url)?.[1] ?? url
 }

@@ -46,7 +46,12 @@ export const measure: Measure = async (args) => {
   ]
   const chosen = routes.filter(({ path }) => values.route === undefined || path.includes(values.route))
   const profile = values['cpu-prof']
-  const server = await startServer(key, profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])
+  const upstream = startProgram('upstream', ['7200'], { core: cores.around })
+  const server = await startServer(
+    upstream,
+    key,
+    profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
+  )
   const load = startProgram('load', [], { core: cores.around })
   const plan = { load, pairs: Number(values.pairs), seconds: Number(values.seconds) }
   const rows: ReturnType<typeof compare>[] = []
@@ -59,13 +64,12 @@ export const measure: Measure = async (args) => {
     }
     await Promise.all(contenders.slice(1).map(({ process: bare }) => bare.stop()))
   }
-  await Promise.all([server.process.stop(), load.stop()])
+  await Promise.all([server, { process: load }, { process: upstream }].map(({ process: child }) => child.stop()))
   return report(rows)
 }
 
 /** `zhongkong serve` with one source, whose token has been fetched. */
-async function startServer(key: string, node: readonly string[]): Promise<Contender> {
-  const upstream = startProgram('upstream', ['7200'], { core: cores.around })
+async function startServer(upstream: Child, key: string, node: readonly string[]): Promise<Contender> {
   const { url: upstreamUrl } = await upstream.ask<UpstreamState>({})
   const folder = scratchFolder()
   const hash = createHash('sha256').update(key).digest('hex')
@@ -110,7 +114,9 @@ function properCase(header: string): string {
 async function hold(contenders: readonly Contender[], route: Route): Promise<void> {
   const headers = Object.entries(route.headers).map(([name, value]) => `-H '${name}: ${value}'`)
   for (const { name, url } of contenders) {
-    console.log(`${name}: taskset -c ${cores.around} wrk -t1 -c32 -d10 --latency ${headers.join(' ')} '${url}${route.path}'`)
+    console.log(
+      `${name}: taskset -c ${cores.around} wrk -t1 -c32 -d10 --latency ${headers.join(' ')} '${url}${route.path}'`,
+    )
   }
   console.log('Ctrl-C ends all of them.')
   await new Promise((resolve) => setTimeout(resolve, 86_400_000))
@@ -201,7 +207,10 @@ function report(rows: readonly ReturnType<typeof compare>[]): Measured {
   )
   return {
     tables: [
-      { title: 'zhongkong as a ratio to bare node:http (throughput: more is better; latency: less is better)', text: ratios },
+      {
+        title: 'zhongkong as a ratio to bare node:http (throughput: more is better; latency: less is better)',
+        text: ratios,
+      },
       { title: 'The medians behind it', text: absolute },
     ],
     numbers: rows,

@@ -62,12 +62,26 @@ export const measure: Measure = async (args) => {
       `${(of((one) => one.cpuShare) * 100).toFixed(1)} %`,
       of((one) => one.cpuMicrosEach).toFixed(0),
       of((one) => one.wholeSeconds).toFixed(1),
-      perSecond === null ? '' : `${of((one) => one.lateMs?.p50 ?? NaN).toFixed(0)}, ${of((one) => one.lateMs?.p99 ?? NaN).toFixed(0)}`,
+      perSecond === null
+        ? ''
+        : `${of((one) => one.lateMs?.p50 ?? NaN).toFixed(0)}, ${of((one) => one.lateMs?.p99 ?? NaN).toFixed(0)}`,
       Math.max(...rounds.map((one) => one.failures)),
     ]
   })
-  const head = ['store', 'sources', 'refreshes/s', '(rounds)', 'of a core', 'CPU µs each', 'whole s', 'late ms p50, p99', 'failed']
-  const spent = results.filter(({ perSecond }) => perSecond === null).map(({ store, rounds }) => spentTable(store, rounds))
+  const head = [
+    'store',
+    'sources',
+    'refreshes/s',
+    '(rounds)',
+    'of a core',
+    'CPU µs each',
+    'whole s',
+    'late ms p50, p99',
+    'failed',
+  ]
+  const spent = results
+    .filter(({ perSecond }) => perSecond === null)
+    .map(({ store, rounds }) => spentTable(store, rounds))
   return { tables: [{ title: 'Refreshes of one node', text: table(head, rows) }, ...spent.flat()], numbers: results }
 }
 
@@ -89,5 +103,7 @@ function spentTable(store: string, rounds: readonly Refreshed[]) {
   const shares: readonly Share[] = rounds.at(-1)?.spentOn ?? []
   if (shares.length === 0) return []
   const rows = shares.slice(0, 15).map(({ part, share }) => [part, `${(share * 100).toFixed(1)} %`])
-  return [{ title: `What the processor time is spent on (${store}, all due at once)`, text: table(['part', 'share'], rows) }]
+  return [
+    { title: `What the processor time is spent on (${store}, all due at once)`, text: table(['part', 'share'], rows) },
+  ]
 }

@@ -97,10 +97,19 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
     await close()
     throw thrown
   })
+  let closing: Promise<void> | null = null
+  // What a closed keeper remembers is not kept fresh any more.
+  const mustBeOpen = (): void => {
+    if (closing !== null) throw new ZhongkongError('closed', 'this keeper was closed')
+  }
   return {
-    get: async (name, get = {}) =>
-      toReading(await keeper.get(name, get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 })),
+    get: async (name, get = {}) => {
+      mustBeOpen()
+      const options = get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 }
+      return toReading(await keeper.get(name, options))
+    },
     refresh: async (name, asked = {}) => {
+      mustBeOpen()
       const answer = await keeper.refresh(name, asked)
       return { ...toReading(answer), refreshed: answer.refreshed }
     },
@@ -109,10 +118,11 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
         // The event's own `type` says which member of the union it is.
         if (event.type === type) listener(event as Parameters<typeof listener>[0])
       }),
-    close: async () => {
-      await keeper.stop()
-      await close()
-    },
+    close: () =>
+      (closing ??= (async () => {
+        await keeper.stop()
+        await close()
+      })()),
   }
 }
 

@@ -62,7 +62,8 @@ export function deadline(clock: Clock, ms: number, parent?: AbortSignal): { sign
   })()
   const done = (): void => {
     parent?.removeEventListener('abort', onParent)
-    stop.abort()
+    // With a reason of ours: without one, each abort makes a DOMException with its stack, which costs more than all the rest.
+    stop.abort('done')
   }
   return { signal: expiry.signal, done }
 }

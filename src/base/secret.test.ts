@@ -11,8 +11,8 @@ describe('a Secret', () => {
   test('prints as nothing, however it is printed', () => {
     const printed = [
       String(secret),
-      `${secret.toString()}`,
-      '' + String(secret),
+      `a ${secret.toString()}`,
+      ['a', secret].join(' '),
       JSON.stringify(nested),
       inspect(nested, { depth: 9, showHidden: true }),
       inspect(nested, { depth: 9, customInspect: false, showHidden: true }),

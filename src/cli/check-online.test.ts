@@ -124,6 +124,11 @@ describe('asking the upstreams', () => {
   test('with a store that ends with the process, nobody knows what is in use: a classic token is not asked for', async () => {
     const findings = await checked(await stage(`store: memory\n${yaml}`))
     expect(outcomes(findings)).toEqual({ js: 'not-asked', classic: 'not-asked', stable: 'ok', corp: 'ok' })
+    expect(findings.sources).toContainEqual({
+      name: 'classic',
+      outcome: 'not-asked',
+      why: expect.objectContaining({ en: expect.stringContaining('memory') }),
+    })
     expect(findings.store).toEqual({ outcome: 'nothing-to-check' })
   })
   test('a store that cannot be opened is told, and nothing is retired', async () => {

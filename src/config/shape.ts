@@ -59,9 +59,7 @@ const hole = '\u0000cut'
 /** The tree without what stands at `path`. A required key that is missing takes the thing around it along. */
 function without(root: Json, path: Path): Json {
   const at = valueAt(root, path) === undefined ? path.slice(0, -1) : path
-  const value = valueAt(root, at)
-  // Something around it was cut out already, or it is the root.
-  if (value === undefined || value === hole || at.length === 0) return root
+  if (at.length === 0) return root
   return changed(root, at, typeof at.at(-1) === 'number' ? hole : undefined)
 }
 

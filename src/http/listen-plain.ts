@@ -17,7 +17,7 @@ export async function listenPlain(
     const answer = getRequestListener(
       async (request) => {
         try {
-          return await fetch(request)
+          return breaking(await fetch(request), () => incoming.socket.destroy())
         } catch {
           incoming.socket.destroy()
           return new Response(null, { status: 500 })
@@ -42,4 +42,25 @@ export async function listenPlain(
         server.closeAllConnections()
       }),
   }
+}
+
+/** The answer with a body that breaks the connection where it fails: the adapter would print the failure to stderr. */
+function breaking(answer: Response, breakOff: () => void): Response {
+  const { body, status, statusText, headers } = answer
+  if (body === null) return answer
+  const reader = body.getReader()
+  const whole = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      } catch {
+        breakOff()
+        controller.close()
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+  return new Response(whole, { status, statusText, headers })
 }

@@ -7,7 +7,7 @@ import { newEntry, type Entry } from '../model/entry.ts'
 import { promisedAt } from '../model/expiry.ts'
 import { isContested } from '../model/settle.ts'
 import { sourceName, type Source } from '../model/source.ts'
-import type { ParseSource } from '../model/definition.ts'
+import type { KeepFresh } from './keep-fresh.ts'
 import type { SourceState } from './keeper.ts'
 import { lookUp, tell, type Room } from './room.ts'
 
@@ -17,7 +17,6 @@ const depthMax = 8
 
 export async function putSource(
   room: Room,
-  parse: ParseSource,
   name: string,
   definition: JsonObject,
 ): Promise<{ readonly created: boolean }> {
@@ -25,7 +24,7 @@ export async function putSource(
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; change it there')
   }
-  const parsed = parse(name, definition, 'store', room.book.definitionOf)
+  const parsed = room.book.parse(name, definition)
   if (!parsed.ok) {
     const problems = parsed.issues.map((issue) => `${issue.path.join('.') || 'definition'}: ${issue.message.en}`)
     throw new ZhongkongError('bad_request', problems.join('; '))
@@ -48,7 +47,8 @@ export async function putSource(
 async function checkNeeds(room: Room, source: Source): Promise<void> {
   let level: readonly string[] = source.needs
   for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > depthMax) throw new ZhongkongError('bad_request', `sources depend on each other too deeply (${depthMax})`)
+    if (depth > depthMax)
+      throw new ZhongkongError('bad_request', `sources depend on each other too deeply (${depthMax})`)
     const deeper = new Set<string>()
     for (const need of level) {
       if (need === source.name) throw new ZhongkongError('bad_request', 'the source would depend on itself')
@@ -74,6 +74,24 @@ export async function removeSource(room: Room, name: string): Promise<boolean> {
     return true
   }
   throw new ZhongkongError('overloaded', 'the source kept changing while it was being removed')
+}
+
+/** Swaps the sources of the configuration file, whole, and takes up what is new or different. */
+export async function replaceSources(room: Room, fresh: KeepFresh, sources: readonly Source[]): Promise<void> {
+  const before = room.book.fileSources
+  room.book.replace(sources)
+  const names = new Set(sources.map(({ name }) => name))
+  for (const name of before.keys()) {
+    if (names.has(name)) continue
+    room.views.forget(name)
+    tell(room, 'removed', name, {})
+  }
+  const touched = sources.filter((source) => before.get(source.name)?.generation !== source.generation)
+  for (const source of touched) tell(room, before.has(source.name) ? 'changed' : 'added', source.name, {})
+  // Views hold their source: those of changed definitions are read again, so that nobody is served under the old one.
+  for (const { name } of touched) room.views.forget(name)
+  await fresh.adopt(touched.map(({ name }) => name))
+  for (const { name } of touched) fresh.poke(name)
 }
 
 export async function sourceState(room: Room, name: string): Promise<SourceState | undefined> {

@@ -122,7 +122,8 @@ export class KeepFresh {
 
   /** Ends the loop's sleep; used when the node stops, too. */
   #wakeUp(): void {
-    this.#wake.abort()
+    // With a reason of ours: without one, each abort makes a DOMException with its stack.
+    this.#wake.abort('woken')
   }
 
   /** Resolves when no flight is in the air. */

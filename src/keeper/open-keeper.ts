@@ -7,12 +7,12 @@ import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { Source } from '../model/source.ts'
 import type { EntryStore } from '../stores/store.ts'
-import { putSource, removeSource, sourceState, sourceStates } from './change-sources.ts'
+import { putSource, removeSource, replaceSources, sourceState, sourceStates } from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readToken } from './read-token.ts'
-import { lookUp, tell, type IssueToken, type Room } from './room.ts'
+import { lookUp, type IssueToken, type Room } from './room.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreTime } from './store-time.ts'
 import { Views } from './views.ts'
@@ -35,7 +35,6 @@ export type KeeperOptions = {
 
 /** Opens a keeper: looks at the store once (and throws what it throws), then runs until `stop`. The store stays the caller's. */
 export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
-  const { env, store } = options
   const stopping = new AbortController()
   // Everybody who waits for a token listens to it, and Node takes more than ten for a leak.
   setMaxListeners(0, stopping.signal)
@@ -44,21 +43,7 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
     const kept = task.catch(options.onFault).finally(() => tasks.delete(kept))
     tasks.add(kept)
   }
-  const time = new StoreTime(env.clock, store)
-  const views = new Views(time)
-  const room: Room = {
-    env,
-    node: options.node,
-    store,
-    time,
-    book: new SourceBook(options.parseSource, options.sources),
-    views,
-    issue: options.issue,
-    reads: new SingleFlight(),
-    emit: options.emit,
-    background,
-    stopping: stopping.signal,
-  }
+  const room = roomOf(options, background, stopping.signal)
   const fresh = new KeepFresh(room, async ({ name, token }) => {
     // The upstream refused the token a source was asked with: the same as a report by a caller. Whether it could be
     // refreshed is seen when the source that needs it looks again.
@@ -68,7 +53,63 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   const refresh = new CompareAndRefresh(room, fresh)
   await fresh.open()
   background(fresh.run())
+  const stop = async (): Promise<void> => {
+    stopping.abort()
+    const over = new AbortController()
+    const landed = fresh.land().then(() => Promise.allSettled(tasks))
+    await Promise.race([landed, room.env.clock.sleep(stopMsMax, over.signal)])
+    over.abort()
+  }
+  return { ...reads(room, fresh), ...changes(room, fresh, refresh), isReady: () => isReady(room, fresh), stop }
+}
 
+function roomOf(options: KeeperOptions, background: Room['background'], stopping: AbortSignal): Room {
+  const { env, node, store, issue, emit } = options
+  const time = new StoreTime(env.clock, store)
+  return {
+    env,
+    node,
+    store,
+    time,
+    book: new SourceBook(options.parseSource, options.sources),
+    views: new Views(time),
+    issue,
+    reads: new SingleFlight(),
+    emit,
+    background,
+    stopping,
+  }
+}
+
+/** A sweep may come late; a silence longer than this means that the store does not answer, in milliseconds. */
+const readyMsMax = 30_000
+
+function isReady(room: Room, fresh: KeepFresh): boolean {
+  return fresh.isReady && room.time.silentMs() < readyMsMax
+}
+
+type Changes = Pick<Keeper, 'refresh' | 'put' | 'remove' | 'replaceSources'>
+
+function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
+  return {
+    refresh: (name, asked = {}) => {
+      if (room.stopping.aborted) return Promise.reject(new ZhongkongError('closed', 'this node is stopping'))
+      return refresh.refresh(name, asked)
+    },
+    put: async (name, definition) => {
+      const answer = await putSource(room, name, definition)
+      fresh.poke(name)
+      return answer
+    },
+    remove: (name) => removeSource(room, name),
+    replaceSources: (sources) => replaceSources(room, fresh, sources),
+  }
+}
+
+function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isReady' | 'stop'> {
+  const { time, views, book } = room
+  const inFile = (holds: (source: Source) => boolean): Promise<Source[]> =>
+    Promise.resolve([...book.fileSources.values()].filter(holds))
   return {
     peek: (name) => {
       if (!time.isTrusted()) return undefined
@@ -77,56 +118,17 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
     },
     leftMs: (snapshot) => views.leftMs(snapshot),
     isStale: (snapshot) => isStale(room, snapshot),
-    get: (name, get = {}) => readToken(room, fresh, name, get),
+    get: (name, options = {}) => readToken(room, fresh, name, options),
     next: (name, version, waitMs, signal) =>
       nextToken(room, fresh, name, { version, waitMs, ...(signal === undefined ? {} : { signal }) }),
-    refresh: (name, asked = {}) => {
-      if (stopping.signal.aborted) return Promise.reject(new ZhongkongError('closed', 'this node is stopping'))
-      return refresh.refresh(name, asked)
-    },
     ownerOf: (token) => {
       const view = views.ownerOf(token)
       return view === undefined ? undefined : { source: view.source, snapshot: view.snapshot ?? undefined }
     },
-    byAccount: (account) =>
-      Promise.resolve([...room.book.fileSources.values()].filter((source) => source.credential?.account === account)),
-    dependents: (name) =>
-      Promise.resolve([...room.book.fileSources.values()].filter((source) => source.needs.includes(name))),
-    source: async (name) => room.book.fileSources.get(name) ?? (await lookUp(room, name))?.source,
+    byAccount: (account) => inFile((source) => source.credential?.account === account),
+    dependents: (name) => inFile((source) => source.needs.includes(name)),
+    source: async (name) => book.fileSources.get(name) ?? (await lookUp(room, name))?.source,
     state: (name) => sourceState(room, name),
     states: (query) => sourceStates(room, query),
-    put: async (name, definition) => {
-      const answer = await putSource(room, options.parseSource, name, definition)
-      fresh.poke(name)
-      return answer
-    },
-    remove: (name) => removeSource(room, name),
-    replaceSources: (sources) => replaceSources(room, fresh, sources),
-    isReady: () => fresh.isReady && time.silentMs() < 30_000,
-    stop: async () => {
-      stopping.abort()
-      const over = new AbortController()
-      const landed = fresh.land().then(() => Promise.allSettled(tasks))
-      await Promise.race([landed, env.clock.sleep(stopMsMax, over.signal)])
-      over.abort()
-    },
   }
-}
-
-/** Swaps the sources of the configuration file, whole, and takes up what is new or different. */
-async function replaceSources(room: Room, fresh: KeepFresh, sources: readonly Source[]): Promise<void> {
-  const before = room.book.fileSources
-  room.book.replace(sources)
-  const names = new Set(sources.map(({ name }) => name))
-  for (const name of before.keys()) {
-    if (names.has(name)) continue
-    room.views.forget(name)
-    tell(room, 'removed', name, {})
-  }
-  const touched = sources.filter((source) => before.get(source.name)?.generation !== source.generation)
-  for (const source of touched) tell(room, before.has(source.name) ? 'changed' : 'added', source.name, {})
-  // Views hold their source: those of changed definitions are read again, so that nobody is served under the old one.
-  for (const { name } of touched) room.views.forget(name)
-  await fresh.adopt(touched.map(({ name }) => name))
-  for (const { name } of touched) fresh.poke(name)
 }

@@ -33,9 +33,9 @@ export type Tended =
 const racesMax = 5
 
 /** The token of a needed source, or why there is none; implemented by the keeper, since it may mean a refresh. */
-export type NeedInput = (name: string) => Promise<
-  { readonly input: Input } | { readonly failure: Failure | null; readonly until: number }
->
+export type NeedInput = (
+  name: string,
+) => Promise<{ readonly input: Input } | { readonly failure: Failure | null; readonly until: number }>
 
 export async function tend(room: Room, name: string, needInput: NeedInput): Promise<Tended> {
   for (let race = 0; race < racesMax; race += 1) {

@@ -3,7 +3,7 @@
  * the store and are parsed when somebody needs them.
  */
 import type { JsonObject } from '../base/json.ts'
-import type { ParseSource } from '../model/definition.ts'
+import type { ParsedDefinition, ParseSource, Siblings } from '../model/definition.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Source } from '../model/source.ts'
 
@@ -30,9 +30,11 @@ export class SourceBook {
     this.#parsed.clear()
   }
 
-  /** The definition of a source that this node knows, for those that lean on it. */
-  readonly definitionOf = (name: string): JsonObject | undefined =>
-    (this.#file.get(name) ?? this.#parsed.get(name)?.source)?.definition
+  /** Parses the definition of a source that is not of the file; it may lean on those that this node knows. */
+  parse(name: string, definition: JsonObject): ParsedDefinition {
+    const siblings: Siblings = (other) => (this.#file.get(other) ?? this.#parsed.get(other)?.source)?.definition
+    return this.#parse(name, definition, 'store', siblings)
+  }
 
   /** The source of a name, given its entry; null when nothing defines it (any more). */
   resolve(name: string, entry: Entry | null): Source | null {
@@ -46,7 +48,7 @@ export class SourceBook {
     const text = JSON.stringify(definition)
     const known = this.#parsed.get(name)
     if (known?.text === text) return known.source
-    const parsed = this.#parse(name, definition, 'store', this.definitionOf)
+    const parsed = this.parse(name, definition)
     // A definition was valid when it was put; only an older version of this program can refuse it now.
     if (!parsed.ok) return null
     this.#parsed.delete(name)

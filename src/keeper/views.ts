@@ -159,12 +159,9 @@ export class Views {
     promise: { readonly until: number; readonly capMs: number },
     known: View | undefined,
   ): Snapshot {
-    const isSame =
-      known?.snapshot?.token === token.value &&
-      known.snapshot.version === token.version &&
-      known.until === promise.until &&
-      known.capMs === promise.capMs
-    if (isSame && known.snapshot !== null) return known.snapshot
+    const before = known?.snapshot ?? null
+    const isSame = before?.token === token.value && before.version === token.version
+    if (isSame && known?.until === promise.until && known.capMs === promise.capMs) return before
     const snapshot: Snapshot = {
       name,
       token: token.value,

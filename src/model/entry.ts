@@ -122,7 +122,8 @@ export function newEntry(now: number, definition: JsonObject | null = null): Ent
 export function lifted(entry: Entry, known: Entry): Entry {
   if (entry.version > known.version) return entry
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
-  if (!isNewer) return { ...entry, token: known.token, previous: known.previous, version: known.version, dueAt: known.dueAt }
+  if (!isNewer)
+    return { ...entry, token: known.token, previous: known.previous, version: known.version, dueAt: known.dueAt }
   const version = known.version + 1
   const doubt = entry.doubt?.version === entry.version ? { ...entry.doubt, version } : entry.doubt
   return { ...entry, token: { ...entry.token, version }, version, doubt }

@@ -204,14 +204,17 @@ export type Ended = {
 }
 
 /** Writes a failed attempt into the entry that granted its lease. */
-export function fail(source: Source, entry: Entry, attempt: Exclude<Attempt, { outcome: 'issued' }>, ended: Ended): Entry {
+export function fail(
+  source: Source,
+  entry: Entry,
+  attempt: Exclude<Attempt, { outcome: 'issued' }>,
+  ended: Ended,
+): Entry {
   const before = entry.trouble?.generation === source.generation ? entry.trouble : null
   const count = (before?.count ?? 0) + 1
   const troubleClass = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
   const harmful = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
-  const token = harmful
-    ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0))
-    : entry.token
+  const token = harmful ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0)) : entry.token
   const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
   const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
   const told = attempt.outcome === 'rejected' ? Math.min(attempt.waitMs ?? 0, dayMs) : 0

@@ -155,6 +155,11 @@ const outcomes: readonly (readonly [string, Script, string])[] = [
     (code) => [`${code} may have sent everything`, throwing(broken(code)), 'unknown upstream_cut'] as const,
   ),
   [
+    'ECONNRESET while reading may have sent everything',
+    throwing(broken('ECONNRESET', { syscall: 'read' })),
+    'unknown upstream_cut',
+  ],
+  [
     'ETIMEDOUT at connect sent nothing',
     throwing(broken('ETIMEDOUT', { syscall: 'connect' })),
     'not-sent upstream_unreachable',
@@ -307,6 +312,11 @@ describe('no text tells a secret', () => {
     const { attempt } = await askScripted(ticket, script, { inputs })
     expect(JSON.stringify(attempt)).not.toContain('canary')
   })
+})
+
+it('a request is sent with the order not to follow redirects', async () => {
+  const { requests } = await askScripted(classic, () => json(good))
+  expect(requests.map(({ redirect }) => redirect)).toEqual(['manual'])
 })
 
 it('a request goes through the proxy of its source', async () => {

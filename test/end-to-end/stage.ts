@@ -38,7 +38,10 @@ export type Stage = {
   readonly folder: string
   upstream(options?: Partial<SimulatorOptions>): Promise<Upstream>
   /** Runs a command to its end. */
-  run(args: readonly string[]): Promise<Ended & { readonly stdout: string; readonly stderr: string }>
+  run(
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<Ended & { readonly stdout: string; readonly stderr: string }>
   /** Writes a configuration; its path. */
   configure(config: object, name?: string): Promise<string>
   /** Starts a server for a configuration file, on a free port, without waiting for anything. */
@@ -70,8 +73,8 @@ export async function openStage(): Promise<Stage> {
       upstreams.push(upstream)
       return upstream
     },
-    run: async (args) => {
-      const made = start(args)
+    run: async (args, environment) => {
+      const made = start(args, environment)
       const ended = await made.ended
       return { ...ended, stdout: made.stdout(), stderr: made.stderr() }
     },

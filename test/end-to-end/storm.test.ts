@@ -66,16 +66,18 @@ test.concurrent(
     const upstream = await stage.upstream({ accounts: [] })
     const sources = {
       long: classic(upstream, 'wx-long', { ttlSeconds: 7_200 }),
-      short: classic(upstream, 'wx-short', { ttlSeconds: 6 }),
+      short: classic(upstream, 'wx-short', { ttlSeconds: 10 }),
     }
     const server = await stage.serve(await stage.configure({ store, sources }))
-    const [long, short] = [await read(server, 'long'), await read(server, 'short')]
+    await read(server, 'long')
+    await read(server, 'short')
     await upstream.goDown()
+    const [long, short] = [await read(server, 'long'), await read(server, 'short')]
 
     // A refresh that fails takes nothing away from those who read.
     const failed = await ask(`${server.url}/v1/tokens/long/refresh`, { body: {} })
     expect(failed.status).toBe(503)
-    const refused = await eventually('the short one ends', 10_000, async () => {
+    const refused = await eventually('the short one ends', 15_000, async () => {
       const answer = await ask(`${server.url}/v1/tokens/short`)
       if (answer.status !== 200) return answer
       expect(answer.json.token).toBe(short.token)

@@ -4,7 +4,7 @@
  */
 import type { Env } from '../../src/base/env.ts'
 import { ZhongkongError } from '../../src/base/errors.ts'
-import type { Json, JsonObject } from '../../src/base/json.ts'
+import type { Json } from '../../src/base/json.ts'
 import type { Keeper } from '../../src/keeper/keeper.ts'
 import { openKeeper } from '../../src/keeper/open-keeper.ts'
 import type { ParseSource } from '../../src/model/definition.ts'
@@ -16,7 +16,7 @@ import type { Call } from '../../src/providers/provider.ts'
 import { keyringFrom } from '../../src/stores/keyring.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
 import { sealed } from '../../src/stores/sealed.ts'
-import type { EntryStore, Store, StoredRecord } from '../../src/stores/store.ts'
+import type { Change, EntryStore, ScanQuery, Store, StoredRecord } from '../../src/stores/store.ts'
 import { sampleSource } from '../model/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -93,17 +93,14 @@ export function hang(): Promise<never> {
   return new Promise(() => undefined)
 }
 
-/** A store whose wire can be cut, and whose rows can be deleted behind everybody's back. */
-class Wire implements Store {
+type Scanned = Awaited<ReturnType<Store['scan']>>
+type Changed = Awaited<ReturnType<Store['changes']>>
+
+/** A store whose rows can be deleted behind everybody's back: their revisions begin anew. */
+class Table implements Store {
   readonly kind = 'memory'
-  isCut = false
-  /** Names of the operations that fail while the rest works. */
-  failing = new Set<'read' | 'write' | 'scan' | 'changes' | 'now'>()
-  writes = 0
-  scans = 0
   readonly #store: Store
-  /** Rows deleted by hand: their revisions begin anew. */
-  readonly #base = new Map<string, number>()
+  readonly #deletedAt = new Map<string, number>()
 
   constructor(store: Store) {
     this.#store = store
@@ -113,46 +110,27 @@ class Wire implements Store {
     const { revision } = await this.#store.read(name)
     const removed = await this.#store.write(name, { body: null, dueAt: 0 }, revision)
     if (removed === null) throw new Error('the row changed meanwhile')
-    this.#base.set(name, removed)
+    this.#deletedAt.set(name, removed)
   }
 
   async read(name: string): Promise<StoredRecord> {
-    this.#check('read')
-    const { body, revision } = await this.#store.read(name)
-    return { body, revision: revision - (this.#base.get(name) ?? 0) }
+    return this.#renumbered(name, await this.#store.read(name))
   }
 
-  async write(
-    name: string,
-    change: { body: string | null; dueAt: number },
-    ifRevision: number,
-  ): Promise<number | null> {
-    this.#check('write')
-    this.writes += 1
-    const base = this.#base.get(name) ?? 0
-    const revision = await this.#store.write(name, change, ifRevision + base)
-    return revision === null ? null : revision - base
+  async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
+    const before = this.#deletedAt.get(name) ?? 0
+    const revision = await this.#store.write(name, change, ifRevision + before)
+    return revision === null ? null : revision - before
   }
 
-  async scan(query: Parameters<Store['scan']>[0]): ReturnType<Store['scan']> {
-    this.#check('scan')
-    this.scans += 1
+  async scan(query: ScanQuery): Promise<Scanned> {
     const page = await this.#store.scan(query)
-    const records = page.records.map((each) => ({
-      ...each,
-      revision: each.revision - (this.#base.get(each.name) ?? 0),
-    }))
-    return { ...page, records }
+    return { ...page, records: page.records.map((each) => this.#renumbered(each.name, each)) }
   }
 
-  async changes(since: string | null, limit: number): ReturnType<Store['changes']> {
-    this.#check('changes')
+  async changes(since: string | null, limit: number): Promise<Changed> {
     const changes = await this.#store.changes(since, limit)
-    const changed = changes.changed.map((each) => ({
-      ...each,
-      revision: each.revision - (this.#base.get(each.name) ?? 0),
-    }))
-    return { ...changes, changed }
+    return { ...changes, changed: changes.changed.map((each) => this.#renumbered(each.name, each)) }
   }
 
   watch(onChange: () => void): () => void {
@@ -160,7 +138,6 @@ class Wire implements Store {
   }
 
   async now(): Promise<number> {
-    this.#check('now')
     return await this.#store.now()
   }
 
@@ -168,8 +145,59 @@ class Wire implements Store {
     await this.#store.close()
   }
 
-  #check(operation: 'read' | 'write' | 'scan' | 'changes' | 'now'): void {
-    if (this.isCut || this.failing.has(operation)) throw new ZhongkongError('store_unavailable', 'the wire is cut')
+  #renumbered<R extends { readonly revision: number }>(name: string, record: R): R {
+    return { ...record, revision: record.revision - (this.#deletedAt.get(name) ?? 0) }
+  }
+}
+
+/** One node's wire to the store, which can be cut. */
+class Wire implements Store {
+  readonly kind = 'memory'
+  isCut = false
+  /** Nothing is heard of changes by others. */
+  isDeaf = false
+  /** Reads go through, and writes do not. */
+  isReadOnly = false
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  async read(name: string): Promise<StoredRecord> {
+    return await this.#through().read(name)
+  }
+
+  async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
+    if (this.isReadOnly) throw new ZhongkongError('store_full', 'the disk is full')
+    return await this.#through().write(name, change, ifRevision)
+  }
+
+  async scan(query: ScanQuery): Promise<Scanned> {
+    return await this.#through().scan(query)
+  }
+
+  async changes(since: string | null, limit: number): Promise<Changed> {
+    return await this.#through().changes(since, limit)
+  }
+
+  watch(onChange: () => void): () => void {
+    return this.#store.watch(() => {
+      if (!this.isDeaf) onChange()
+    })
+  }
+
+  async now(): Promise<number> {
+    return await this.#through().now()
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close()
+  }
+
+  #through(): Store {
+    if (this.isCut) throw new ZhongkongError('store_unavailable', 'the wire is cut')
+    return this.#store
   }
 }
 
@@ -179,14 +207,11 @@ export const parseSample: ParseSource = (name, definition, origin) => {
     const message = { en: 'there is no such provider', zh: '没有这个 provider' }
     return { ok: false, issues: [{ path: ['provider'], message, fix: null }] }
   }
-  const needs = Array.isArray(definition.needs) ? definition.needs.map((each: Json) => String(each)) : []
-  const identity = `sample:${String(definition.account ?? 'wx1')}`
+  const needs = Array.isArray(definition.needs) ? definition.needs.filter((each: Json) => typeof each === 'string') : []
+  const account = typeof definition.account === 'string' ? definition.account : 'wx1'
+  const identity = `sample:${account}`
   const source = sampleSource({ name, identity, needs, generation: JSON.stringify(definition) })
   return { ok: true, source: { ...source, definition, origin } }
-}
-
-export function definition(more: JsonObject = {}): JsonObject {
-  return { provider: 'sample', ...more }
 }
 
 export type Node = { readonly keeper: Keeper; readonly wire: Wire; readonly events: ZhongkongEvent[] }
@@ -197,7 +222,7 @@ export class Stage {
   /** Faults that nobody foresaw; a test that leaves one here fails. */
   readonly faults: unknown[] = []
   readonly #env: Env
-  readonly #store: Store
+  readonly #store: Table
   readonly #nodes: Node[] = []
   #random = 1
   #names = 0
@@ -211,7 +236,7 @@ export class Stage {
       },
       fetch: () => Promise.reject(new Error('the keeper fetches nothing by itself')),
     }
-    this.#store = createMemoryStore(this.#env)
+    this.#store = new Table(createMemoryStore(this.#env))
   }
 
   /** One more node on the store. */
@@ -248,11 +273,8 @@ export class Stage {
     return entry
   }
 
-  /** Writes an entry behind everybody's back. */
-  async write(entry: Entry, name = 'weixin'): Promise<void> {
-    const store = this.#sealed(this.#store)
-    const { revision } = await store.read(name)
-    await store.write(name, { entry, dueAt: entry.dueAt }, revision)
+  async deleteRow(name = 'weixin'): Promise<void> {
+    await this.#store.deleteRow(name)
   }
 
   async pass(ms: number): Promise<void> {

@@ -43,7 +43,7 @@ async function read(world: World, node: SimulatedNode, name: string): Promise<Se
   const response = await node.handler(new Request(`${origin}/v1/tokens/${name}`), peer)
   const text = await response.text()
   if (response.status !== 200) {
-    world.checks.refusedRead(name, response.status)
+    world.checks.refusedRead(node, name, response.status)
     world.checks.noLeak(text, 'an error answer')
     return null
   }

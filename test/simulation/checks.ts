@@ -110,7 +110,7 @@ export class Checks {
     if (everywhere.includes(kind) || onAnyAttempt.includes(kind)) {
       for (const watch of this.#watches.values()) {
         watch.unsettledAt = this.#world.time.now()
-        watch.hinderedAt = this.#world.time.now() + (kind === 'refused-quota' ? 600_000 : 0)
+        watch.hinderedAt = Math.max(watch.hinderedAt, this.#world.time.now() + (kind === 'refused-quota' ? 600_000 : 0))
       }
     }
   }
@@ -155,9 +155,9 @@ export class Checks {
     const step = stepOf(before, after)
     if (step === 'lease') this.#granted(watch, name, before.lease, now)
     if (step === 'leave-open' && after.token !== null && after.trouble?.class === 'unknown' && retiring.has(name)) {
-      const cutTo = now + this.#world.store.clockOffset + 300_000
+      const cutTo = now + this.#world.store.clockOffset + 303_000
       if (after.token.expiresAt > cutTo) this.fail('I17', `${name}: an unknown outcome left a long life standing`)
-      if ((after.trouble?.count ?? 0) <= 1 && after.nextTry > now + this.#world.store.clockOffset + 2_500) {
+      if ((after.trouble?.count ?? 0) <= 1 && after.nextTry > now + this.#world.store.clockOffset + 4_000) {
         this.fail('I17', `${name}: the next try after an unknown outcome is far away`)
       }
     }
@@ -257,6 +257,7 @@ export class Checks {
     this.reads += 1
     this.#world.trace(() => `${node.process ?? '?'} serves ${name} v${served.version} for ${served.expiresIn} s${served.stale ? ', stale' : ''}`)
     this.#remember(served.token)
+    this.#servers.set(`${node.process ?? ''} ${name}`, served.version)
     const key = `${node.index} ${name}`
     const known = this.#versions.get(key) ?? 0
     if (served.version < known) this.fail('I4', `${name}: node ${node.index} went back from ${known} to ${served.version}`)
@@ -310,10 +311,19 @@ export class Checks {
     }
   }
 
-  refusedRead(name: string, status: number): void {
-    if (status === 503 || status === 404 || status === 401) return
-    this.fail('P-status', `${name}: a read was answered ${status}`)
+  refusedRead(node: SimulatedNode, name: string, status: number): void {
+    if (status !== 503 && status !== 404) this.fail('P-status', `${name}: a read was answered ${status}`)
+    const { store, time } = this.#world
+    const token = store.entry(name)?.token ?? null
+    const isAlive = token !== null && token.expiresAt > time.now() + store.clockOffset + 10_000
+    const isCutOff = store.isDown || node.isPartitioned || this.#isHindered(name, 30_000)
+    if (isAlive && (!isCutOff || this.#servers.get(`${node.process ?? ''} ${name}`) === token.version)) {
+      this.fail('P1', `${name}: node ${node.index} refused a read (${status}) while the token lives`)
+    }
   }
+
+  /** The version that each process served last of each source. */
+  readonly #servers = new Map<string, number>()
 
   // ---- what the keeper says --------------------------------------------------------------------------------------
 

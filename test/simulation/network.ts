@@ -42,6 +42,8 @@ export class Network {
     }
     world.checks.leaving(flight, request, body)
     this.flights.add(flight)
+    // For the node it is over when it gives up; the request itself goes on.
+    request.signal.addEventListener('abort', () => this.flights.delete(flight), { once: true })
     try {
       return await this.#travel(flight, request, body)
     } finally {

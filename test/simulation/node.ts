@@ -28,7 +28,9 @@ export class SimulatedNode {
   keeper: Keeper | null = null
   handler: Handler | null = null
   wallOffset = 0
-  rate = 1
+  #rate = 1
+  /** The monotonic clock at the instant since which it has run at its present rate. */
+  #steady = { at: 0, reading: 0 }
   isOffline = false
   isPartitioned = false
 
@@ -38,8 +40,14 @@ export class SimulatedNode {
     this.wallOffset = world.chance.between(-3_600_000, 3_600_000)
   }
 
-  get isAlive(): boolean {
-    return this.keeper !== null
+  /** How fast this node's monotonic clock runs, from now on. */
+  setRate(rate: number): void {
+    this.#steady = { at: this.#world.time.now(), reading: this.#monotonic() }
+    this.#rate = rate
+  }
+
+  #monotonic(): number {
+    return this.#steady.reading + (this.#world.time.now() - this.#steady.at) * this.#rate
   }
 
   get isPaused(): boolean {
@@ -122,11 +130,11 @@ export class SimulatedNode {
 
   #env(life: Life): Env {
     const { time, chance } = this.#world
-    const bornAt = time.now()
+    this.#steady = { at: time.now(), reading: 0 }
     return {
       clock: {
         now: () => time.now() + this.wallOffset,
-        monotonic: () => (time.now() - bornAt) * this.rate,
+        monotonic: () => this.#monotonic(),
         sleep: (ms, signal) => this.#sleep(life, ms, signal),
       },
       random: chance,
@@ -141,7 +149,7 @@ export class SimulatedNode {
     const bounded = Math.min(Math.max(Number.isFinite(ms) ? ms : 1, 1), 60_000)
     if (ms < 1 && ms >= 0) this.#world.checks.shortSleep(this)
     await new Promise<void>((resolve) => {
-      const cancel = this.deliver(life, this.#world.time.now() + bounded / this.rate, () => {
+      const cancel = this.deliver(life, this.#world.time.now() + bounded / this.#rate, () => {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       })

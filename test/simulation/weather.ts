@@ -79,7 +79,7 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     node.wallOffset += world.chance.pick([-1, 1]) * world.chance.pick([2_000, hourMs, 24 * hourMs, 3_650 * 24 * hourMs])
   },
   'clock-drift': (world) => {
-    world.chance.pick(world.nodes).rate = world.chance.between(0.99, 1.01)
+    world.chance.pick(world.nodes).setRate(world.chance.between(0.99, 1.01))
   },
   'asked-refresh': (world) => {
     const node = alive(world)

@@ -17,7 +17,9 @@ function plain(value: PythonValue | undefined): unknown {
       return `$${value.name}|${String(value.fallback)}`
     case 'fault':
       return `!${value.at.line}:${value.at.column}`
-    default:
+    case 'text':
+    case 'number':
+    case 'boolean':
       return value.value
   }
 }

@@ -180,6 +180,7 @@ describe('sources', () => {
   })
   test('any value comes through unchanged, whatever characters it has', async () => {
     const unit = fc.constantFrom(
+      '${a}',
       '$',
       '{',
       '}',
