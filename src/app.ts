@@ -1,13 +1,14 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
+import { asZhongkongError } from './base/errors.ts'
 import type { Text } from './base/text.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
 import { createFileSink } from './events/file-sink.ts'
-import { createMetrics } from './events/metrics.ts'
+import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
-import type { Keeper } from './keeper/keeper.ts'
+import type { Keeper, Snapshot } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { issue, parseSource } from './providers/catalogue.ts'
 import { openStore } from './stores/open-store.ts'
@@ -34,33 +35,10 @@ export type NodeOptions = {
 }
 
 export async function openNode(options: NodeOptions): Promise<Node> {
-  const { config, env, version, onFault, onNotice } = options
+  const { config, env, version, onFault } = options
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
-  const store = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
-  let keeper: Keeper
-  try {
-    keeper = await openKeeper({
-      env,
-      store,
-      node: nodeName(env),
-      sources: config.sources,
-      parseSource,
-      issue,
-      emit: bus.emit,
-      onFault: (thrown) => onFault(thrown, 'the keeper'),
-    })
-  } catch (thrown) {
-    await store.close()
-    throw thrown
-  }
-  const metrics = createMetrics({
-    bus,
-    version,
-    sources: async (limit) => {
-      const { states } = await keeper.states({ limit })
-      return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
-    },
-  })
+  const { keeper, closeStore } = await openStoreAndKeeper(options, bus)
+  const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -72,29 +50,68 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   })
   const sink = createFileSink({
     sinks: config.sinks,
-    read: async (name) => {
-      const { snapshot } = await keeper.get(name, { waitMs: 1_000 })
-      return snapshot
-    },
+    read: (name) => readForSink(keeper, name),
     bus,
     env,
     onFault: (thrown) => onFault(thrown, 'a file sink'),
   })
+  if (config.sinks.length > 0) sink.catchUp(config.sources.map(({ name }) => name))
   return {
     keeper,
     handler,
     bus,
     replaceConfig: async (next) => {
-      handler.replace({ access: createAccess(next.clients), compat: next.compat })
+      // Everything that can fail comes before the first change: a reload is whole or not at all.
+      const settings = { access: createAccess(next.clients), compat: next.compat }
       await keeper.replaceSources(next.sources)
+      handler.replace(settings)
     },
     stop: async () => {
       handler.drain()
       await keeper.stop()
       metrics.close()
       await sink.close()
-      await store.close()
+      await closeStore()
     },
+  }
+}
+
+async function openStoreAndKeeper(
+  { config, env, onFault, onNotice }: NodeOptions,
+  bus: Bus,
+): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
+  const store = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  try {
+    const keeper = await openKeeper({
+      env,
+      store,
+      node: nodeName(env),
+      sources: config.sources,
+      parseSource,
+      issue,
+      emit: bus.emit,
+      onFault: (thrown) => onFault(thrown, 'the keeper'),
+    })
+    return { keeper, closeStore: () => store.close() }
+  } catch (thrown) {
+    await store.close()
+    throw thrown
+  }
+}
+
+async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {
+  const { states } = await keeper.states({ limit })
+  return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
+}
+
+/** What a file is to hold: null while there is no token, which the next rotation will change. */
+async function readForSink(keeper: Keeper, name: string): Promise<Snapshot | null> {
+  try {
+    return (await keeper.get(name, { waitMs: 1_000 })).snapshot
+  } catch (thrown) {
+    const { code } = asZhongkongError(thrown)
+    if (code === 'token_unavailable' || code === 'budget_spent' || code === 'not_found') return null
+    throw thrown
   }
 }
 

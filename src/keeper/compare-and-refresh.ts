@@ -13,7 +13,7 @@ import { minIntervalMsOf } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { Reading, Refreshed } from './keeper.ts'
 import { readToken, readingOf, unavailable } from './read-token.ts'
-import type { Tended } from './refresh.ts'
+import type { Tended } from './attempt.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
 
 const waitMsDefault = 8_000

@@ -12,7 +12,8 @@ import { decide } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Source } from '../model/source.ts'
 import { DueQueue } from './due-queue.ts'
-import { isSound, tend, type NeedInput, type Refused, type Tended } from './refresh.ts'
+import type { NeedInput, Refused, Tended } from './attempt.ts'
+import { isSound, tend } from './refresh.ts'
 import { lookUp, type Found, type Room } from './room.ts'
 
 /** How often the store is asked what is due and what changed, in milliseconds, even when nothing was announced. */

@@ -345,9 +345,10 @@ describe('how much time is left', () => {
 
   test('readers who ask for all there is cannot make a storm of it', async () => {
     const { keeper } = await opened(independent)
-    for (let short = 0; short < 2 * minute; short += second) {
-      await stage.until(Promise.allSettled([keeper.get('oauth', { minTtlMs: 2 * hour - 3 * second - short })]))
-      await stage.pass(second)
+    for (let count = 0; count < 60; count += 1) {
+      await stage.until(Promise.allSettled([keeper.get('oauth', { minTtlMs: 2 * hour - 4 * second })]))
+      await stage.until(Promise.allSettled([keeper.get('oauth', { minTtlMs: 2 * hour - 40 * second })]))
+      await stage.pass(2 * second)
     }
     expect(stage.upstream.count('oauth')).toBeLessThanOrEqual(5)
   })
@@ -642,8 +643,7 @@ describe('a row that was deleted by hand', () => {
     await stage.pass(20 * second)
     stage.upstream.does('weixin', () => noAnswer)
     await stage.until(Promise.allSettled([keeper.refresh('weixin')]))
-    await stage.pass(6 * minute)
-    expect(keeper.peek('weixin')).toBeUndefined()
+    expect(keeper.leftMs(keeper.peek('weixin')!)).toBeLessThanOrEqual(5 * minute)
   })
 
   test('while a request is in the air, loses nothing of the answer', async () => {

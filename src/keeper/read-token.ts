@@ -11,7 +11,7 @@ import { doubted } from '../model/settle.ts'
 import { graceMsOf, minIntervalMsOf } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { GetOptions, Reading, Snapshot } from './keeper.ts'
-import type { Tended } from './refresh.ts'
+import type { Tended } from './attempt.ts'
 import { lookUp, type Found, type Room } from './room.ts'
 import type { View } from './views.ts'
 

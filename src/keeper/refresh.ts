@@ -7,35 +7,18 @@
  * There is one attempt per lease, and none starts that could outlive it.
  */
 import { deadline, until } from '../base/env.ts'
-import { decide, isUnresolved, tokenOf, wakeAt, type Decision } from '../model/decide.ts'
+import { decide, isUnresolved, tokenOf, wakeAt } from '../model/decide.ts'
 import { leaseSafetyMs, type Entry } from '../model/entry.ts'
 import type { Attempt, Failure } from '../model/failure.ts'
 import { giveBack, grant, leaseMsOf } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import type { Input } from '../providers/provider.ts'
+import type { Job, NeedInput, Tended } from './attempt.ts'
 import { lookUp, tell, type Room } from './room.ts'
 import { settle } from './settle-attempt.ts'
 
-/** A needed source whose token the upstream refused. */
-export type Refused = { readonly name: string; readonly token: string }
-
-export type Tended =
-  /** Nothing defines this name. */
-  | { readonly kind: 'gone' }
-  | { readonly kind: 'rest'; readonly until: number }
-  | { readonly kind: 'wait'; readonly until: number; readonly because: 'lease' | 'backoff' | 'budget' | 'stopping' }
-  /** A needed source has no token that may be used. */
-  | { readonly kind: 'blocked'; readonly by: string; readonly failure: Failure | null; readonly until: number }
-  | { readonly kind: 'rotated' | 'repeated'; readonly until: number }
-  | { readonly kind: 'failed'; readonly until: number; readonly failure: Failure; readonly refused?: Refused }
-
 /** Lost races for one lease before the look is given up; the winner is at work by then. */
 const racesMax = 5
-
-/** The token of a needed source, or why there is none; implemented by the keeper, since it may mean a refresh. */
-export type NeedInput = (
-  name: string,
-) => Promise<{ readonly input: Input } | { readonly failure: Failure | null; readonly until: number }>
 
 export async function tend(room: Room, name: string, needInput: NeedInput): Promise<Tended> {
   for (let race = 0; race < racesMax; race += 1) {
@@ -62,14 +45,6 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
     if (tended !== null) return tended
   }
   return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
-}
-
-export type Job = {
-  readonly source: Source
-  readonly entry: Entry
-  readonly revision: number
-  readonly decision: Extract<Decision, { act: 'refresh' }>
-  readonly inputs: ReadonlyMap<string, Input>
 }
 
 /** Takes the lease, asks, and settles. Null when somebody else was faster. */

@@ -11,7 +11,7 @@ import type { Entry } from '../model/entry.ts'
 import type { Attempt, Issued } from '../model/failure.ts'
 import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
-import type { Job, Refused, Tended } from './refresh.ts'
+import type { Job, Refused, Tended } from './attempt.ts'
 import { tell, type Room } from './room.ts'
 
 /** Somebody changing an entry at the very moment we do, this often in a row, is not believable. */

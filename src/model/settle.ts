@@ -176,7 +176,7 @@ function mayComeLate(source: Source, entry: Entry): boolean {
 }
 
 function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
-  if (entry.token === null || entry.token.identity !== source.identity) return []
+  if (entry.token?.identity !== source.identity) return []
   const { value, version, lifetimeMs } = entry.token
   // Programs cache a token for its nominal life, so that long it is worth recognising.
   const until = Math.max(entry.token.issuedAt + lifetimeMs, now + graceMsOf(source, lifetimeMs))
