@@ -1,7 +1,7 @@
 /** The door of the access room: who a caller is, by its API key, and what it may do. Everything not granted is denied. */
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { ClientGrant } from '../model/client.ts'
-import { compileGlobs } from './glob.ts'
+import { compileGlobs } from '../model/glob.ts'
 
 /** What a client may be granted on a source. `refresh` answers with the token too; `admin` is everything. */
 export type Scope = 'read' | 'refresh' | 'gateway' | 'admin'
