@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hang, hour, Stage } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
-import type { Keeper } from './keeper.ts'
 
 const weixin = sampleSource()
 const ticket = sampleSource({ name: 'ticket', needs: ['weixin'], reissue: 'independent' })
@@ -18,10 +17,6 @@ afterEach(async () => {
   expect(stage.faults).toEqual([])
 })
 
-async function token(keeper: Keeper): Promise<string> {
-  return (await stage.until(keeper.get('weixin'))).snapshot.token
-}
-
 describe('two nodes on one store', () => {
   test('at boot, with readers on both, cost one issue', async () => {
     const [one, two] = [await stage.open(weixin), await stage.open(weixin)]
@@ -36,7 +31,7 @@ describe('two nodes on one store', () => {
     const { keeper } = await stage.open(weixin)
     await stage.pass(24 * hour)
     expect(stage.upstream.count()).toBeLessThanOrEqual(21)
-    expect(await token(keeper)).toBe(`weixin-${stage.upstream.count()}`)
+    expect(await stage.token(keeper)).toBe(`weixin-${stage.upstream.count()}`)
   })
 
   test('two hundred reports on both cost one issue, and all are given its token', async () => {
@@ -87,7 +82,7 @@ describe('a node that dies', () => {
     await stage.pass(until - stage.clock.now() - 1)
     expect(stage.upstream.count()).toBe(1)
     await stage.pass(second)
-    expect(await token(two.keeper)).toBe('weixin-1')
+    expect(await stage.token(two.keeper)).toBe('weixin-1')
     expect(stage.upstream.count()).toBe(2)
   })
 
@@ -104,7 +99,7 @@ describe('a node that dies', () => {
     expect((await stage.entry()).token!.expiresAt).toBeLessThanOrEqual(sentAt + 5 * minute)
     stage.upstream.recovers('weixin')
     await stage.pass(30 * second)
-    expect(await token(two.keeper)).toBe(`weixin-2`)
+    expect(await stage.token(two.keeper)).toBe(`weixin-2`)
     await stage.until(refresh)
   })
 })
@@ -121,13 +116,13 @@ describe('a node that lost its lease', () => {
     await stage.until(Promise.allSettled([one.keeper.refresh('weixin')]))
     stage.upstream.recovers('weixin')
     await stage.pass(40 * second)
-    expect(await token(two.keeper)).toBe('weixin-3')
+    expect(await stage.token(two.keeper)).toBe('weixin-3')
     one.wire.isCut = false
     await stage.pass(20 * second)
     const last = `weixin-${stage.upstream.count()}`
     expect(stage.upstream.count()).toBe(4)
-    expect(await token(one.keeper)).toBe(last)
-    expect(await token(two.keeper)).toBe(last)
+    expect(await stage.token(one.keeper)).toBe(last)
+    expect(await stage.token(two.keeper)).toBe(last)
     expect(one.events.map(({ type }) => type)).toContain('strayed')
   })
 })

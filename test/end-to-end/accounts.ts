@@ -1,6 +1,6 @@
 /** Accounts at the simulated upstream, together with the source that a configuration has for them. */
 import type { PartialKnobs } from '../../src/simulator/simulator.ts'
-import { ask } from './ask.ts'
+import { ask, type Asked } from './ask.ts'
 import type { Served, Upstream } from './stage.ts'
 
 /** What a source is asked with; the same everywhere, as nothing here is about secrets. */
@@ -27,7 +27,12 @@ export type TokenRead = { readonly token: string; readonly version: number }
 
 /** Reads a token that is there. */
 export async function read(server: Served, name: string): Promise<TokenRead> {
-  const { status, json, text } = await ask(`${server.url}/v1/tokens/${name}`)
-  if (status !== 200) throw new Error(`${name}: ${text}`)
-  return { token: json.token, version: json.version }
+  const answer = await ask(`${server.url}/v1/tokens/${name}`)
+  if (answer.status !== 200) throw new Error(`${name}: ${answer.text}`)
+  return tokenIn(answer)
+}
+
+/** The token and version of an answer of `/v1`. */
+export function tokenIn({ json }: Asked): TokenRead {
+  return { token: String(json.token), version: Number(json.version) }
 }

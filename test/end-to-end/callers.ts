@@ -2,6 +2,7 @@
  * Programs that read and refresh all the time, and a ledger of what they were told: a version is never taken back, never
  * has two tokens, and no token is dead at the upstream when it is handed out.
  */
+import { tokenIn, type TokenRead } from './accounts.ts'
 import { ask, type Asked } from './ask.ts'
 import { moment, type Upstream } from './stage.ts'
 
@@ -18,8 +19,7 @@ export class Ledger {
     return this.#highest.get(name) ?? 0
   }
 
-  see(name: string, answer: { readonly version: number; readonly token: string }, floor: number): void {
-    const { version, token } = answer
+  see(name: string, { version, token }: TokenRead, floor: number): void {
     if (version < floor) this.breaches.push({ name, what: `version ${version} after ${floor}` })
     const known = this.#tokens.get(`${name} ${version}`)
     if (known !== undefined && known !== token) this.breaches.push({ name, what: `two tokens of version ${version}` })
@@ -100,11 +100,12 @@ export function startCallers({ upstream, names, readers, refreshed }: CallersOpt
       failures.push(`${name}: ${answer.text}`)
       return
     }
-    if (!upstream.simulator.accepts(answer.json.token)) {
+    const told = tokenIn(answer)
+    if (!upstream.simulator.accepts(told.token)) {
       counts.dead += 1
-      ledger.seeDead(answer.json.token, performance.now())
+      ledger.seeDead(told.token, performance.now())
     }
-    ledger.see(name, answer.json, floor)
+    ledger.see(name, told, floor)
   }
   const refresh = async (name: string): Promise<void> => {
     if (!isRefreshing) return
@@ -112,7 +113,7 @@ export function startCallers({ upstream, names, readers, refreshed }: CallersOpt
     const answer = await askPlace(`/v1/tokens/${name}/refresh`, {})
     if (answer?.status !== 200) return
     if (answer.json.refreshed === true) counts.rotations += 1
-    ledger.see(name, answer.json, floor)
+    ledger.see(name, tokenIn(answer), floor)
   }
   const loop = async (pauseMs: number, act: (turn: number) => Promise<void>): Promise<void> => {
     for (let turn = 0; !isStopped; turn += 1) {

@@ -12,7 +12,6 @@ const repository = join(import.meta.dirname, '..', '..')
 
 const test = plainTest.extend<{ stage: Stage; open: (sources: object) => Promise<EmbeddedKeeper> }>({
   // The empty pattern is how vitest is told that this needs nothing else.
-  // eslint-disable-next-line no-empty-pattern
   stage: async ({}, use) => {
     const stage = await openStage()
     await use(stage)

@@ -9,7 +9,6 @@ import { eventually, moment, openStage, type Stage } from './stage.ts'
 /** Each test has a stage of its own, and they mostly wait, so they run side by side. */
 const test = plainTest.extend<{ stage: Stage }>({
   // The empty pattern is how vitest is told that this needs nothing else.
-  // eslint-disable-next-line no-empty-pattern
   stage: async ({}, use) => {
     const stage = await openStage()
     await use(stage)

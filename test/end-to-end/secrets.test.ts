@@ -190,8 +190,9 @@ test('authorised reads hold their token, so the search looks for the right value
   for (const name of ['good', 'ticket', 'corp', 'reader', 'api']) {
     const { status, text, json } = await ask(`${node.url}/v1/tokens/${name}`, { key: adminKey })
     expect({ name, status }).toEqual({ name, status: 200 })
-    issued.set(json.token, { name, value: json.token })
-    expect(findLeaks([{ name, value: json.token }], [{ name: 'the answer', bytes: text }])).not.toEqual([])
+    const value = String(json.token)
+    issued.set(value, { name, value })
+    expect(findLeaks([{ name, value }], [{ name: 'the answer', bytes: text }])).not.toEqual([])
     expect(findLeaks(secrets, [{ name: 'the answer', bytes: text }])).toEqual([])
   }
 })
@@ -284,7 +285,7 @@ test('no answer to a wrong, curious or malformed request holds a secret or a tok
   const before = outlets.length
   for (const [route, question] of questions) await poke(route, question)
   expect(outlets.length - before).toBe(questions.length)
-  const failed = outlets.filter(({ name }) => / → 500$/.test(name)).map(({ name }) => name)
+  const failed = outlets.filter(({ name }) => name.endsWith(' → 500')).map(({ name }) => name)
   expect(failed).toEqual([])
   expect(findLeaks([...secrets, ...issued.values()], outlets.slice(before))).toEqual([])
 }, 60_000)

@@ -125,12 +125,12 @@ async function openUpstream(options: Partial<SimulatorOptions> = {}): Promise<Up
 
 async function readyUrl(made: CliProcess): Promise<string> {
   const endsAt = performance.now() + readyMsMax
-  let isOver = false
-  void made.ended.then(() => (isOver = true))
+  const over = new AbortController()
+  void made.ended.then(() => over.abort())
   while (performance.now() < endsAt) {
     const url = /^zhongkong ready on (\S+)$/m.exec(made.stdout())?.[1]
     if (url !== undefined) return url
-    if (isOver) break
+    if (over.signal.aborted) break
     await moment(5)
   }
   throw new Error(`the server did not get ready:\n${made.stdout()}\n${made.stderr()}`)

@@ -261,6 +261,28 @@ export class Stage {
     return node
   }
 
+  /** One more node on the store, with its first fetches done. */
+  async opened(...sources: readonly Source[]): Promise<Node> {
+    const node = await this.open(...sources)
+    await this.pass(1_000)
+    return node
+  }
+
+  /** What a reader gets. */
+  async token(keeper: Keeper, name = 'weixin'): Promise<string> {
+    return (await this.until(keeper.get(name))).snapshot.token
+  }
+
+  /** The code of the error that a promise rejects with. */
+  async code(promise: Promise<unknown>): Promise<unknown> {
+    return await this.until(
+      promise.then(
+        () => 'nothing was thrown',
+        (thrown: unknown) => (thrown instanceof ZhongkongError ? thrown.code : thrown),
+      ),
+    )
+  }
+
   /** The process is gone without a word: its store and upstream calls lead nowhere. */
   kill(node: Node): void {
     node.wire.isCut = true

@@ -34,8 +34,8 @@ export const mutants: readonly Mutant[] = [
     title: 'a lost lease is noticed, but the entry is not marked',
     seenIn: 'fencing as it is usually built; worse than none on an upstream that honours no fence',
     file: 'src/keeper/settle-attempt.ts',
-    find: 'if (mayRetire(source, job.decision.force)) await markStray(room, source, room.time.now())',
-    replace: '',
+    find: "  tell(room, 'strayed', source.name, {})\n  await writeStray(room, source, arrivedAt)",
+    replace: "  tell(room, 'strayed', source.name, {})",
     faults: ['send-late'],
   },
   {
