@@ -104,7 +104,8 @@ test.concurrent(
   'two servers on one file: 200 reports of one dead token, spread over both, cost one issue',
   async ({ stage }) => {
     const upstream = await stage.upstream({ accounts: [] })
-    const path = await configure(stage, { weixin: classic(upstream, 'wx-shared', { delayMs: { token: 100 } }) })
+    // Longer than the gap between two attempts, so that nothing but the lease holds the other server back.
+    const path = await configure(stage, { weixin: classic(upstream, 'wx-shared', { delayMs: { token: 1_500 } }) })
     // Both make the file, its tables and its key at the same moment.
     const servers = await Promise.all([stage.serve(path), stage.serve(path)])
     const [here, there] = [await read(servers[0], 'weixin'), await read(servers[1], 'weixin')]

@@ -198,9 +198,11 @@ describe('a token that died at the platform', () => {
     const api = coWechat(node.url, appid, key)
     const { accessToken: old } = await api.getAccessToken()
     upstream.simulator.revoke({ token: old })
-    await ask(`${node.url}/v1/tokens/weixin/refresh`, { key, body: { stale: old } })
-    expect((await api.ensureAccessToken()).accessToken).toBe(old)
+    const told = await ask(`${node.url}/v1/tokens/weixin/refresh`, { key, body: { stale: old } })
+    expect(told.json.token).not.toBe(old)
     expect((await api.getTicket()).ticket).toBe(upstream.simulator.latest(appid, 'ticket:jsapi'))
+    // Told 40001, it would have fetched another token behind our back.
+    expect((await api.ensureAccessToken()).accessToken).toBe(old)
   })
 })
 

@@ -6,7 +6,7 @@ import type { World } from './world.ts'
 const origin = 'http://127.0.0.1:8888'
 const peer = { address: '127.0.0.1', isLoopback: true }
 /** Mean time between two reads of one program, in milliseconds. */
-const readMs = 240_000
+const readMs = 480_000
 
 /** Sets a program going that reads one source from one node until the run ends. */
 export function callOften(world: World, node: SimulatedNode, name: string): void {
@@ -60,6 +60,7 @@ async function read(world: World, node: SimulatedNode, name: string): Promise<Se
 
 /** Says that a token was refused. */
 export async function report(world: World, node: SimulatedNode, name: string, stale: string): Promise<void> {
+  if (world.store.entry(name)?.token?.value === stale) world.checks.watch(name).reported.add(stale)
   await refresh(world, node, name, { stale })
 }
 

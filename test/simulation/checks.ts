@@ -33,9 +33,16 @@ class Watch {
   hinderedAt = -Infinity
   /** An issue happened outside its lease. */
   lateAt = -Infinity
+  /** The same, and the process that could have told of it is dead. */
+  orphanedAt = -Infinity
+  /** Since when an attempt has been left without an answer; null when none is. */
+  openAt: number | null = null
+  /** Tokens that somebody reported while they were current. */
+  readonly reported = new Set<string>()
   /** Since when refused tokens are being served; null when they are not. */
   incidentAt: number | null = null
   removedAt: number | null = null
+  rowDeletedAt = -Infinity
   /** A version whose lifetime was once a guess; what was told of it may grow. */
   guessedVersion = 0
   readonly grants: number[] = []
@@ -96,7 +103,7 @@ export class Checks {
 
   /** A fault struck somewhere; the sources it may hold up are told apart by the callers below. */
   struck(kind: FaultKind): void {
-    const everywhere: readonly FaultKind[] = ['crash', 'store-slow', 'store-answer-lost', 'send-late', 'row-deleted']
+    const everywhere: readonly FaultKind[] = ['crash', 'pause-with-lease', 'store-slow', 'store-answer-lost', 'send-late', 'row-deleted']
     const onAnyAttempt: readonly FaultKind[] = [
       'request-lost',
       'request-late',
@@ -147,13 +154,24 @@ export class Checks {
     if (after.version > before.version && after.epoch !== before.epoch) {
       this.fail('I2', `${name}: committed without the lease's epoch`)
     }
+    const holder = before.lease?.node ?? null
+    if (after.version > before.version && after.epoch === before.epoch && before.epoch > 0 && node.process !== null) {
+      const isOurs = holder === node.process || after.token?.value === before.token?.value
+      // A node that still knows more than a store that lost a row puts it back.
+      if (!isOurs && watch.rowDeletedAt < now - 7_200_000) this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
+    }
+    if (isOpen(after) && after.lease === null) watch.openAt ??= now
+    if (!isOpen(after)) watch.openAt = null
     if (before.token !== null && after.token?.version === before.token.version) {
       if (after.token.expiresAt > before.token.expiresAt && !before.token.isGuessed) this.fail('I12', `${name}: one version's life grew`)
       if (after.token.value !== before.token.value) this.fail('I25', `${name}: one version, two values`)
     }
     if (after.token?.isGuessed === true) watch.guessedVersion = after.version
     const step = stepOf(before, after)
-    if (step === 'lease') this.#granted(watch, name, before.lease, now)
+    if (step === 'lease') this.#granted(watch, name, before, now)
+    if (step === 'doubt-reported' && before.token !== null && !watch.reported.has(before.token.value)) {
+      this.fail('I9', `${name}: doubted though nobody reported this token`)
+    }
     if (step === 'leave-open' && after.token !== null && after.trouble?.class === 'unknown' && retiring.has(name)) {
       const cutTo = now + this.#world.store.clockOffset + 303_000
       if (after.token.expiresAt > cutTo) this.fail('I17', `${name}: an unknown outcome left a long life standing`)
@@ -164,9 +182,11 @@ export class Checks {
     if (step.startsWith('doubt') || step === 'leave-open') watch.unsettledAt = now
   }
 
-  #granted(watch: Watch, name: string, before: { until: number } | null, now: number): void {
+  #granted(watch: Watch, name: string, { lease, doubt, trouble, nextTry }: Entry, now: number): void {
     const storeNow = now + this.#world.store.clockOffset
-    if (before !== null && before.until > storeNow + 1_600) this.fail('I11', `${name}: a lease was granted over a living one`)
+    const mayHurry = doubt?.reason === 'asked' || this.#world.plan.rate.reload > 0
+    if (trouble !== null && !mayHurry && storeNow < nextTry - 1_600) this.fail('I8', `${name}: did not wait its back-off`)
+    if (lease !== null && lease.until > storeNow + 1_600) this.fail('I11', `${name}: a lease was granted over a living one`)
     const last = watch.grants.at(-1)
     if (last !== undefined && now - last < 150) this.fail('I8', `${name}: two attempts within ${now - last} ms`)
     watch.grants.push(now)
@@ -209,9 +229,15 @@ export class Checks {
     const parent = this.#world.store.entry('classic')
     if (used === null || parent?.token == null || (name !== 'ticket' && name !== 'http')) return
     const { doubt, token } = parent
+    // What the upstream refuses here, the keeper will report by itself.
+    if (!this.#world.simulator.accepts(used)) this.watch('classic').reported.add(used)
     const storeNow = this.#world.time.now() + this.#world.store.clockOffset
     const isDoubted = doubt !== null && doubt.at < storeNow - 3_000 && doubt.version === token.version
     if (used === token.value && isDoubted) this.fail('I18', `${name}: asked with a doubted token`)
+    const openAt = this.watch('classic').openAt
+    const isOpenLong = openAt !== null && openAt < this.#world.time.now() - 3_000
+    if (used === token.value && isOpenLong) this.fail('I18', `${name}: asked with a token in doubt`)
+    if (used === token.value && token.expiresAt < storeNow - 2_000) this.fail('I18', `${name}: asked with an ended token`)
     const replacedLongAgo = used !== token.value && token.issuedAt < storeNow - 310_000
     if (replacedLongAgo) this.fail('I18', `${name}: asked with a token replaced long ago`)
   }
@@ -233,8 +259,11 @@ export class Checks {
 
   ended(flight: Flight): void {
     const now = this.#world.time.now()
-    const isLate = this.watch(flight.channel).lateAt >= flight.leftAt
-    if (!isLate || flight.issuedAt === null || flight.node.process !== flight.process || flight.channel === 'stable') return
+    const watch = this.watch(flight.channel)
+    const isLate = watch.lateAt >= flight.leftAt
+    if (isLate && flight.node.process !== flight.process) watch.orphanedAt = now
+    if (!isLate || flight.issuedAt === null || flight.node.process !== flight.process) return
+    if (!retiring.has(flight.channel)) return
     this.#world.time.at(now + 10_000, () => this.#strayHealed(flight, now))
   }
 
@@ -244,8 +273,10 @@ export class Checks {
     if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
     if (entry === null || entry.token === null || flight.node.isPaused) return
-    const isHealing = entry.doubt !== null || isOpen(entry)
-    if (!simulator.accepts(entry.token.value) && !isHealing) this.fail('I3', `${name}: a stray was left unhealed`)
+    const isHealing = entry.doubt !== null || isOpen(entry) || entry.token.isUnconfirmed
+    const isDisturbed = this.watch(name).disturbedAt > since - 60_000
+    const latest = simulator.latest(name === 'classic' ? 'wxclassic' : 'wxdynamic', 'classic')
+    if (latest !== entry.token.value && !isHealing && !isDisturbed) this.fail('I3', `${name}: a stray was left unhealed`)
   }
 
   // ---- what callers see ------------------------------------------------------------------------------------------
@@ -297,7 +328,7 @@ export class Checks {
     const entry = this.#world.store.entry(name)
     if (entry !== null && (entry.doubt !== null || isOpen(entry))) return true
     const age = now - (watch.incidentAt ?? now)
-    const unknowable = watch.disturbedAt > now - 7_200_000 || watch.lateAt > now - 7_200_000
+    const unknowable = watch.disturbedAt > now - 7_200_000 || watch.orphanedAt > now - 7_200_000
     if (unknowable && !this.#world.hasReporters) return true
     const isHealing = age <= healMs || this.#isHindered(name, age + healMs)
     return isHealing && (unknowable || watch.unsettledAt > now - 330_000)

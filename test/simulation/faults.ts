@@ -5,6 +5,7 @@ import type { Chance } from './chance.ts'
 export const faultKinds = [
   'crash',
   'pause',
+  'pause-with-lease',
   'send-late',
   'request-lost',
   'request-late',
@@ -45,6 +46,7 @@ export type FaultPlan = {
 const usual: Readonly<Record<FaultKind, number>> = {
   crash: 0.0006,
   pause: 6,
+  'pause-with-lease': 0.03,
   'send-late': 0.04,
   'request-lost': 0.04,
   'request-late': 0.03,

@@ -17,6 +17,7 @@ export type Mutant = {
   readonly faults: readonly FaultKind[]
   readonly hours?: number
   readonly seeds?: number
+  readonly nodes?: number
 }
 
 export const mutants: readonly Mutant[] = [
@@ -25,7 +26,8 @@ export const mutants: readonly Mutant[] = [
     title: 'a commit is written whatever the lease says',
     seenIn: 'WxJava#2803, EasyWeChat#696: an older token overwrites a newer one',
     file: 'src/keeper/settle-attempt.ts',
-    find: "if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }",
+    find: `    if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }
+    if (record.entry.lease?.node !== room.node) return { kind: 'lost' }`,
     replace: '',
     faults: ['send-late', 'pause', 'answer-slow'],
   },
@@ -63,7 +65,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/keeper/refresh.ts',
     find: 'if (clock.monotonic() - startedAt + source.policy.timeoutMs + leaseSafetyMs > leaseMs || room.stopping.aborted) {',
     replace: 'if (room.stopping.aborted) {',
-    faults: ['pause', 'store-slow', 'store-answer-lost'],
+    faults: ['pause-with-lease'],
   },
   {
     id: 'M9',
@@ -146,7 +148,8 @@ export const mutants: readonly Mutant[] = [
     file: 'src/keeper/refresh.ts',
     find: 'return await until(answer, time.signal)',
     replace: 'time.done()\n    return await answer',
-    faults: ['request-lost', 'upstream-outage'],
+    faults: ['request-lost'],
+    nodes: 1,
   },
   {
     id: 'M19',
@@ -221,7 +224,8 @@ export const mutants: readonly Mutant[] = [
     file: 'src/keeper/refresh.ts',
     find: 'return token !== null && token.expiresAt > now && entry.doubt === null && !isUnresolved(entry)',
     replace: 'return token !== null',
-    faults: ['revoked', 'foreign-refresh', 'upstream-outage'],
+    faults: ['upstream-outage', 'answer-lost'],
+    hours: 48,
   },
   {
     id: 'M32',

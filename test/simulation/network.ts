@@ -68,7 +68,7 @@ export class Network {
       throw connectionError('ETIMEDOUT')
     }
     if (world.strikes('request-lost')) {
-      await time.wait(120_000)
+      await time.wait(10_800_000)
       throw connectionError('ECONNRESET')
     }
     // The upstream is slow before it issues: the caller gives up first, and the issue happens all the same.

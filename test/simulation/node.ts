@@ -177,8 +177,12 @@ export class SimulatedNode {
         }
         const result = effect()
         if (!life.isOver && this.#dies(`store ${label} after`)) return
+        // The lease runs while its holder sleeps.
+        if (label === 'write:lease' && this.#strikes('pause-with-lease')) this.pause(world.chance.between(3_000, 60_000))
         if (isLost) this.deliver(life, world.time.now() + 1_900, () => reject(storeLost()))
-        else this.deliver(life, world.time.now() + world.chance.between(0.2, 3), () => resolve(result))
+        else if (this.isPaused || world.chance.is(0.2)) {
+          this.deliver(life, world.time.now() + world.chance.between(0.2, 3), () => resolve(result))
+        } else if (!life.isOver) resolve(result)
       })
     })
   }

@@ -101,8 +101,10 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     }
   },
   'row-deleted': (world) => {
-    const name = world.chance.pick(world.store.names())
+    // Deleting the row of a source that only the store knows is removing it; a source of the configuration comes back.
+    const { name } = world.chance.pick(world.sources)
     world.store.deleteRow(name)
+    world.checks.watch(name).rowDeletedAt = world.time.now()
     world.checks.disturb(name)
     world.checks.hinder(world.time.now() + 600_000, name)
     if (!world.nodes.some((node) => node.keeper?.peek(name) !== undefined)) world.checks.forgetVersions(name)
@@ -133,11 +135,11 @@ async function removeAndAdd(world: World): Promise<void> {
   const keeper = alive(world)?.keeper
   if (keeper == null) return
   const watch = world.checks.watch('dynamic')
-  world.checks.hinder(world.time.now() + 60_000, 'dynamic')
+  world.checks.hinder(world.time.now() + hourMs + 120_000, 'dynamic')
+  // The node may die while it removes; somebody adds the source again all the same.
+  world.time.after(world.chance.between(60_000, hourMs), () => void addDynamic(world))
   await keeper.remove('dynamic').catch(() => false)
   if (world.store.entry('dynamic') === null) watch.removedAt = world.time.now()
-  world.time.after(world.chance.between(60_000, hourMs), () => void addDynamic(world))
-  world.checks.hinder(world.time.now() + hourMs + 60_000, 'dynamic')
 }
 
 /** Adds the source that no configuration file names; tries again until a node takes it. */
@@ -145,13 +147,11 @@ export async function addDynamic(world: World): Promise<void> {
   const keeper = alive(world)?.keeper
   world.checks.watch('dynamic').removedAt = null
   world.checks.forgetVersions('dynamic')
-  try {
-    if (keeper != null) await keeper.put('dynamic', dynamicDefinition)
-  } catch {
-    // No store at the moment.
-  }
-  if (world.store.entry('dynamic') === null && world.time.now() < world.endsAt) {
+  world.time.after(30_000, () => {
+    if (world.store.entry('dynamic') !== null || world.time.now() >= world.endsAt) return
     world.checks.hinder(world.time.now() + 120_000, 'dynamic')
-    world.time.after(30_000, () => void addDynamic(world))
-  }
+    void addDynamic(world)
+  })
+  // Without a store at the moment, or from a node that dies meanwhile, it is tried again.
+  await keeper?.put('dynamic', dynamicDefinition).catch(() => undefined)
 }
