@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { sha256 } from '../base/secret.ts'
 import type { ClientGrant } from '../model/client.ts'
 import { createAccess } from './access.ts'
-import { compileGlobs } from './glob.ts'
+import { compileGlobs } from '../model/glob.ts'
 
 const grant = (name: string, key: string, more: Partial<ClientGrant> = {}): ClientGrant => ({
   name,

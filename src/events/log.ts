@@ -143,7 +143,7 @@ function fieldsOf(event: ZhongkongEvent): LogFields {
 function sentenceOf(event: ZhongkongEvent): string {
   switch (event.type) {
     case 'rotated':
-      return `${event.name}: new token, version ${event.version}`
+      return `${event.name} has a new token, version ${event.version}`
     case 'repeated':
       return `${event.name}: the upstream gave the same token again`
     case 'attempted':

@@ -151,9 +151,12 @@ function listenerOf(handler: Handler, closing: AbortSignal): RequestListener {
     if (incoming.method === 'GET') {
       const glimpse = handler.glance(incoming.url ?? '', incoming.rawHeaders, peerOf(incoming.socket))
       if (glimpse !== null) {
-        if (glimpse.status !== 304) glimpse.headers.push('Content-Length', String(Buffer.byteLength(glimpse.body)))
-        outgoing.writeHead(glimpse.status, glimpse.headers)
-        outgoing.end(glimpse.body)
+        const { status, headers, body } = glimpse
+        const bytes = Buffer.byteLength(body)
+        if (status !== 304) headers.push('Content-Length', String(bytes))
+        outgoing.writeHead(status, headers)
+        // As many bytes as characters: all of it is ASCII, which latin1 writes by copying.
+        outgoing.end(body, bytes === body.length ? 'latin1' : 'utf8')
         return
       }
     }

@@ -88,8 +88,9 @@ export async function replaceSources(room: Room, fresh: KeepFresh, sources: read
   }
   const touched = sources.filter((source) => before.get(source.name)?.generation !== source.generation)
   for (const source of touched) tell(room, before.has(source.name) ? 'changed' : 'added', source.name, {})
-  // Views hold their source: those of changed definitions are read again, so that nobody is served under the old one.
-  for (const { name } of touched) room.views.forget(name)
+  // Views hold their source: from now on tokens are judged under the new one. A token of the same account is served on,
+  // also when the store does not answer at the moment.
+  for (const source of touched) room.views.redefine(source)
   await fresh.adopt(touched.map(({ name }) => name))
   for (const { name } of touched) fresh.poke(name)
 }

@@ -18,7 +18,7 @@ import { StoreTime } from './store-time.ts'
 import { Views } from './views.ts'
 
 /** `stop` gives up waiting for attempts in the air after this time, in milliseconds. */
-const stopMsMax = 9_000
+const stopMsMax = 8_500
 
 export type KeeperOptions = {
   readonly env: Env

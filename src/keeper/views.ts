@@ -110,6 +110,12 @@ export class Views {
     if (known !== undefined) this.#views.set(name, { ...known, revision })
   }
 
+  /** The source of a view was defined anew. */
+  redefine(source: Source): void {
+    const known = this.#views.get(source.name)
+    if (known !== undefined) this.#set(source, known.entry, known.revision, known)
+  }
+
   forget(name: string): void {
     const known = this.#views.get(name)
     if (known === undefined) return

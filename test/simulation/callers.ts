@@ -31,6 +31,8 @@ async function readAndUse(world: World, node: SimulatedNode, name: string): Prom
   }
   if (served.expiresIn < 2) return
   // Some time before the promise ends, and in its very last second.
+  // A node that has not heard of a replacement yet cannot know what its promise is worth.
+  if (world.store.entry(name)?.version !== served.version) return
   for (const part of [world.chance.next(), 1]) {
     const at = readAt + part * (served.expiresIn * 1_000 - 1_000)
     world.time.at(at, () => world.checks.promised(served, readAt))

@@ -105,6 +105,9 @@ async function runMany(first: number, count: number): Promise<number> {
         })
         child.removeAllListeners('exit')
         total.add(part)
+        for (const { invariant, text } of part.violations.slice(0, 1)) {
+          process.stderr.write(`seed ${String(seed)} ${invariant}: ${text}\n`)
+        }
         if (!values.quiet) progress(total, count, startedAt)
       }
       child.removeAllListeners('exit')

@@ -29,12 +29,14 @@ export class Network {
   async send(node: SimulatedNode, request: Request): Promise<Response> {
     const world = this.#world
     const { time } = world
+    // Once the process is dead it can no longer say its name.
+    const { process } = node
     const body = request.method === 'GET' ? null : await request.clone().text()
     const channel = channelOf(new URL(request.url))
     const flight: Flight = {
       channel,
       node,
-      process: node.process,
+      process,
       leftAt: time.now(),
       epoch: world.store.entry(channel)?.epoch ?? 0,
       reachedAt: null,

@@ -40,6 +40,11 @@ export class SimulatedNode {
     this.wallOffset = world.chance.between(-3_600_000, 3_600_000)
   }
 
+  reconnect(): void {
+    this.isOffline = false
+    this.isPartitioned = false
+  }
+
   /** How fast this node's monotonic clock runs, from now on. */
   setRate(rate: number): void {
     this.#steady = { at: this.#world.time.now(), reading: this.#monotonic() }

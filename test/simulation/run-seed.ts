@@ -40,8 +40,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   }
   time.after(minuteMs, look)
   await time.runUntil(world.endsAt - calmMs)
-  world.checks.isQuiet = true
-  world.store.setDown(false)
+  world.calm()
   await time.runUntil(world.endsAt)
   world.checks.books()
   const { checks, coverage } = world

@@ -109,6 +109,14 @@ export class World {
     return startAt + this.options.hours * 3_600_000
   }
 
+  /** No more faults: everything that was going on comes to rest. */
+  calm(): void {
+    this.checks.isQuiet = true
+    this.store.setDown(false)
+    this.network.isOut = false
+    for (const node of this.nodes) node.reconnect()
+  }
+
   /** Whether a fault strikes at this step; counted when it does. */
   strikes(kind: FaultKind): boolean {
     const rate = this.plan.rate[kind]
