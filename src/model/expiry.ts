@@ -93,7 +93,9 @@ const doubtfulMs = 5_000
  * on this one for long.
  */
 export function promiseCapMs(source: Source, entry: Entry): number {
-  const isDoubtful = entry.doubt !== null || (entry.epoch > entry.resolvedEpoch && entry.lease === null)
+  // The attempt that a living lease covers is no reason for doubt; one before it, without an answer, is.
+  const epochBefore = entry.lease === null ? entry.epoch : entry.epoch - 1
+  const isDoubtful = entry.doubt !== null || epochBefore > entry.resolvedEpoch
   return isDoubtful && source.semantics.reissue === 'retires-previous' ? doubtfulMs : Infinity
 }
 

@@ -33,6 +33,8 @@ class Watch {
   hinderedAt = -Infinity
   /** An issue happened outside its lease. */
   lateAt = -Infinity
+  /** Issues outside their lease since the last commit; the second one retires two tokens at once. */
+  lates = 0
   /** The same, and the process that could have told of it is dead. */
   orphanedAt = -Infinity
   /** Since when an attempt has been left without an answer; null when none is. */
@@ -160,6 +162,7 @@ export class Checks {
       // A node that still knows more than a store that lost a row puts it back.
       if (!isOurs && watch.rowDeletedAt < now - 7_200_000) this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
+    if (after.version > before.version) watch.lates = 0
     if (isOpen(after) && after.lease === null) watch.openAt ??= now
     if (!isOpen(after)) watch.openAt = null
     if (before.token !== null && after.token?.version === before.token.version) {
@@ -253,6 +256,8 @@ export class Checks {
     const isLate = entry !== null && (entry.epoch !== flight.epoch || (entry.lease?.until ?? 0) < storeNow)
     if (!isLate) return
     watch.lateAt = now
+    watch.lates += 1
+    if (watch.lates > 1) watch.orphanedAt = now
     watch.unsettledAt = now
     this.lateIssues += 1
   }
@@ -274,7 +279,9 @@ export class Checks {
     const entry = store.entry(name)
     if (entry === null || entry.token === null || flight.node.isPaused) return
     const isHealing = entry.doubt !== null || isOpen(entry) || entry.token.isUnconfirmed
-    const isDisturbed = this.watch(name).disturbedAt > since - 60_000
+    // A guessed lifetime makes the grace, and with it the time for confirming, shorter than requests may be late.
+    const isDisturbed =
+      this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
     const latest = simulator.latest(name === 'classic' ? 'wxclassic' : 'wxdynamic', 'classic')
     if (latest !== entry.token.value && !isHealing && !isDisturbed) this.fail('I3', `${name}: a stray was left unhealed`)
   }
@@ -301,7 +308,8 @@ export class Checks {
     const knownEnd = this.#ends.get(endKey)
     const watch = this.watch(name)
     // A promise that ran out because the replacement is late is made anew; only a running one must not grow.
-    const hasRunOut = knownEnd !== undefined && now > knownEnd - 1_000
+    const hasRunOut = this.#lapsed.has(endKey) || (knownEnd !== undefined && now > knownEnd - 1_000)
+    if (hasRunOut || served.stale) this.#lapsed.add(endKey)
     const mayGrow = watch.guessedVersion === served.version || served.expiresIn <= 5 || hasRunOut
     // A clock that ran fast through an outage of the store is put right afterwards.
     const toleranceMs = this.#world.plan.rate['clock-drift'] > 0 ? 20_000 : 4_000
@@ -334,6 +342,9 @@ export class Checks {
     const isHealing = age <= healMs || this.#isHindered(name, age + healMs)
     return isHealing && (unknowable || watch.unsettledAt > now - 330_000)
   }
+
+  /** Versions whose first promise ran out on a node before they were replaced. */
+  readonly #lapsed = new Set<string>()
 
   /** A caller kept a token for as long as it was told to. */
   promised(served: Served, at: number): void {

@@ -59,7 +59,7 @@ export class Network {
     const { chance, time } = world
     // A process may be paused between its last look at the clock and the moment the bytes leave.
     if (world.strikes('send-late')) {
-      const late = chance.between(1_000, 120_000)
+      const late = chance.between(1_000, 80_000)
       flight.node.pause(late)
       await time.wait(late)
     }
@@ -74,7 +74,7 @@ export class Network {
       throw connectionError('ECONNRESET')
     }
     // The upstream is slow before it issues: the caller gives up first, and the issue happens all the same.
-    if (world.strikes('request-late')) await time.wait(chance.between(2_000, 90_000))
+    if (world.strikes('request-late')) await time.wait(chance.between(2_000, 60_000))
     const refused = this.#refusal(flight.channel)
     if (refused !== null) return refused
     flight.reachedAt = time.now()
