@@ -97,7 +97,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
     expiresAt: expiresAtOf(sent.sentAt, told),
     lifetimeMs: told,
     isGuessed: issued.lifetimeMs === null,
-    isUnconfirmed: mayComeLate(source, entry),
+    isUnconfirmed: mayComeLate(source, entry, sent.now),
     identity: source.identity,
     fields: issued.fields,
     askedWith: sent.askedWith,
@@ -112,9 +112,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
       version,
       previous: replaced(source, entry, sent.now),
       doubt: doubtAfterRotation(entry.doubt, sent),
-      dueAt: token.isUnconfirmed
-        ? sent.now + Math.floor(graceMsOf(source, told) / 2)
-        : dueAtOf(source, token, sent.chance),
+      dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token, sent.now)),
       earlyDeaths: diedEarly
         ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
         : entry.earlyDeaths,
@@ -170,9 +168,16 @@ function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doub
  * After a request whose answer never came, the new token is refreshed once more before long: the lost request may be
  * carried out late and retire the very token that was to replace it. Within half the grace nobody is caught by that.
  */
-function mayComeLate(source: Source, entry: Entry): boolean {
+function mayComeLate(source: Source, entry: Entry, now: number): boolean {
   if (source.semantics.reissue !== 'retires-previous') return false
+  // One that is replaced before it could be confirmed hands the waiting on.
+  if (entry.token?.isUnconfirmed === true && now < entry.dueAt) return true
   return entry.trouble?.class === 'unknown' || entry.doubt?.reason === 'stray' || isUnresolvedBefore(entry)
+}
+
+/** When an unconfirmed token is refreshed once more. */
+function confirmAt(source: Source, token: Token, now: number): number {
+  return token.isUnconfirmed ? now + Math.floor(graceMsOf(source, token.lifetimeMs) / 2) : Infinity
 }
 
 function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {

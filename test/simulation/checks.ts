@@ -191,7 +191,10 @@ export class Checks {
     if (trouble !== null && !mayHurry && storeNow < nextTry - 1_600) this.fail('I8', `${name}: did not wait its back-off`)
     if (lease !== null && lease.until > storeNow + 1_600) this.fail('I11', `${name}: a lease was granted over a living one`)
     const last = watch.grants.at(-1)
-    if (last !== undefined && now - last < 150) this.fail('I8', `${name}: two attempts within ${now - last} ms`)
+    // A node that was paused, or waited long for the store, may be wrong about the store's clock by a second or two.
+    const { rate } = this.#world.plan
+    const isSure = rate.pause + rate['pause-with-lease'] + rate['send-late'] + rate['store-slow'] === 0
+    if (isSure && last !== undefined && now - last < 150) this.fail('I8', `${name}: two attempts within ${now - last} ms`)
     watch.grants.push(now)
     while (watch.grants[0]! < now - dayMs) watch.grants.shift()
     const inMinute = watch.grants.filter((at) => at > now - minuteMs + 2_000).length
@@ -366,6 +369,8 @@ export class Checks {
     const token = store.entry(name)?.token ?? null
     const isAlive = token !== null && token.expiresAt > time.now() + store.clockOffset + 10_000
     const isCutOff = store.isDown || node.isPartitioned || this.#isHindered(name, 30_000)
+    // An outcome that nobody learned cuts the life of what it may have retired, also when that cannot be written.
+    if (isCutOff && retiring.has(name)) return
     if (isAlive && (!isCutOff || this.#servers.get(`${node.process ?? ''} ${name}`) === token.version)) {
       this.fail('P1', `${name}: node ${node.index} refused a read (${status}) while the token lives`)
     }
