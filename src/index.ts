@@ -15,14 +15,15 @@
  */
 import type { Env } from './base/env.ts'
 import { ZhongkongError } from './base/errors.ts'
-import type { JsonObject } from './base/json.ts'
+import { isJsonObject, type JsonObject } from './base/json.ts'
 import { realEnv } from './base/real-env.ts'
 import { createBus } from './events/bus.ts'
 import { nodeName } from './app.ts'
 import type { Reading } from './keeper/keeper.ts'
 import { openKeeper as openKeeperOver } from './keeper/open-keeper.ts'
 import type { EventType, ZhongkongEvent } from './model/event.ts'
-import type { Source } from './model/source.ts'
+import { rivals, sourceName, type Source } from './model/source.ts'
+import { findCycles } from './model/graph.ts'
 import { issue, parseSource } from './providers/catalogue.ts'
 import { openStore } from './stores/open-store.ts'
 
@@ -137,9 +138,24 @@ function parseSources(written: KeeperOptions['sources']): Source[] {
   const siblings = (other: string): JsonObject | undefined =>
     Object.hasOwn(written, other) ? (written[other] as JsonObject) : undefined
   for (const [name, definition] of Object.entries(written)) {
-    const parsed = parseSource(name, definition as JsonObject, 'file', siblings)
+    if (!isJsonObject(definition)) {
+      problems.push(`sources.${name} is no object`)
+      continue
+    }
+    const parsed = parseSource(name, definition, 'file', siblings)
     if (parsed.ok) sources.push(parsed.source)
     else problems.push(...parsed.issues.map((one) => `sources.${[name, ...one.path].join('.')}: ${one.message.en}`))
+  }
+  problems.push(...rivals(sources).map(({ source, first }) => `${source.name} and ${first.name} are the same account`))
+  problems.push(
+    ...findCycles(new Map(sources.map(({ name, needs }) => [name, needs]))).map(
+      (cycle) => `sources need each other: ${cycle.join(' → ')}`,
+    ),
+  )
+  for (const { name, needs } of sources) {
+    if (!sourceName.test(name)) problems.push(`${JSON.stringify(name)} is no name for a source`)
+    for (const need of needs)
+      if (!Object.hasOwn(written, need)) problems.push(`${name} needs ${need}, which is not there`)
   }
   if (problems.length > 0) throw new ZhongkongError('config_invalid', problems.join('; '))
   return sources

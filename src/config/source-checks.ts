@@ -2,7 +2,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
 import type { ParseSource, Siblings } from '../model/definition.ts'
 import { chainLengthMax, findCycles, longestChains } from '../model/graph.ts'
-import { sourceName, type Source } from '../model/source.ts'
+import { rivals, sourceName, type Source } from '../model/source.ts'
 import { dotted, problem, type Path, type Problem } from './problem.ts'
 import type { Checked } from './server-checks.ts'
 import { nearest } from '../base/suggest.ts'
@@ -58,8 +58,24 @@ export function checkSources(written: { readonly sources: unknown }, judge: Judg
     const unknown = needs.filter((need) => !names.has(need))
     problems.push(...unknown.map((need) => unknownSource(need, finder.find(name, need), allNames)))
   }
-  problems.push(...graphProblems(sources, finder))
+  problems.push(...graphProblems(sources, finder), ...rivals(sources).map(rivalProblem))
   return { value: sources, problems }
+}
+
+/** Two sources of one account would kill each other's tokens, which is what this program is there to prevent. */
+function rivalProblem({ source, first }: { readonly source: Source; readonly first: Source }): Problem {
+  return problem(
+    'source_invalid',
+    { path: ['sources', source.name], at: 'key' },
+    {
+      en: `This is the same account as sources.${first.name}: each would retire the other's token.`,
+      zh: `与 sources.${first.name} 是同一个账号：两者会互相使对方的令牌失效。`,
+    },
+    {
+      en: `Keep one of them, and let everybody read ${first.name}.`,
+      zh: `只保留其中一个，其余程序都读取 ${first.name}。`,
+    },
+  )
 }
 
 /** Tries again with numbers and booleans where the provider wants them and an unquoted reference brought a text. */

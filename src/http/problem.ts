@@ -29,7 +29,9 @@ export function languageOf(acceptLanguage: string | null | undefined): Language 
 export function problem(error: ZhongkongError, language: Language): Answer {
   const row = errorTable[error.code]
   const isOurs = error.code === 'internal' || error.owner === 'config'
-  const isPlain = isOurs || error.code === 'not_found'
+  // Paths and words of the machine's own store are for its operator, who has them in the log.
+  const isStore = error.code.startsWith('store_') || error.code === 'seal_broken'
+  const isPlain = isOurs || isStore || error.code === 'not_found'
   const body: Problem = {
     type: 'about:blank',
     title: STATUS_CODES[row.status] ?? 'Error',

@@ -6,7 +6,7 @@ import { stateOf, tokenOf, wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
 import { promisedAt } from '../model/expiry.ts'
 import { isContested } from '../model/settle.ts'
-import { sourceName, type Source } from '../model/source.ts'
+import { rivals, sourceName, type Source } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { SourceState } from './keeper.ts'
 import { lookUp, tell, type Room } from './room.ts'
@@ -30,6 +30,12 @@ export async function putSource(
     throw new ZhongkongError('bad_request', problems.join('; '))
   }
   await checkNeeds(room, parsed.source)
+  const [rival] = rivals([...room.book.fileSources.values(), parsed.source]).filter(
+    ({ source }) => source.name === name,
+  )
+  if (rival !== undefined) {
+    throw new ZhongkongError('conflict', `${rival.first.name} is the same account; each would retire the other's token`)
+  }
   for (let race = 0; race < racesMax; race += 1) {
     const { entry, revision } = await room.store.read(name)
     const now = room.time.now()
@@ -64,6 +70,8 @@ export async function removeSource(room: Room, name: string): Promise<boolean> {
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; remove it there')
   }
+  const [dependent] = [...room.book.fileSources.values()].filter(({ needs }) => needs.includes(name))
+  if (dependent !== undefined) throw new ZhongkongError('conflict', `${dependent.name} is asked with its token`)
   for (let race = 0; race < racesMax; race += 1) {
     const { entry, revision } = await room.store.read(name)
     if (entry?.definition == null) return false

@@ -209,7 +209,9 @@ export class KeepFresh {
 
   async #follow(name: string, revision: number | undefined): Promise<void> {
     const view = this.#room.views.get(name)
-    if (view === undefined && !this.#blockedBy.has(name)) return
+    // A row of the configuration that was deleted by hand is put back when its removal is heard of.
+    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || this.#room.book.fileSources.has(name)
+    if (!isOfInterest) return
     if (view !== undefined && revision === view.revision) return
     const found = await lookUp(this.#room, name)
     if (found === null) {
@@ -218,6 +220,7 @@ export class KeepFresh {
     }
     if (view !== undefined) this.#room.views.learn(found.source, found.entry, found.revision)
     if (isSound(found.source, found.entry, this.#room.time.now())) this.#wakeBlocked(name)
+    if (found.entry.dueAt <= this.#room.time.now() && found.entry.lease === null) this.poke(name)
   }
 
   async #takeDue(): Promise<void> {

@@ -43,6 +43,7 @@ export function isStale(room: Room, snapshot: Snapshot): boolean {
 
 export async function readToken(room: Room, fresh: KeepFresh, name: string, options: GetOptions): Promise<Reading> {
   const minTtlMs = options.minTtlMs ?? 0
+  if (!(minTtlMs >= 0)) throw new ZhongkongError('bad_request', 'min_ttl must be a number that is not negative')
   const enough = (reading: Reading | null): reading is Reading => reading !== null && reading.leftMs >= minTtlMs
   if (room.time.isTrusted()) {
     const reading = readingOf(room, room.views.read(name))
@@ -130,7 +131,7 @@ async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: numb
   }
   const now = room.time.now()
   if (decide(source, entry, now).act !== 'rest') return found
-  const asked = doubted(entry, 'asked', now)
+  const asked = doubted(entry, 'wanted', now)
   const refusal = refusalOf(source, asked, now)
   if (refusal !== null) {
     throw unavailable(room, found, { kind: 'wait', until: refusal.until, because: refusal.because })

@@ -100,6 +100,9 @@ function needOf(source: Source, entry: Entry, now: number, isLeased: boolean): N
   const share = (purpose: Purpose): Purpose => (isScheduled ? 'scheduled' : purpose)
   if (isReported) return { purpose: share('reported'), wantsForce: doubt.repeats > 0, reason: 'reported as refused' }
   if (doubt?.reason === 'asked') return { purpose: share('asked'), wantsForce: true, reason: 'asked for' }
+  if (doubt?.reason === 'wanted') {
+    return { purpose: share('asked'), wantsForce: false, reason: 'a reader wants more time than is left' }
+  }
   if (doubt?.reason === 'stray') return scheduled('an answer came too late and may have retired the token')
   if (isUnresolved(entry) && !isLeased) return scheduled('an attempt ended without an answer')
   if (now < entry.dueAt) return null

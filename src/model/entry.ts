@@ -48,10 +48,10 @@ export type Lease = {
 /**
  * Why the current token is not trusted.
  * `reported`: somebody said that version `version` was refused. `stray`: an answer arrived after its lease was lost.
- * `asked`: a person or program asked for a new token now.
+ * `asked`: a person or program asked for a new token now. `wanted`: a reader wants more time than the token has left.
  */
 export type Doubt = {
-  readonly reason: 'reported' | 'stray' | 'asked'
+  readonly reason: 'reported' | 'stray' | 'asked' | 'wanted'
   readonly at: number
   readonly version: number
   /** How often the upstream has since repeated the doubted token. */

@@ -229,7 +229,7 @@ export function fail(
     lease: null,
     resolvedEpoch: harmful ? entry.resolvedEpoch : epochAfterNothing(entry),
     // Whoever asked is told of the failure; a wish that outlived it would ask again and again.
-    doubt: entry.doubt?.reason === 'asked' ? null : entry.doubt,
+    doubt: entry.doubt?.reason === 'asked' || entry.doubt?.reason === 'wanted' ? null : entry.doubt,
     nextTry: ended.now + Math.max(waitMs, told),
     trouble: {
       class: troubleClass,
@@ -275,8 +275,10 @@ export function stray(source: Source, entry: Entry, now: number): Entry {
 }
 
 /** Marks the current version as reported or asked for, unless something at least as pressing is known already. */
-export function doubted(entry: Entry, reason: 'reported' | 'asked', now: number): Entry {
+export function doubted(entry: Entry, reason: 'reported' | 'asked' | 'wanted', now: number): Entry {
   if (entry.doubt?.reason === 'stray') return entry
+  // A reader's wish adds nothing to what was said with more right.
+  if (reason === 'wanted' && entry.doubt?.version === entry.version) return entry
   const isKnown = entry.doubt?.version === entry.version
   if (isKnown && entry.doubt.reason === reason) return entry
   if (isKnown && entry.doubt.reason === 'reported') {

@@ -59,6 +59,22 @@ export type Callback = {
  */
 export const sourceName = /^(?=.{1,128}$)[A-Za-z0-9_][A-Za-z0-9_.:@-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.:@-]*)*$/
 
+/**
+ * Sources that would retire each other's tokens: they name one account of an upstream whose every issue retires the
+ * token before. Answers each such source with the first one of its account.
+ */
+export function rivals(sources: readonly Source[]): readonly { readonly source: Source; readonly first: Source }[] {
+  const firstOf = new Map<string, Source>()
+  const found: { source: Source; first: Source }[] = []
+  for (const source of sources) {
+    if (source.semantics.reissue !== 'retires-previous') continue
+    const first = firstOf.get(source.identity)
+    if (first === undefined) firstOf.set(source.identity, source)
+    else found.push({ source, first })
+  }
+  return found
+}
+
 /** How long a replaced token of this source still works, in milliseconds, never more than a quarter of `lifetimeMs`. */
 export function graceMsOf(source: Source, lifetimeMs: number): number {
   return Math.min(source.policy.overlapMs ?? source.semantics.graceMs, Math.floor(lifetimeMs / 4))

@@ -127,7 +127,7 @@ const replaced = object<Replaced>({ value: text, version: number, until: number 
 const lease = object<Lease>({ node: text, at: number, until: number, forced: flag })
 
 const doubt = object<Doubt>({
-  reason: oneOf('reported', 'stray', 'asked'),
+  reason: oneOf('reported', 'stray', 'asked', 'wanted'),
   at: number,
   version: number,
   repeats: number,

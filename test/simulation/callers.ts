@@ -2,6 +2,7 @@
 import type { SimulatedNode } from './node.ts'
 import type { Served } from './checks.ts'
 import type { World } from './world.ts'
+import type { TokenAnswer } from '../../src/wire/v1.ts'
 
 const origin = 'http://127.0.0.1:8888'
 const peer = { address: '127.0.0.1', isLoopback: true }
@@ -51,14 +52,14 @@ async function read(world: World, node: SimulatedNode, name: string): Promise<Se
     world.checks.noLeak(text, 'an error answer')
     return null
   }
-  const answer = JSON.parse(text) as Record<string, never>
+  const answer = JSON.parse(text) as TokenAnswer
   return {
     name,
-    token: answer['token']!,
-    version: answer['version']!,
-    expiresIn: answer['expires_in']!,
-    stale: answer['stale'] === true,
-    fields: answer['fields']!,
+    token: answer.token,
+    version: answer.version,
+    expiresIn: answer.expires_in,
+    stale: answer.stale === true,
+    fields: answer.fields,
   }
 }
 

@@ -100,12 +100,22 @@ export class Checks {
   }
 
   fault(thrown: unknown): void {
-    this.fail('I-fault', `a background task failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
+    this.fail(
+      'I-fault',
+      `a background task failed: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`,
+    )
   }
 
   /** A fault struck somewhere; the sources it may hold up are told apart by the callers below. */
   struck(kind: FaultKind): void {
-    const everywhere: readonly FaultKind[] = ['crash', 'pause-with-lease', 'store-slow', 'store-answer-lost', 'send-late', 'row-deleted']
+    const everywhere: readonly FaultKind[] = [
+      'crash',
+      'pause-with-lease',
+      'store-slow',
+      'store-answer-lost',
+      'send-late',
+      'row-deleted',
+    ]
     const onAnyAttempt: readonly FaultKind[] = [
       'request-lost',
       'request-late',
@@ -149,7 +159,10 @@ export class Checks {
   written({ name, before, after, node }: WriteSeen): void {
     const now = this.#world.time.now()
     const watch = this.watch(name)
-    this.#world.trace(() => `${node.process ?? '?'} writes ${name}: ${stepOf(before, after)} v${after?.version ?? 0} e${after?.epoch ?? 0}`)
+    this.#world.trace(
+      () =>
+        `${node.process ?? '?'} writes ${name}: ${stepOf(before, after)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
+    )
     if (before === null || after === null) return
     if (after.version < before.version) this.fail('I4', `${name}: the stored version fell to ${after.version}`)
     if (after.epoch < before.epoch) this.fail('I6', `${name}: the epoch fell to ${after.epoch}`)
@@ -160,13 +173,15 @@ export class Checks {
     if (after.version > before.version && after.epoch === before.epoch && before.epoch > 0 && node.process !== null) {
       const isOurs = holder === node.process || after.token?.value === before.token?.value
       // A node that still knows more than a store that lost a row puts it back.
-      if (!isOurs && watch.rowDeletedAt < now - 7_200_000) this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
+      if (!isOurs && watch.rowDeletedAt < now - 7_200_000)
+        this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
     if (after.version > before.version) watch.lates = 0
     if (isOpen(after) && after.lease === null) watch.openAt ??= now
     if (!isOpen(after)) watch.openAt = null
     if (before.token !== null && after.token?.version === before.token.version) {
-      if (after.token.expiresAt > before.token.expiresAt && !before.token.isGuessed) this.fail('I12', `${name}: one version's life grew`)
+      if (after.token.expiresAt > before.token.expiresAt && !before.token.isGuessed)
+        this.fail('I12', `${name}: one version's life grew`)
       if (after.token.value !== before.token.value) this.fail('I25', `${name}: one version, two values`)
     }
     if (after.token?.isGuessed === true) watch.guessedVersion = after.version
@@ -178,7 +193,7 @@ export class Checks {
     if (step === 'leave-open' && after.token !== null && after.trouble?.class === 'unknown' && retiring.has(name)) {
       const cutTo = now + this.#world.store.clockOffset + 303_000
       if (after.token.expiresAt > cutTo) this.fail('I17', `${name}: an unknown outcome left a long life standing`)
-      if ((after.trouble?.count ?? 0) <= 1 && after.nextTry > now + this.#world.store.clockOffset + 4_000) {
+      if (after.trouble.count <= 1 && after.nextTry > now + this.#world.store.clockOffset + 4_000) {
         this.fail('I17', `${name}: the next try after an unknown outcome is far away`)
       }
     }
@@ -188,13 +203,16 @@ export class Checks {
   #granted(watch: Watch, name: string, { lease, doubt, trouble, nextTry }: Entry, now: number): void {
     const storeNow = now + this.#world.store.clockOffset
     const mayHurry = doubt?.reason === 'asked' || this.#world.plan.rate.reload > 0
-    if (trouble !== null && !mayHurry && storeNow < nextTry - 1_600) this.fail('I8', `${name}: did not wait its back-off`)
-    if (lease !== null && lease.until > storeNow + 1_600) this.fail('I11', `${name}: a lease was granted over a living one`)
+    if (trouble !== null && !mayHurry && storeNow < nextTry - 1_600)
+      this.fail('I8', `${name}: did not wait its back-off`)
+    if (lease !== null && lease.until > storeNow + 1_600)
+      this.fail('I11', `${name}: a lease was granted over a living one`)
     const last = watch.grants.at(-1)
     // A node that was paused, or waited long for the store, may be wrong about the store's clock by a second or two.
     const { rate } = this.#world.plan
     const isSure = rate.pause + rate['pause-with-lease'] + rate['send-late'] + rate['store-slow'] === 0
-    if (isSure && last !== undefined && now - last < 150) this.fail('I8', `${name}: two attempts within ${now - last} ms`)
+    if (isSure && last !== undefined && now - last < 150)
+      this.fail('I8', `${name}: two attempts within ${now - last} ms`)
     watch.grants.push(now)
     while (watch.grants[0]! < now - dayMs) watch.grants.shift()
     const inMinute = watch.grants.filter((at) => at > now - minuteMs + 2_000).length
@@ -243,7 +261,8 @@ export class Checks {
     const openAt = this.watch('classic').openAt
     const isOpenLong = openAt !== null && openAt < this.#world.time.now() - 3_000
     if (used === token.value && isOpenLong) this.fail('I18', `${name}: asked with a token in doubt`)
-    if (used === token.value && token.expiresAt < storeNow - 2_000) this.fail('I18', `${name}: asked with an ended token`)
+    if (used === token.value && token.expiresAt < storeNow - 2_000)
+      this.fail('I18', `${name}: asked with an ended token`)
     const replacedLongAgo = used !== token.value && token.issuedAt < storeNow - 310_000
     if (replacedLongAgo) this.fail('I18', `${name}: asked with a token replaced long ago`)
   }
@@ -280,13 +299,13 @@ export class Checks {
     const name = flight.channel
     if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
-    if (entry === null || entry.token === null || flight.node.isPaused) return
+    if (entry?.token == null || flight.node.isPaused) return
     const isHealing = entry.doubt !== null || isOpen(entry) || entry.token.isUnconfirmed
     // A guessed lifetime makes the grace, and with it the time for confirming, shorter than requests may be late.
-    const isDisturbed =
-      this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
+    const isDisturbed = this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
     const latest = simulator.latest(name === 'classic' ? 'wxclassic' : 'wxdynamic', 'classic')
-    if (latest !== entry.token.value && !isHealing && !isDisturbed) this.fail('I3', `${name}: a stray was left unhealed`)
+    if (latest !== entry.token.value && !isHealing && !isDisturbed)
+      this.fail('I3', `${name}: a stray was left unhealed`)
   }
 
   // ---- what callers see ------------------------------------------------------------------------------------------
@@ -296,13 +315,17 @@ export class Checks {
     const { name } = served
     const now = time.now()
     this.reads += 1
-    this.#world.trace(() => `${node.process ?? '?'} serves ${name} v${served.version} for ${served.expiresIn} s${served.stale ? ', stale' : ''}`)
+    this.#world.trace(
+      () =>
+        `${node.process ?? '?'} serves ${name} v${served.version} for ${served.expiresIn} s${served.stale ? ', stale' : ''}`,
+    )
     this.#remember(served.token)
     this.#servers.set(`${node.process ?? ''} ${name}`, served.version)
     const key = `${node.index} ${name}`
     const known = this.#versions.get(key) ?? 0
     const hasLostRow = this.watch(name).rowDeletedAt > now - 7_200_000
-    if (served.version < known && !hasLostRow) this.fail('I4', `${name}: node ${node.index} went back from ${known} to ${served.version}`)
+    if (served.version < known && !hasLostRow)
+      this.fail('I4', `${name}: node ${node.index} went back from ${known} to ${served.version}`)
     this.#versions.set(key, served.version)
     if (served.expiresIn < 0) this.fail('I12', `${name}: expires_in is ${served.expiresIn}`)
     if (!Object.values(served.fields).includes(served.token)) this.fail('I25', `${name}: fields are of another token`)
@@ -329,7 +352,10 @@ export class Checks {
     if (served.stale) return
     watch.incidentAt ??= now
     if (this.#isExcused(name, watch, now)) return
-    this.fail('I1', `${name}: node ${node.index} served a dead token (v${served.version}), incident of ${now - watch.incidentAt} ms`)
+    this.fail(
+      'I1',
+      `${name}: node ${node.index} served a dead token (v${served.version}), incident of ${now - watch.incidentAt} ms`,
+    )
   }
 
   /**
@@ -423,7 +449,12 @@ export class Checks {
       const patienceMs = name === 'wecom' ? 8_000 : 0
       if (token === null || token.expiresAt + patienceMs < time.now() + store.clockOffset) {
         this.fail('I10', `${name}: not fresh though nothing stands in the way`)
-      } else if (token.expiresAt > time.now() + store.clockOffset && !simulator.accepts(token.value) && watch.incidentAt === null && watch.disturbedAt < time.now() - 7_200_000) {
+      } else if (
+        token.expiresAt > time.now() + store.clockOffset &&
+        !simulator.accepts(token.value) &&
+        watch.incidentAt === null &&
+        watch.disturbedAt < time.now() - 7_200_000
+      ) {
         this.fail('I1', `${name}: the store holds a dead token that nobody doubts`)
       }
     }

@@ -15,7 +15,12 @@ import { runMutants } from './run-mutants.ts'
 import { runSeed, type RunResult } from './run-seed.ts'
 
 type Part = {
-  readonly violations: readonly { readonly seed: number; readonly invariant: string; readonly text: string; readonly at: number }[]
+  readonly violations: readonly {
+    readonly seed: number
+    readonly invariant: string
+    readonly text: string
+    readonly at: number
+  }[]
   readonly passed: readonly (readonly [string, number])[]
   readonly died: readonly (readonly [string, number])[]
   readonly faults: readonly (readonly [FaultKind, number])[]
@@ -93,7 +98,9 @@ async function runMany(first: number, count: number): Promise<number> {
   const last = first + count - 1
   await Promise.all(
     Array.from({ length: workers }, async () => {
-      const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), { env: { ...process.env, ZK_WORKER: '1' } })
+      const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
+        env: { ...process.env, ZK_WORKER: '1' },
+      })
       for (;;) {
         if (next > last || (values['fail-fast'] && total.violations.length > 0)) break
         const seed = next
@@ -185,7 +192,7 @@ async function replay(seed: number): Promise<number> {
   return result.violations.length === 0 ? 0 : 1
 }
 
-if (process.env['ZK_WORKER'] === '1') serveParent()
+if (process.env.ZK_WORKER === '1') serveParent()
 else if (values.mutants) process.exitCode = await runMutants(values.only)
 else if (values.seed !== undefined) process.exitCode = await replay(Number(values.seed))
 else process.exitCode = await runMany(Number(values.from), Number(values.seeds ?? 100))

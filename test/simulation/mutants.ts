@@ -169,7 +169,8 @@ export const mutants: readonly Mutant[] = [
     seenIn: 'wechat-token-server: a failed first render ends the refresh loop for ever',
     file: 'src/keeper/keep-fresh.ts',
     find: 'this.#queue.add(name, this.#room.time.now() + 1_000 + 1_000 * this.#room.env.random.next())\n        throw thrown',
-    replace: 'this.#queue.add(name, Infinity)\n        this.#cursor = null\n        await new Promise<void>(() => undefined)\n        throw thrown',
+    replace:
+      'this.#queue.add(name, Infinity)\n        this.#cursor = null\n        await new Promise<void>(() => undefined)\n        throw thrown',
     faults: ['store-outage', 'partition'],
   },
   {
@@ -177,14 +178,14 @@ export const mutants: readonly Mutant[] = [
     title: 'a failure text holds the URL with its secrets',
     seenIn: 'WxJava logs the whole URL at warn',
     file: 'src/keeper/refresh.ts',
-    find: "message: `no answer within ${seconds} s`,",
+    find: 'message: `no answer within ${seconds} s`,',
     replace: 'message: `no answer within ${seconds} s: ${JSON.stringify(source.definition)}`,',
     faults: ['request-lost', 'upstream-outage'],
   },
   {
     id: 'M22',
     title: 'after an unknown outcome it waits as long as after a refusal',
-    seenIn: "AWS SDKs: minutes of back-off, right for AWS, wrong where the old token is dying",
+    seenIn: 'AWS SDKs: minutes of back-off, right for AWS, wrong where the old token is dying',
     file: 'src/model/settle.ts',
     find: 'return Math.max(1_000, backoffMs(count, { baseMs: 1_000, capMs: isPressing ? 15_000 : 60_000 }, chance))',
     replace: 'return backoffMs(count, { baseMs: 600_000, capMs: 600_000 }, chance)',

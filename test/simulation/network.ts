@@ -5,7 +5,6 @@
 import type { SimulatedNode } from './node.ts'
 import type { World } from './world.ts'
 
-
 /** One issuing request, from leaving the node to the end of its answer. */
 export type Flight = {
   readonly channel: string

@@ -183,7 +183,8 @@ export class SimulatedNode {
         const result = effect()
         if (!life.isOver && this.#dies(`store ${label} after`)) return
         // The lease runs while its holder sleeps.
-        if (label === 'write:lease' && this.#strikes('pause-with-lease')) this.pause(world.chance.between(3_000, 60_000))
+        if (label === 'write:lease' && this.#strikes('pause-with-lease'))
+          this.pause(world.chance.between(3_000, 60_000))
         if (isLost) this.deliver(life, world.time.now() + 1_900, () => reject(storeLost()))
         else if (this.isPaused || world.chance.is(0.2)) {
           this.deliver(life, world.time.now() + world.chance.between(0.2, 3), () => resolve(result))
@@ -206,7 +207,10 @@ export class SimulatedNode {
       request.signal.addEventListener('abort', onAbort, { once: true })
       trip.then(
         (response) => this.deliver(life, this.#world.time.now(), () => this.#land(label, () => resolve(response))),
-        (error: unknown) => this.deliver(life, this.#world.time.now(), () => this.#land(label, () => reject(error as Error))),
+        (error: unknown) =>
+          this.deliver(life, this.#world.time.now(), () =>
+            this.#land(label, () => reject(error instanceof Error ? error : new Error('unknown'))),
+          ),
       )
     })
   }

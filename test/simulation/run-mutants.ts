@@ -74,7 +74,16 @@ async function mutated(mutant: Mutant): Promise<string> {
 
 function run(main: string, mutant: Mutant): Promise<{ code: number | null; output: string }> {
   const args = ['--seeds', String(mutant.seeds ?? seedsUsual), '--hours', String(mutant.hours ?? hoursUsual)]
-  args.push('--nodes', String(mutant.nodes ?? 3), '--workers', '1', '--quiet', '--fail-fast', '--faults', mutant.faults.join(',') || 'none')
+  args.push(
+    '--nodes',
+    String(mutant.nodes ?? 3),
+    '--workers',
+    '1',
+    '--quiet',
+    '--fail-fast',
+    '--faults',
+    mutant.faults.join(',') || 'none',
+  )
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--unhandled-rejections=strict', main, ...args], { stdio: 'pipe' })
     let output = ''

@@ -38,8 +38,22 @@ const wechat = 'http://wechat.test'
 /** The sources of every run, as a user would write them. */
 export function definitions(timeout = 8): Readonly<Record<string, JsonObject>> {
   return {
-    classic: { provider: 'wechat', appid: 'wxclassic', secret: secrets.classic, mode: 'classic', base_url: wechat, timeout },
-    stable: { provider: 'wechat', appid: 'wxstable', secret: secrets.stable, mode: 'stable', base_url: wechat, timeout },
+    classic: {
+      provider: 'wechat',
+      appid: 'wxclassic',
+      secret: secrets.classic,
+      mode: 'classic',
+      base_url: wechat,
+      timeout,
+    },
+    stable: {
+      provider: 'wechat',
+      appid: 'wxstable',
+      secret: secrets.stable,
+      mode: 'stable',
+      base_url: wechat,
+      timeout,
+    },
     ticket: { provider: 'wechat-ticket', of: 'classic', type: 'jsapi', base_url: wechat },
     wecom: { provider: 'wecom', corpid: 'wwcorp', secret: secrets.wecom, base_url: `${wechat}/wecom`, timeout },
     http: {
