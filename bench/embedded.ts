@@ -16,6 +16,7 @@ import { cores, startProgram } from './child.ts'
 import { definitionOf, fillStore, nameOf } from './filled-store.ts'
 import { median, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
+import { describeQuiet, quietRounds, type Quiet } from './quiet.ts'
 import type { UpstreamState } from './upstream.ts'
 
 /** Does `calls` calls; answers something that depends on them, so that none is left out by the compiler. */
@@ -42,12 +43,20 @@ export const measure: Measure = async (args) => {
   for (let at = 0; at < names.length; at += 32) {
     await Promise.all(names.slice(at, at + 32).map((name) => library.get(name)))
   }
-  const nanos = await compare(contenders(names, inner.keeper, library), Number(values.rounds), Number(values.calls))
+  const all = contenders(names, inner.keeper, library)
+  const quiet = await compare(all, Number(values.rounds), Number(values.calls))
   await Promise.all([inner.close(), library.close(), upstream.stop()])
-  const rows = [...nanos].map(([name, each]) => [name, median(each).toFixed(0), spread(each, 0)])
+  const measured = all.map(({ name }, at) => ({ name, nanos: quiet.rounds.map((round) => round[at] ?? NaN) }))
+  const rows = measured.map(({ name, nanos }) => [
+    name,
+    median(nanos).toFixed(0),
+    spread(nanos, 0),
+    describeQuiet(quiet),
+  ])
+  const title = `Warm reads of ${names.length} sources in turn`
   return {
-    tables: [{ title: `Warm reads of ${names.length} sources in turn`, text: table(['call', 'ns', '(rounds)'], rows) }],
-    numbers: Object.fromEntries(nanos),
+    tables: [{ title, text: table(['call', 'ns', '(rounds)', 'others, rounds'], rows) }],
+    numbers: { measured, othersShare: quiet.othersShare, ran: quiet.ran },
   }
 }
 
@@ -122,17 +131,18 @@ function contenders(
   ]
 }
 
-/** Nanoseconds of one call by contender, in rounds that take turns; one round before that is for warming up. */
-async function compare(all: readonly Contender[], rounds: number, calls: number): Promise<Map<string, number[]>> {
-  const nanos = new Map(all.map(({ name }) => [name, [] as number[]]))
-  for (let round = -1; round < rounds; round += 1) {
+/** Nanoseconds of one call by contender, in rounds in which they take turns; one round before that is for warming up. */
+async function compare(all: readonly Contender[], wanted: number, calls: number): Promise<Quiet<readonly number[]>> {
+  const round = async (): Promise<readonly number[]> => {
+    const nanos: number[] = []
     for (const { name, run } of all) {
       const began = process.hrtime.bigint()
       const sum = await run(calls)
-      const each = Number(process.hrtime.bigint() - began) / calls
+      nanos.push(Number(process.hrtime.bigint() - began) / calls)
       if (!(sum > 0)) throw new Error(`${name} found nothing`)
-      if (round >= 0) nanos.get(name)?.push(each)
     }
+    return nanos
   }
-  return nanos
+  await round()
+  return await quietRounds({ wanted }, round)
 }

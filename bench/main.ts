@@ -2,7 +2,7 @@
  * `npm run bench -- NAME [options]`: runs one measurement, and prints a table for people and a line of JSON for programs.
  * Each file of a measurement says what it measures and which options it takes.
  */
-import { describeMachine, machine, watchOthers } from './machine.ts'
+import { describeMachine, machine } from './machine.ts'
 
 /** What a measurement answers. */
 export type Measured = {
@@ -28,11 +28,8 @@ if (load === undefined) {
 }
 const on = machine()
 console.log(`${name}: ${describeMachine(on)}\n`)
-const others = watchOthers()
 const { measure } = await load()
 const { tables, numbers } = await measure(args)
-const othersShare = others()
 for (const { title, text } of tables) console.log(`${title}\n\n${text}\n`)
-console.log(`Meanwhile everything else used ${(othersShare * 100).toFixed(1)} % of the machine.\n`)
-console.log(JSON.stringify({ name, args, machine: on, othersShare, numbers }))
+console.log(JSON.stringify({ name, args, machine: on, numbers }))
 process.exit(0)

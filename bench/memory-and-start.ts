@@ -14,6 +14,7 @@ import { cores, startProgram, startZhongkong, type Child } from './child.ts'
 import { definitionOf, fillStoreAt, nameOf } from './filled-store.ts'
 import { median, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
+import { describeQuiet, quietRounds } from './quiet.ts'
 import { scratchFolder } from './scratch.ts'
 import type { UpstreamState } from './upstream.ts'
 
@@ -29,6 +30,7 @@ type Start = {
 
 type Result = Situation & {
   readonly starts: readonly Start[]
+  readonly others: string
   readonly readBytes: number
   readonly peakBytes: number
   readonly reads: number
@@ -70,6 +72,7 @@ export const measure: Measure = async (args) => {
       result.reads === 0 ? '' : `${((result.readBytes - rest) / result.reads / 1_024).toFixed(2)} KB`,
       megabytes(result.peakBytes),
       result.upstreamCalls,
+      result.others,
     ]
   })
   const head = [
@@ -82,6 +85,7 @@ export const measure: Measure = async (args) => {
     'per source read',
     'peak',
     'upstream calls',
+    'others, starts',
   ]
   return { tables: [{ title: 'Start and memory of one node', text: table(head, rows) }], numbers: results }
 }
@@ -92,14 +96,12 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   const { url } = await upstream.ask<UpstreamState>({})
   const config = configFile(situation, url)
   await fillStoreAt(`sqlite:${config.database}`, { count, upstream: url, isKept })
-  const starts: Start[] = []
-  for (let number = 1; number < startsWanted; number += 1) {
+  const quiet = await quietRounds({ wanted: startsWanted, children: [upstream] }, async () => {
     const { child, start } = await startOnce(config.path)
-    starts.push(start)
     await child.stop()
-  }
-  const { child, start, server } = await startOnce(config.path)
-  starts.push(start)
+    return start
+  })
+  const { child, server } = await startOnce(config.path)
   const began = performance.now()
   await readAll(server, count)
   const readSeconds = (performance.now() - began) / 1_000
@@ -109,7 +111,9 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   await child.stop()
   const { issued: upstreamCalls } = await upstream.ask<UpstreamState>({})
   await upstream.stop()
-  return { ...situation, starts, readBytes, peakBytes, reads: count, readSeconds, upstreamCalls }
+  const { rounds: starts } = quiet
+  const others = describeQuiet(quiet)
+  return { ...situation, starts, others, readBytes, peakBytes, reads: count, readSeconds, upstreamCalls }
 }
 
 function configFile({ count, isKept }: Situation, upstream: string): { path: string; database: string } {

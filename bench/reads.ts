@@ -20,6 +20,7 @@ import { cores, startProgram, startZhongkong, type Child } from './child.ts'
 import { median, spread, table } from './figures.ts'
 import type { Round, RoundResult } from './load.ts'
 import type { Measure, Measured } from './main.ts'
+import { describeQuiet, quietRounds, type Quiet } from './quiet.ts'
 import { scratchFolder } from './scratch.ts'
 import type { UpstreamState } from './upstream.ts'
 
@@ -124,17 +125,20 @@ async function hold(contenders: readonly Contender[], route: Route): Promise<voi
 
 type Plan = { readonly load: Child; readonly pairs: number; readonly seconds: number; readonly connections: number }
 
-/** Samples of each contender, in rounds that take turns; one round each before that is for warming up. */
-async function alternate(contenders: readonly Contender[], route: Route, plan: Plan): Promise<Sample[][]> {
-  const samples: Sample[][] = contenders.map(() => [])
-  for (let round = -1; round < plan.pairs; round += 1) {
-    for (const [index, contender] of contenders.entries()) {
+/** Samples of the contenders in rounds; within one they take turns. A round before that is for warming up. */
+async function alternate(contenders: readonly Contender[], route: Route, plan: Plan): Promise<Quiet<Sample[]>> {
+  const round = async (): Promise<Sample[]> => {
+    const samples: Sample[] = []
+    for (const contender of contenders) {
       const sample = await measureRound(contender, route, plan)
       if (sample.bad > 0) throw new Error(`${contender.name} answered ${sample.bad} requests with an error`)
-      if (round >= 0) samples[index]?.push(sample)
+      samples.push(sample)
     }
+    return samples
   }
-  return samples
+  await round()
+  const children = [plan.load, ...contenders.map(({ process: child }) => child)]
+  return await quietRounds({ wanted: plan.pairs, children }, round)
 }
 
 async function measureRound(contender: Contender, { path, headers }: Route, plan: Plan): Promise<Sample> {
@@ -146,8 +150,10 @@ async function measureRound(contender: Contender, { path, headers }: Route, plan
   return { ...result, perSecond: result.requests / result.seconds, cpuMicros: (cpuMs * 1_000) / result.requests }
 }
 
-function compare(route: Route, connections: number, samples: readonly (readonly Sample[])[]) {
-  const [ours = [], bare = [], short = []] = samples
+function compare(route: Route, connections: number, quiet: Quiet<Sample[]>) {
+  const [ours = [], bare = [], short = []] = [0, 1, 2].map((contender) => {
+    return quiet.rounds.flatMap((samples) => samples[contender] ?? [])
+  })
   const ratios = (field: keyof Sample, to: readonly Sample[]): number[] =>
     ours.map((sample, round) => sample[field] / (to[round]?.[field] ?? NaN))
   const middle = (field: keyof Sample, of: readonly Sample[]): number => median(of.map((sample) => sample[field]))
@@ -162,6 +168,8 @@ function compare(route: Route, connections: number, samples: readonly (readonly 
   return {
     route: route.name,
     connections,
+    quiet: { othersShare: quiet.othersShare, ran: quiet.ran },
+    others: describeQuiet(quiet),
     ratios: ratios('perSecond', bare),
     ratio: median(ratios('perSecond', bare)),
     ratioToShort: median(ratios('perSecond', short)),
@@ -177,7 +185,7 @@ function compare(route: Route, connections: number, samples: readonly (readonly 
 function report(rows: readonly ReturnType<typeof compare>[]): Measured {
   const thousands = (perSecond: number): string => `${(perSecond / 1_000).toFixed(1)} k`
   const ratios = table(
-    ['route', 'c', 'of bare', '(pairs)', 'of bare, short', 'by CPU time', 'p50', 'p99'],
+    ['route', 'c', 'of bare', '(pairs)', 'of bare, short', 'by CPU time', 'p50', 'p99', 'others, rounds'],
     rows.map((row) => [
       row.route,
       row.connections,
@@ -187,6 +195,7 @@ function report(rows: readonly ReturnType<typeof compare>[]): Measured {
       row.cpuRatio.toFixed(2),
       `${row.p50Ratio.toFixed(2)} ×`,
       `${row.p99Ratio.toFixed(2)} ×`,
+      row.others,
     ]),
   )
   const absolute = table(

@@ -15,6 +15,7 @@ import { cores, startProgram } from './child.ts'
 import { median, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
 import type { Share } from './profile.ts'
+import { describeQuiet, quietRounds } from './quiet.ts'
 import type { Refreshed, Work } from './refresh-node.ts'
 import { scratchFolder } from './scratch.ts'
 import type { UpstreamState } from './upstream.ts'
@@ -43,13 +44,12 @@ export const measure: Measure = async (args) => {
   for (const situation of situations) {
     const count =
       situation.perSecond === null ? Number(values.sources) : Math.ceil(Number(values.seconds) * situation.perSecond)
-    const rounds: Refreshed[] = []
-    for (let round = 0; round < Number(values.rounds); round += 1) {
-      rounds.push(await measureOnce(situation, count, values.profile))
-    }
-    results.push({ ...situation, count, rounds })
+    const quiet = await quietRounds({ wanted: Number(values.rounds) }, async () => {
+      return await measureOnce(situation, count, values.profile)
+    })
+    results.push({ ...situation, count, ...quiet, others: describeQuiet(quiet) })
   }
-  const rows = results.map(({ store, perSecond, count, rounds }) => {
+  const rows = results.map(({ store, perSecond, count, rounds, others }) => {
     const of = (read: (one: Refreshed) => number): number => median(rounds.map(read))
     return [
       `${store}, ${perSecond === null ? 'all due at once' : `${perSecond} due in each second`}`,
@@ -66,6 +66,7 @@ export const measure: Measure = async (args) => {
         ? ''
         : `${of((one) => one.lateMs?.p50 ?? NaN).toFixed(0)}, ${of((one) => one.lateMs?.p99 ?? NaN).toFixed(0)}`,
       Math.max(...rounds.map((one) => one.failures)),
+      others,
     ]
   })
   const head = [
@@ -78,6 +79,7 @@ export const measure: Measure = async (args) => {
     'whole s',
     'late ms p50, p99',
     'failed',
+    'others, rounds',
   ]
   const spent = results
     .filter(({ perSecond }) => perSecond === null)

@@ -99,7 +99,7 @@ export class KeepFresh {
       this.#wakeUp()
     })
     try {
-      this.#room.background(this.#adopt([...this.#room.book.fileSources.keys()]))
+      this.#room.background(this.adopt([...this.#room.book.fileSources.keys()]))
       while (!this.#room.stopping.aborted) {
         this.#wake = new AbortController()
         if (clock.monotonic() >= this.#sweepAt) await this.#sweep()
@@ -135,10 +135,6 @@ export class KeepFresh {
 
   /** Sees to it that sources of the configuration have entries, and takes up those that are due. */
   async adopt(names: readonly string[]): Promise<void> {
-    await this.#adopt(names)
-  }
-
-  async #adopt(names: readonly string[]): Promise<void> {
     const queue = [...names]
     const worker = async (): Promise<void> => {
       for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
@@ -189,7 +185,7 @@ export class KeepFresh {
     }
     if (clock.monotonic() >= this.#mendAt) {
       this.#mendAt = clock.monotonic() + mendMs
-      this.#room.background(this.#adopt([...this.#room.book.fileSources.keys()]))
+      this.#room.background(this.adopt([...this.#room.book.fileSources.keys()]))
     }
   }
 
@@ -209,8 +205,10 @@ export class KeepFresh {
 
   async #follow(name: string, revision: number | undefined): Promise<void> {
     const view = this.#room.views.get(name)
-    // A row of the configuration that was deleted by hand is put back when its removal is heard of.
-    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || this.#room.book.fileSources.has(name)
+    // A row of the configuration that was deleted by hand is put back when its removal is heard of; while an attempt is
+    // in the air, its end does that, with the answer in it.
+    const mayBeLost = this.#room.book.fileSources.has(name) && this.#flights.current(name) === undefined
+    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost
     if (!isOfInterest) return
     if (view !== undefined && revision === view.revision) return
     const found = await lookUp(this.#room, name)
