@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { waitedMs } from './quiet.ts'
 
 /** The core of what is measured, and that of everything around it. */
 export const cores = { measured: 0, around: 1 } as const
@@ -29,6 +30,8 @@ export type Child = {
   line(start: string): Promise<string>
   /** Processor time used so far, in milliseconds; NaN where the system does not tell. */
   cpuMs(): number
+  /** How long its main thread was ready to run while something else had its core, in milliseconds. */
+  waitedMs(): number
   /** Resident memory, in bytes; NaN where the system does not tell. */
   memoryBytes(): number
   /** Its highest value so far. */
@@ -76,6 +79,7 @@ function start(script: readonly string[], { core, node = [], cwd }: StartOptions
     ask: asker(child),
     line: liner(child),
     cpuMs: () => cpuMsOf(pid),
+    waitedMs: () => waitedMs(pid),
     memoryBytes: () => memoryOf(pid, 'VmRSS'),
     memoryPeakBytes: () => memoryOf(pid, 'VmHWM'),
     stop: async () => {

@@ -16,7 +16,7 @@ import { cores, startProgram } from './child.ts'
 import { definitionOf, fillStore, nameOf } from './filled-store.ts'
 import { median, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
-import { describeQuiet, quietRounds, type Quiet } from './quiet.ts'
+import { describeQuiet, quietRounds, waitedMs, type Quiet } from './quiet.ts'
 import type { UpstreamState } from './upstream.ts'
 
 /** Does `calls` calls; answers something that depends on them, so that none is left out by the compiler. */
@@ -55,8 +55,8 @@ export const measure: Measure = async (args) => {
   ])
   const title = `Warm reads of ${names.length} sources in turn`
   return {
-    tables: [{ title, text: table(['call', 'ns', '(rounds)', 'others, rounds'], rows) }],
-    numbers: { measured, othersShare: quiet.othersShare, ran: quiet.ran },
+    tables: [{ title, text: table(['call', 'ns', '(rounds)', 'waited, rounds'], rows) }],
+    numbers: { measured, waitedShare: quiet.waitedShare, ran: quiet.ran },
   }
 }
 
@@ -133,16 +133,18 @@ function contenders(
 
 /** Nanoseconds of one call by contender, in rounds in which they take turns; one round before that is for warming up. */
 async function compare(all: readonly Contender[], wanted: number, calls: number): Promise<Quiet<readonly number[]>> {
-  const round = async (): Promise<readonly number[]> => {
-    const nanos: number[] = []
+  const round = async () => {
+    const before = waitedMs(process.pid)
+    const startedAt = performance.now()
+    const result: number[] = []
     for (const { name, run } of all) {
       const began = process.hrtime.bigint()
       const sum = await run(calls)
-      nanos.push(Number(process.hrtime.bigint() - began) / calls)
+      result.push(Number(process.hrtime.bigint() - began) / calls)
       if (!(sum > 0)) throw new Error(`${name} found nothing`)
     }
-    return nanos
+    return { result, waitedShare: (waitedMs(process.pid) - before) / (performance.now() - startedAt) }
   }
   await round()
-  return await quietRounds({ wanted }, round)
+  return await quietRounds(wanted, round)
 }

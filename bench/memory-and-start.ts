@@ -30,7 +30,7 @@ type Start = {
 
 type Result = Situation & {
   readonly starts: readonly Start[]
-  readonly others: string
+  readonly waited: string
   readonly readBytes: number
   readonly peakBytes: number
   readonly reads: number
@@ -72,7 +72,7 @@ export const measure: Measure = async (args) => {
       result.reads === 0 ? '' : `${((result.readBytes - rest) / result.reads / 1_024).toFixed(2)} KB`,
       megabytes(result.peakBytes),
       result.upstreamCalls,
-      result.others,
+      result.waited,
     ]
   })
   const head = [
@@ -85,7 +85,7 @@ export const measure: Measure = async (args) => {
     'per source read',
     'peak',
     'upstream calls',
-    'others, starts',
+    'waited, starts',
   ]
   return { tables: [{ title: 'Start and memory of one node', text: table(head, rows) }], numbers: results }
 }
@@ -96,10 +96,10 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   const { url } = await upstream.ask<UpstreamState>({})
   const config = configFile(situation, url)
   await fillStoreAt(`sqlite:${config.database}`, { count, upstream: url, isKept })
-  const quiet = await quietRounds({ wanted: startsWanted, children: [upstream] }, async () => {
-    const { child, start } = await startOnce(config.path)
+  const quiet = await quietRounds(startsWanted, async () => {
+    const { child, start, waitedShare } = await startOnce(config.path)
     await child.stop()
-    return start
+    return { result: start, waitedShare }
   })
   const { child, server } = await startOnce(config.path)
   const began = performance.now()
@@ -112,8 +112,8 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   const { issued: upstreamCalls } = await upstream.ask<UpstreamState>({})
   await upstream.stop()
   const { rounds: starts } = quiet
-  const others = describeQuiet(quiet)
-  return { ...situation, starts, others, readBytes, peakBytes, reads: count, readSeconds, upstreamCalls }
+  const waited = describeQuiet(quiet)
+  return { ...situation, starts, waited, readBytes, peakBytes, reads: count, readSeconds, upstreamCalls }
 }
 
 function configFile({ count, isKept }: Situation, upstream: string): { path: string; database: string } {
@@ -129,7 +129,9 @@ function configFile({ count, isKept }: Situation, upstream: string): { path: str
   return { path, database }
 }
 
-async function startOnce(config: string): Promise<{ child: Child; start: Start; server: string }> {
+type Started = { child: Child; start: Start; server: string; waitedShare: number }
+
+async function startOnce(config: string): Promise<Started> {
   const began = performance.now()
   const child = startZhongkong(['serve', '-c', config], { core: cores.measured })
   const server = (await child.line('zhongkong ready on ')).split(' ').at(-1) ?? ''
@@ -138,8 +140,9 @@ async function startOnce(config: string): Promise<{ child: Child; start: Start; 
   while ((await statusOf(`${server}/readyz`, agent)) !== 200) await pause(10)
   const readyzMs = performance.now() - began
   agent.destroy()
+  const waitedShare = child.waitedMs() / readyzMs
   await pause(restMs)
-  return { child, server, start: { readyMs, readyzMs, restBytes: child.memoryBytes() } }
+  return { child, server, waitedShare, start: { readyMs, readyzMs, restBytes: child.memoryBytes() } }
 }
 
 async function readAll(server: string, count: number): Promise<void> {

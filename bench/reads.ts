@@ -127,18 +127,21 @@ type Plan = { readonly load: Child; readonly pairs: number; readonly seconds: nu
 
 /** Samples of the contenders in rounds; within one they take turns. A round before that is for warming up. */
 async function alternate(contenders: readonly Contender[], route: Route, plan: Plan): Promise<Quiet<Sample[]>> {
-  const round = async (): Promise<Sample[]> => {
-    const samples: Sample[] = []
+  const processes = [plan.load, ...contenders.map(({ process: child }) => child)]
+  const waited = (): number => processes.reduce((sum, child) => sum + child.waitedMs(), 0)
+  const round = async () => {
+    const before = waited()
+    const began = performance.now()
+    const result: Sample[] = []
     for (const contender of contenders) {
       const sample = await measureRound(contender, route, plan)
       if (sample.bad > 0) throw new Error(`${contender.name} answered ${sample.bad} requests with an error`)
-      samples.push(sample)
+      result.push(sample)
     }
-    return samples
+    return { result, waitedShare: (waited() - before) / (performance.now() - began) }
   }
   await round()
-  const children = [plan.load, ...contenders.map(({ process: child }) => child)]
-  return await quietRounds({ wanted: plan.pairs, children }, round)
+  return await quietRounds(plan.pairs, round)
 }
 
 async function measureRound(contender: Contender, { path, headers }: Route, plan: Plan): Promise<Sample> {
@@ -168,8 +171,9 @@ function compare(route: Route, connections: number, quiet: Quiet<Sample[]>) {
   return {
     route: route.name,
     connections,
-    quiet: { othersShare: quiet.othersShare, ran: quiet.ran },
-    others: describeQuiet(quiet),
+    waitedShare: quiet.waitedShare,
+    ran: quiet.ran,
+    waited: describeQuiet(quiet),
     ratios: ratios('perSecond', bare),
     ratio: median(ratios('perSecond', bare)),
     ratioToShort: median(ratios('perSecond', short)),
@@ -185,7 +189,7 @@ function compare(route: Route, connections: number, quiet: Quiet<Sample[]>) {
 function report(rows: readonly ReturnType<typeof compare>[]): Measured {
   const thousands = (perSecond: number): string => `${(perSecond / 1_000).toFixed(1)} k`
   const ratios = table(
-    ['route', 'c', 'of bare', '(pairs)', 'of bare, short', 'by CPU time', 'p50', 'p99', 'others, rounds'],
+    ['route', 'c', 'of bare', '(pairs)', 'of bare, short', 'by CPU time', 'p50', 'p99', 'waited, rounds'],
     rows.map((row) => [
       row.route,
       row.connections,
@@ -195,7 +199,7 @@ function report(rows: readonly ReturnType<typeof compare>[]): Measured {
       row.cpuRatio.toFixed(2),
       `${row.p50Ratio.toFixed(2)} ×`,
       `${row.p99Ratio.toFixed(2)} ×`,
-      row.others,
+      row.waited,
     ]),
   )
   const absolute = table(

@@ -10,6 +10,7 @@ import { answerParent } from './child.ts'
 import { fillStore, nameOf } from './filled-store.ts'
 import { median } from './figures.ts'
 import { startProfile, type Share } from './profile.ts'
+import { waitedMs } from './quiet.ts'
 
 export type Work = {
   readonly store: string
@@ -26,6 +27,8 @@ export type Refreshed = {
   /** In the middle of the work: after the first tenth, before the last. */
   readonly perSecond: number
   readonly cpuShare: number
+  /** In which this process was ready to run while something else had its core. */
+  readonly waitedShare: number
   readonly cpuMicrosEach: number
   /** From opening the keeper to the last rotation. */
   readonly wholeSeconds: number
@@ -37,7 +40,7 @@ export type Refreshed = {
 /** Before the first source comes due, when they come one after the other: the node has come to rest by then. */
 const leadMs = 3_000
 
-type Mark = { readonly at: number; readonly cpuMicros: number; readonly rotations: number }
+type Mark = { readonly at: number; readonly cpuMicros: number; readonly waitedMs: number; readonly rotations: number }
 
 async function run(work: Work): Promise<Refreshed> {
   const { count, perSecond } = work
@@ -55,7 +58,9 @@ async function run(work: Work): Promise<Refreshed> {
   let finish: () => void = () => undefined
   const finished = new Promise<void>((resolve) => (finish = resolve))
   const startedAt = performance.now()
-  const mark = (): void => void marks.push({ at: performance.now(), cpuMicros: cpuMicros(), rotations })
+  const mark = (): void => {
+    marks.push({ at: performance.now(), cpuMicros: cpuMicros(), waitedMs: waitedMs(process.pid), rotations })
+  }
   const keeper = await openKeeper({
     env,
     store,
@@ -92,6 +97,7 @@ async function run(work: Work): Promise<Refreshed> {
     rotations,
     failures,
     perSecond: (done / micros) * 1e6,
+    waitedShare: ((last.waitedMs - first.waitedMs) * 1_000) / micros,
     cpuShare: (last.cpuMicros - first.cpuMicros) / micros,
     cpuMicrosEach: (last.cpuMicros - first.cpuMicros) / done,
     wholeSeconds,

@@ -44,12 +44,13 @@ export const measure: Measure = async (args) => {
   for (const situation of situations) {
     const count =
       situation.perSecond === null ? Number(values.sources) : Math.ceil(Number(values.seconds) * situation.perSecond)
-    const quiet = await quietRounds({ wanted: Number(values.rounds) }, async () => {
-      return await measureOnce(situation, count, values.profile)
+    const quiet = await quietRounds(Number(values.rounds), async () => {
+      const result = await measureOnce(situation, count, values.profile)
+      return { result, waitedShare: result.waitedShare }
     })
-    results.push({ ...situation, count, ...quiet, others: describeQuiet(quiet) })
+    results.push({ ...situation, count, ...quiet, waited: describeQuiet(quiet) })
   }
-  const rows = results.map(({ store, perSecond, count, rounds, others }) => {
+  const rows = results.map(({ store, perSecond, count, rounds, waited }) => {
     const of = (read: (one: Refreshed) => number): number => median(rounds.map(read))
     return [
       `${store}, ${perSecond === null ? 'all due at once' : `${perSecond} due in each second`}`,
@@ -66,7 +67,7 @@ export const measure: Measure = async (args) => {
         ? ''
         : `${of((one) => one.lateMs?.p50 ?? NaN).toFixed(0)}, ${of((one) => one.lateMs?.p99 ?? NaN).toFixed(0)}`,
       Math.max(...rounds.map((one) => one.failures)),
-      others,
+      waited,
     ]
   })
   const head = [
@@ -79,7 +80,7 @@ export const measure: Measure = async (args) => {
     'whole s',
     'late ms p50, p99',
     'failed',
-    'others, rounds',
+    'waited, rounds',
   ]
   const spent = results
     .filter(({ perSecond }) => perSecond === null)

@@ -447,6 +447,9 @@ export class Checks {
       const token = entry?.token ?? null
       // WeCom repeats the old token to its very end, and we stop serving it a little before.
       const patienceMs = name === 'wecom' ? 8_000 : 0
+      // After a forced attempt without an answer nobody knows which token lives: believing in none is the safe side.
+      const isCut = token !== null && token.expiresAt + 10_000 < token.issuedAt + token.lifetimeMs
+      if (isCut && name === 'stable') continue
       if (token === null || token.expiresAt + patienceMs < time.now() + store.clockOffset) {
         this.fail('I10', `${name}: not fresh though nothing stands in the way`)
       } else if (
