@@ -300,7 +300,9 @@ export class Checks {
     if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
     if (entry?.token == null || flight.node.isPaused) return
-    const isHealing = entry.doubt !== null || isOpen(entry) || entry.token.isUnconfirmed
+    // Where requests are carried out late, the stray is healed by the confirmation, within half the grace.
+    const isConfirming = entry.token.isUnconfirmed && this.#world.plan.rate['request-late'] > 0
+    const isHealing = entry.doubt !== null || isOpen(entry) || isConfirming
     // A guessed lifetime makes the grace, and with it the time for confirming, shorter than requests may be late.
     const isDisturbed = this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
     const latest = simulator.latest(name === 'classic' ? 'wxclassic' : 'wxdynamic', 'classic')

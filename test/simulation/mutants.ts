@@ -210,15 +210,6 @@ export const mutants: readonly Mutant[] = [
     faults: [],
   },
   {
-    id: 'M25b',
-    title: 'a node that died between sending and committing is not noticed',
-    seenIn: 'oauthapp, Nango, oauth2-proxy: no intent is written before the request',
-    file: 'src/model/decide.ts',
-    find: 'return entry.epoch > entry.resolvedEpoch\n',
-    replace: 'return entry.epoch > entry.resolvedEpoch + 1_000_000\n',
-    faults: ['crash', 'answer-lost'],
-  },
-  {
     id: 'M31',
     title: 'a ticket is asked for with whatever token is at hand',
     seenIn: 'TokenBoy: the ticket is fetched with the old token',
