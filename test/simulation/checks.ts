@@ -300,8 +300,8 @@ export class Checks {
     if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
     if (entry?.token == null || flight.node.isPaused) return
-    // Where requests are carried out late, the stray is healed by the confirmation, within half the grace.
-    const isConfirming = entry.token.isUnconfirmed && this.#world.plan.rate['request-late'] > 0
+    // Among many faults, the confirmation within half the grace is what heals; with few, the mark must, at once.
+    const isConfirming = entry.token.isUnconfirmed && this.#world.plan.names.length > 3
     const isHealing = entry.doubt !== null || isOpen(entry) || isConfirming
     // A guessed lifetime makes the grace, and with it the time for confirming, shorter than requests may be late.
     const isDisturbed = this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
