@@ -220,15 +220,6 @@ export const mutants: readonly Mutant[] = [
     hours: 48,
   },
   {
-    id: 'M32',
-    title: 'a node that falls behind serves its older version',
-    seenIn: 'WxJava#2803: versions go back',
-    file: 'src/keeper/views.ts',
-    find: 'if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)',
-    replace: '',
-    faults: ['store-answer-lost', 'store-slow', 'asked-refresh', 'row-deleted'],
-  },
-  {
     id: 'M33',
     title: 'news of other nodes is not listened to',
     seenIn: 'node caches without invalidation',
@@ -245,14 +236,5 @@ export const mutants: readonly Mutant[] = [
     find: 'budget: spend(entry.budget, now, forced),',
     replace: 'budget: forced ? entry.budget : entry.budget,',
     faults: ['false-report', 'asked-refresh', 'report-flood'],
-  },
-  {
-    id: 'M35',
-    title: 'a removed source is brought back by the attempt that was in the air',
-    seenIn: 'Nango has a test for it: the connection is deleted during its refresh',
-    file: 'src/keeper/settle-attempt.ts',
-    find: "if (record.entry === null) return { kind: 'removed' }",
-    replace: 'if (record.entry === null) record = { entry: job.entry, revision: record.revision }',
-    faults: ['source-removed', 'answer-slow'],
   },
 ]
