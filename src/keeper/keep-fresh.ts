@@ -206,7 +206,9 @@ export class KeepFresh {
       const revisions = new Map(changes.changed.map(({ name, revision }) => [name, revision]))
       await Promise.all(names.map((name) => this.#follow(name, revisions.get(name))))
       this.#cursor = changes.cursor
-      if (!changes.more) return
+      if (changes.more) continue
+      this.#room.time.follow()
+      return
     }
   }
 
@@ -215,7 +217,9 @@ export class KeepFresh {
     // A row of the configuration that was deleted by hand is put back when its removal is heard of; while an attempt is
     // in the air, its end does that, with the answer in it.
     const mayBeLost = this.#room.book.fileSources.has(name) && this.#flights.current(name) === undefined
-    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost
+    // A look that is under way may be about to make a view of what was there before.
+    const isLookedAt = this.#room.reads.current(name) !== undefined
+    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost || isLookedAt
     if (!isOfInterest) return
     if (view !== undefined && revision === view.revision) return
     let found = await lookUp(this.#room, name)

@@ -31,7 +31,7 @@ export function readingOf(room: Room, view: View | undefined): Reading | null {
 }
 
 /** A sweep may be late; a silence shorter than this says nothing, in milliseconds. */
-const silentMsMin = 45_000
+const behindMsMin = 45_000
 
 /**
  * True when the token may be dead although it is served: two attempts in a row were left without an answer, or the store
@@ -41,8 +41,8 @@ export function isStale(room: Room, snapshot: Snapshot): boolean {
   const view = room.views.get(snapshot.name)
   if (view?.source.semantics.reissue !== 'retires-previous') return false
   if (mayBeDead(view.source, view.entry)) return true
-  const silentMs = room.time.silentMs()
-  return silentMs >= silentMsMin && silentMs > 0.8 * graceMsOf(view.source, view.entry.token?.lifetimeMs ?? 0)
+  const behindMs = room.time.behindMs()
+  return behindMs >= behindMsMin && behindMs > 0.8 * graceMsOf(view.source, view.entry.token?.lifetimeMs ?? 0)
 }
 
 export async function readToken(room: Room, fresh: KeepFresh, name: string, options: GetOptions): Promise<Reading> {
