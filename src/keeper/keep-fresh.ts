@@ -229,6 +229,8 @@ export class KeepFresh {
       this.#room.views.forget(name)
       return
     }
+    // A row that was deleted and put back by another node begins its revisions anew, which would seem older for long.
+    if (revision !== undefined && revision < (view?.revision ?? 0)) this.#room.views.rebase(name, 0)
     if (view !== undefined) this.#room.views.learn(found.source, found.entry, found.revision)
     if (isSound(found.source, found.entry, this.#room.time.now())) this.#wakeBlocked(name)
     if (found.entry.dueAt <= this.#room.time.now() && found.entry.lease === null) this.poke(name)

@@ -1,15 +1,20 @@
 /**
  * The invariants, checked while the run goes on. Numbers are those of the project's reliability notes: I1 validity,
  * I2 one issue in flight, I3 strays healed, I4 versions, I5 no leak, I8 no hot loop, I9 budgets, I10 liveness,
- * I12 honest expiry, I15 removal, I16 store outage, I17 unknown outcomes, I18 inputs, I20 books, I25 snapshots.
+ * I12 honest expiry, I14 reloads, I15 removal, I16 store outage, I17 unknown outcomes, I18 inputs, I20 books,
+ * I22 who may read what, I25 snapshots.
+ *
+ * A check has an excuse only where the design has a reason for it, and each says which.
  */
 import type { Entry } from '../../src/model/entry.ts'
 import type { ZhongkongEvent } from '../../src/model/event.ts'
+import { Fates } from './fates.ts'
 import type { FaultKind } from './faults.ts'
+import { keys } from './keys.ts'
 import type { Flight } from './network.ts'
 import type { SimulatedNode } from './node.ts'
 import { stepOf, type WriteSeen } from './shared-store.ts'
-import { secrets, type World } from './world.ts'
+import { droppable, secrets, type World } from './world.ts'
 
 export type Violation = { readonly invariant: string; readonly at: number; readonly text: string }
 
@@ -21,6 +26,18 @@ export type Served = {
   readonly expiresIn: number
   readonly stale: boolean
   readonly fields: Readonly<Record<string, unknown>>
+  /** What was asked for at least, in seconds; 0 for whatever there is. */
+  readonly minTtl: number
+}
+
+/** How a read was refused. */
+export type RefusedRead = {
+  readonly name: string
+  /** The process that was asked. */
+  readonly process: string | null
+  readonly minTtl: number
+  readonly status: number
+  readonly retryAfter: string | null
 }
 
 /** What is known of a source beside its entry. */
@@ -33,21 +50,28 @@ class Watch {
   hinderedAt = -Infinity
   /** An issue happened outside its lease. */
   lateAt = -Infinity
-  /** Issues outside their lease since the last commit; the second one retires two tokens at once. */
-  lates = 0
-  /** The same, and the process that could have told of it is dead. */
-  orphanedAt = -Infinity
   /** Since when an attempt has been left without an answer; null when none is. */
   openAt: number | null = null
   /** Tokens that somebody reported while they were current. */
   readonly reported = new Set<string>()
-  /** Since when refused tokens are being served; null when they are not. */
-  incidentAt: number | null = null
+  /** When a person or program last asked for a new token. */
+  askedAt = -Infinity
+  /** When the store last took a new version. */
+  committedAt = -Infinity
+  /** When each process last learned that an attempt of its own had ended without an answer. */
+  readonly unknownAt = new Map<string, number>()
   removedAt: number | null = null
+  /** Since when no configuration file names it; null while one does. */
+  droppedAt: number | null = null
   rowDeletedAt = -Infinity
+  /** The lifetimes told of the last two tokens. */
+  lives: readonly number[] = []
   /** A version whose lifetime was once a guess; what was told of it may grow. */
   guessedVersion = 0
   readonly grants: number[] = []
+  /** Faults that struck its requests, or a whole node. */
+  strikes = 0
+  /** When the upstream gave out a new token. */
   readonly issues: number[] = []
   readonly forced: number[] = []
 }
@@ -57,19 +81,60 @@ function isOpen(entry: Entry): boolean {
   return entry.epoch > entry.resolvedEpoch
 }
 
+/** The least that is waited after a failure, in milliseconds; said here anew, so that no mutant can lower it. */
+function floorMs({ class: kind, count }: NonNullable<Entry['trouble']>): number {
+  switch (kind) {
+    case 'transient':
+    case 'unknown':
+    case 'not-sent':
+      return Math.max(1_000, Math.min(7_500, 500 * 2 ** (count - 1)))
+    case 'permission':
+      return 15_000
+    case 'configuration':
+    case 'needs-authorization':
+      return 30_000
+    case 'quota':
+      return 60_000
+  }
+}
+
 const leaseMs = 15_000
 /** The sources whose upstream retires the previous token with each issue. */
 const retiring: ReadonlySet<string> = new Set(['classic', 'dynamic'])
+const graceMs = 300_000
 /** After a refused token was reported, it is gone within this time. */
 const healMs = 15_000
+/** A token younger than this is not refreshed because of a report: its minimum interval, and the way there. */
+const youngMs = 40_000
+/** The longest a node that hears the store may go on with what was replaced: a sweep, when the notice was lost. */
+const newsMs = 40_000
+/** After a late issue that nobody heard of, the token is refreshed once more within this time, if nothing hinders. */
+const confirmMs = graceMs / 2
+const attemptMs = 8_000
 /** Time for everything that may still be under way when a hindrance ends: a back-off, a lease, an attempt. */
-const recoverMs = 60_000 + leaseMs + 8_000
+const recoverMs = 60_000 + leaseMs + attemptMs
+/** Views that nobody has read for this long may be forgotten. */
+const idleMs = 1_800_000
 const minuteMs = 60_000
 const dayMs = 86_400_000
 const violationsMax = 20
 
+/** The account and the line of its tokens that each source is given. */
+const lines: Readonly<Record<string, readonly [account: string, line: string]>> = {
+  classic: ['wxclassic', 'classic'],
+  dynamic: ['wxdynamic', 'classic'],
+  stable: ['wxstable', 'stable'],
+  wecom: ['wwcorp', 'token'],
+  ticket: ['wxclassic', 'ticket:jsapi'],
+  http: ['shop', 'token'],
+}
+
+/** What is asked with whose token: what holds up the one holds up the other. */
+const children: Readonly<Record<string, readonly string[]>> = { classic: ['ticket', 'http'] }
+
 export class Checks {
   readonly #world: World
+  readonly fates = new Fates()
   readonly violations: Violation[] = []
   readonly #watches = new Map<string, Watch>()
   readonly #versions = new Map<string, number>()
@@ -106,32 +171,31 @@ export class Checks {
     )
   }
 
-  /** A fault struck somewhere; the sources it may hold up are told apart by the callers below. */
-  struck(kind: FaultKind): void {
-    const everywhere: readonly FaultKind[] = [
-      'crash',
-      'pause-with-lease',
-      'store-slow',
-      'store-answer-lost',
-      'send-late',
-      'row-deleted',
-    ]
-    const onAnyAttempt: readonly FaultKind[] = [
-      'request-lost',
-      'request-late',
-      'answer-lost',
-      'answer-slow',
-      'answer-garbled',
-      'answer-5xx',
-      'refused-transient',
-      'refused-quota',
-    ]
-    if (everywhere.includes(kind) || onAnyAttempt.includes(kind)) {
-      for (const watch of this.#watches.values()) {
-        watch.unsettledAt = this.#world.time.now()
-        watch.hinderedAt = Math.max(watch.hinderedAt, this.#world.time.now() + (kind === 'refused-quota' ? 600_000 : 0))
-      }
+  /** A fault struck: a request of one channel, which holds up that source and those made from it, or a whole node. */
+  struck(kind: FaultKind, channel?: string): void {
+    if (kind === 'notice-lost') return
+    const now = this.#world.time.now()
+    const names = channel === undefined ? [...this.#watches.keys()] : [channel, ...(children[channel] ?? [])]
+    for (const name of names) {
+      const watch = this.watch(name)
+      watch.unsettledAt = now
+      watch.strikes += 1
+      watch.hinderedAt = Math.max(watch.hinderedAt, now + (kind === 'refused-quota' ? 600_000 : 0))
     }
+  }
+
+  /** A program has said that this token is dead, to a process that may do something about it. */
+  reportedDead(node: SimulatedNode, value: string): void {
+    const { time } = this.#world
+    const { process } = node
+    const fate = this.fates.of(value)
+    const at = time.now()
+    // A token so young is not refreshed because of a report.
+    if (fate === undefined || at - fate.issuedAt < youngMs) return
+    time.after(healMs, () => {
+      // Without the store it could not say so to anybody.
+      if (node.process === process && !node.wasCutOff(healMs)) fate.reportedAt ??= at
+    })
   }
 
   /** From now to an instant, nothing can be expected of any source (or of one). */
@@ -163,6 +227,7 @@ export class Checks {
       () =>
         `${node.process ?? '?'} writes ${name}: ${stepOf(before, after)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
     )
+    if (after !== null && watch.removedAt !== null) this.fail('I15', `${name}: written anew after it had been removed`)
     if (before === null || after === null) return
     if (after.version < before.version) this.fail('I4', `${name}: the stored version fell to ${after.version}`)
     if (after.epoch < before.epoch) this.fail('I6', `${name}: the epoch fell to ${after.epoch}`)
@@ -176,7 +241,7 @@ export class Checks {
       if (!isOurs && watch.rowDeletedAt < now - 7_200_000)
         this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
-    if (after.version > before.version) watch.lates = 0
+    if (after.version > before.version) watch.committedAt = now
     if (isOpen(after) && after.lease === null) watch.openAt ??= now
     if (!isOpen(after)) watch.openAt = null
     if (before.token !== null && after.token?.version === before.token.version) {
@@ -185,8 +250,13 @@ export class Checks {
       if (after.token.value !== before.token.value) this.fail('I25', `${name}: one version, two values`)
     }
     if (after.token?.isGuessed === true) watch.guessedVersion = after.version
+    if (after.token !== null && after.token.lifetimeMs !== watch.lives.at(-1))
+      watch.lives = [...watch.lives, after.token.lifetimeMs].slice(-2)
     const step = stepOf(before, after)
-    if (step === 'lease') this.#granted(watch, name, before, now)
+    if (step === 'lease') {
+      this.#granted(watch, name, before, now)
+      this.#believedAfterDeath(name, before, after)
+    }
     if (step === 'doubt-reported' && before.token !== null && !watch.reported.has(before.token.value)) {
       this.fail('I9', `${name}: doubted though nobody reported this token`)
     }
@@ -200,17 +270,37 @@ export class Checks {
     if (step.startsWith('doubt') || step === 'leave-open') watch.unsettledAt = now
   }
 
-  #granted(watch: Watch, name: string, { lease, doubt, trouble, nextTry }: Entry, now: number): void {
+  /** Whoever takes over from a node that died in the middle of an attempt believes the token for its grace only. */
+  #believedAfterDeath(name: string, before: Entry, after: Entry): void {
+    if (!isOpen(before) || before.lease === null || after.token === null || !retiring.has(name)) return
+    if (after.token.expiresAt > before.lease.at + graceMs + 3_000)
+      this.fail('I17', `${name}: the attempt of a dead node left a long life standing`)
+  }
+
+  #granted(watch: Watch, name: string, entry: Entry, now: number): void {
+    const { lease, doubt, trouble, nextTry, token } = entry
     const storeNow = now + this.#world.store.clockOffset
     const mayHurry = doubt?.reason === 'asked' || this.#world.plan.rate.reload > 0
     if (trouble !== null && !mayHurry && storeNow < nextTry - 1_600)
       this.fail('I8', `${name}: did not wait its back-off`)
+    if (
+      trouble !== null &&
+      !mayHurry &&
+      watch.askedAt < now - 10_000 &&
+      storeNow < trouble.at + floorMs(trouble) - 1_600
+    )
+      this.fail('I8', `${name}: tried again ${Math.round(storeNow - trouble.at)} ms after failure ${trouble.count}`)
     if (lease !== null && lease.until > storeNow + 1_600)
       this.fail('I11', `${name}: a lease was granted over a living one`)
+    // Those who want more time than is left may replace a token as often as those who report it, and no more often.
+    const youngest = token === null ? 0 : Math.min(30_000, token.lifetimeMs / 4) - 3_000
+    if (doubt?.reason === 'wanted' && token !== null && token.issuedAt > storeNow - youngest)
+      this.fail('I8', `${name}: a reader's wish replaces a token of ${Math.round(storeNow - token.issuedAt)} ms`)
     const last = watch.grants.at(-1)
     // A node that was paused, or waited long for the store, may be wrong about the store's clock by a second or two.
     const { rate } = this.#world.plan
-    const isSure = rate.pause + rate['pause-with-lease'] + rate['send-late'] + rate['store-slow'] === 0
+    const unsure = ['pause', 'pause-with-lease', 'send-late', 'store-slow', 'store-answer-slow'] as const
+    const isSure = unsure.every((kind) => rate[kind] === 0)
     if (isSure && last !== undefined && now - last < 150)
       this.fail('I8', `${name}: two attempts within ${now - last} ms`)
     watch.grants.push(now)
@@ -234,15 +324,23 @@ export class Checks {
     if (entry === null && watch.removedAt !== null && time.now() > watch.removedAt + leaseMs) {
       this.fail('I15', `${name}: a request after the source was removed`)
     }
+    const { droppedAt } = watch
+    if (droppedAt !== null && time.now() > droppedAt + leaseMs && !flight.node.wasCutOff(minuteMs)) {
+      this.fail('I14', `${name}: a request for a source that no configuration names any more`)
+    }
     for (const other of this.#world.network.flights) {
       if (other === flight || other.channel !== name || other.channel === 'stable') continue
+      // An outside hand that deletes the row takes the lease with it.
+      if (watch.rowDeletedAt >= other.leftAt) continue
       if (time.now() - other.leftAt < 8_000) this.fail('I2', `${name}: two requests in flight`)
     }
     if (body?.includes('"force_refresh":true') === true) {
       const last = watch.forced.at(-1)
       if (last !== undefined && time.now() - last < 28_000) this.fail('I9', `${name}: forced twice within 30 s`)
       watch.forced.push(time.now())
-      if (watch.forced.filter((at) => at > time.now() - dayMs).length > 20) this.fail('I9', `${name}: forced too often`)
+      // The row that an outside hand deletes has the day's count in it.
+      const since = Math.max(time.now() - dayMs, watch.rowDeletedAt)
+      if (watch.forced.filter((at) => at > since).length > 20) this.fail('I9', `${name}: forced too often`)
     }
     this.#checkInput(name, new URL(request.url))
   }
@@ -253,13 +351,15 @@ export class Checks {
     const parent = this.#world.store.entry('classic')
     if (used === null || parent?.token == null || (name !== 'ticket' && name !== 'http')) return
     const { doubt, token } = parent
+    // News takes a moment to reach the other nodes, or a whole sweep when a notice is lost.
+    const unheardMs = this.#world.plan.rate['notice-lost'] > 0 ? 25_000 : 3_000
     // What the upstream refuses here, the keeper will report by itself.
     if (!this.#world.simulator.accepts(used)) this.watch('classic').reported.add(used)
     const storeNow = this.#world.time.now() + this.#world.store.clockOffset
-    const isDoubted = doubt !== null && doubt.at < storeNow - 3_000 && doubt.version === token.version
+    const isDoubted = doubt !== null && doubt.at < storeNow - unheardMs && doubt.version === token.version
     if (used === token.value && isDoubted) this.fail('I18', `${name}: asked with a doubted token`)
     const openAt = this.watch('classic').openAt
-    const isOpenLong = openAt !== null && openAt < this.#world.time.now() - 3_000
+    const isOpenLong = openAt !== null && openAt < this.#world.time.now() - unheardMs
     if (used === token.value && isOpenLong) this.fail('I18', `${name}: asked with a token in doubt`)
     if (used === token.value && token.expiresAt < storeNow - 2_000)
       this.fail('I18', `${name}: asked with an ended token`)
@@ -272,42 +372,64 @@ export class Checks {
     const name = flight.channel
     const watch = this.watch(name)
     const now = this.#world.time.now()
-    watch.issues.push(now)
     const entry = this.#world.store.entry(name)
     const storeNow = now + this.#world.store.clockOffset
-    const isLate = entry !== null && (entry.epoch !== flight.epoch || (entry.lease?.until ?? 0) < storeNow)
-    if (!isLate) return
+    flight.isLate = entry !== null && (entry.epoch !== flight.epoch || (entry.lease?.until ?? 0) < storeNow)
+    const value = this.#latest(name)
+    const by = flight.isLate || entry === null ? 'late' : 'us'
+    if (value !== null && this.fates.issued(name, value, now, by)) watch.issues.push(now)
+    if (!flight.isLate) return
     watch.lateAt = now
-    watch.lates += 1
-    if (watch.lates > 1) watch.orphanedAt = now
     watch.unsettledAt = now
     this.lateIssues += 1
   }
 
-  ended(flight: Flight): void {
-    const now = this.#world.time.now()
-    const watch = this.watch(flight.channel)
-    const isLate = watch.lateAt >= flight.leftAt
-    if (isLate && flight.node.process !== flight.process) watch.orphanedAt = now
-    if (!isLate || flight.issuedAt === null || flight.node.process !== flight.process) return
-    if (!retiring.has(flight.channel)) return
-    this.#world.time.at(now + 10_000, () => this.#strayHealed(flight, now))
+  #latest(name: string): string | null {
+    const line = lines[name]
+    return line === undefined ? null : this.#world.simulator.latest(...line)
   }
 
-  #strayHealed(flight: Flight, since: number): void {
-    const { time, store, simulator } = this.#world
+  ended(flight: Flight): void {
+    const now = this.#world.time.now()
+    const { channel, issuedAt, isLate } = flight
+    if (!isLate || issuedAt === null || !retiring.has(channel) || flight.node.process !== flight.process) return
+    const learnedAt = flight.givenUpAt ?? now
+    this.#world.time.at(Math.max(now, learnedAt) + 10_000, () => {
+      // A node that gave up before the request was carried out has marked the entry too early: what was begun then was
+      // retired by the late issue. That is healed by refreshing a token once more which followed on a lost answer.
+      const { grants } = this.watch(channel)
+      const wasTooEarly = grants.some((at) => at >= learnedAt && at <= issuedAt)
+      if (!wasTooEarly) this.#strayHealed(flight, now, leaseMs)
+      else
+        this.#world.time.at(issuedAt + graceMs - 20_000, () =>
+          this.#strayHealed(flight, issuedAt, confirmMs + recoverMs),
+        )
+    })
+  }
+
+  #ago(at: number | null): string {
+    return at === null ? 'never' : `${Math.round((this.#world.time.now() - at) / 1_000)} s ago`
+  }
+
+  /** The token that the store holds is a later one, or somebody is about to see to it. */
+  #strayHealed(flight: Flight, since: number, neededMs: number): void {
+    const { time, store } = this.#world
     const name = flight.channel
-    if (this.#isHindered(name, time.now() - since + 15_000) || flight.node.process !== flight.process) return
+    const watch = this.watch(name)
+    if (this.#isHindered(name, neededMs + 10_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
     if (entry?.token == null || flight.node.isPaused) return
-    // Among many faults, the confirmation within half the grace is what heals; with few, the mark must, at once.
-    const isConfirming = entry.token.isUnconfirmed && this.#world.plan.names.length > 3
-    const isHealing = entry.doubt !== null || isOpen(entry) || isConfirming
+    if (watch.removedAt !== null || flight.issuedAt === null) return
+    // A token that was issued after the stray is none that it retired; other late issues have their own ten seconds.
+    const isNewer = (this.fates.of(entry.token.value)?.issuedAt ?? -Infinity) > flight.issuedAt
     // A guessed lifetime makes the grace, and with it the time for confirming, shorter than requests may be late.
-    const isDisturbed = this.watch(name).disturbedAt > since - 60_000 || this.#world.plan.rate['answer-garbled'] > 0
-    const latest = simulator.latest(name === 'classic' ? 'wxclassic' : 'wxdynamic', 'classic')
-    if (latest !== entry.token.value && !isHealing && !isDisturbed)
-      this.fail('I3', `${name}: a stray was left unhealed`)
+    const isGuessed = neededMs > leaseMs && watch.guessedVersion >= entry.version - 2
+    if (!isNewer && !isGuessed && entry.doubt === null && !isOpen(entry))
+      this.fail(
+        'I3',
+        `${name}: a stray of ${Math.round((time.now() - since) / 1_000)} s was left unhealed (${this.#ago(flight.leftAt)} left, ` +
+          `${this.#ago(flight.issuedAt)} issued, ${this.#ago(flight.givenUpAt)} given up)`,
+      )
   }
 
   // ---- what callers see ------------------------------------------------------------------------------------------
@@ -322,7 +444,11 @@ export class Checks {
         `${node.process ?? '?'} serves ${name} v${served.version} for ${served.expiresIn} s${served.stale ? ', stale' : ''}`,
     )
     this.#remember(served.token)
-    this.#servers.set(`${node.process ?? ''} ${name}`, served.version)
+    const until = now + served.expiresIn * 1_000
+    this.#servers.set(`${node.process ?? ''} ${name}`, { version: served.version, at: now, until })
+    if (served.expiresIn < served.minTtl)
+      this.fail('P-min-ttl', `${name}: ${served.minTtl} s were asked for, ${served.expiresIn} s given`)
+    this.#servedWhatIsGone(node, name, now)
     const key = `${node.index} ${name}`
     const known = this.#versions.get(key) ?? 0
     const hasLostRow = this.watch(name).rowDeletedAt > now - 7_200_000
@@ -336,9 +462,13 @@ export class Checks {
     const knownEnd = this.#ends.get(endKey)
     const watch = this.watch(name)
     // A promise that ran out because the replacement is late is made anew; only a running one must not grow.
-    const hasRunOut = this.#lapsed.has(endKey) || (knownEnd !== undefined && now > knownEnd - 1_000)
+    const entry = this.#world.store.entry(name)
+    const plannedEnd = (entry?.dueAt ?? 0) + graceMs - this.#world.store.clockOffset
+    const isOverdue = entry?.version === served.version && plannedEnd < now + 1_000
+    const hasRunOut = isOverdue || this.#lapsed.has(endKey) || (knownEnd !== undefined && now > knownEnd - 1_000)
     if (hasRunOut || served.stale) this.#lapsed.add(endKey)
-    const mayGrow = watch.guessedVersion === served.version || served.expiresIn <= 5 || hasRunOut
+    // What is said to be stale is no promise.
+    const mayGrow = watch.guessedVersion === served.version || served.expiresIn <= 5 || served.stale || hasRunOut
     // A clock that ran fast through an outage of the store is put right afterwards.
     const toleranceMs = this.#world.plan.rate['clock-drift'] > 0 ? 20_000 : 4_000
     if (!mayGrow && knownEnd !== undefined && end > knownEnd + toleranceMs) {
@@ -346,32 +476,56 @@ export class Checks {
       this.fail('I12', `${name}: expires_in of v${served.version} grew by ${grownMs} ms on node ${node.index}`)
     }
     if (!mayGrow || hasRunOut) this.#ends.set(endKey, hasRunOut ? end : Math.min(end, knownEnd ?? Infinity))
-    if (simulator.accepts(served.token)) {
-      if (watch.incidentAt !== null && !served.stale) watch.incidentAt = null
-      return
-    }
+    if (simulator.accepts(served.token)) return
     this.refusedReads += 1
-    if (served.stale) return
-    watch.incidentAt ??= now
-    if (this.#isExcused(name, watch, now)) return
-    this.fail(
-      'I1',
-      `${name}: node ${node.index} served a dead token (v${served.version}), incident of ${now - watch.incidentAt} ms`,
-    )
+    if (served.stale || this.#isForgivable(node, name, served.token)) return
+    const fate = this.fates.of(served.token)
+    const why = fate?.overtaken.map(({ at, by }) => `overtaken by ${by} ${Math.round((now - at) / 1_000)} s ago`)
+    const story = [...(fate?.killedAt == null ? [] : ['killed']), ...(why ?? ['never issued'])].join(', ')
+    this.fail('I1', `${name}: node ${node.index} served a dead token (v${served.version}): ${story || 'ended'}`)
+  }
+
+  /** What was removed, or is named by no configuration any more, is served by nobody who can know. */
+  #servedWhatIsGone(node: SimulatedNode, name: string, now: number): void {
+    const { removedAt, droppedAt } = this.watch(name)
+    if (node.wasCutOff(minuteMs)) return
+    if (removedAt !== null && now > removedAt + newsMs) this.fail('I15', `${name}: served after it had been removed`)
+    if (droppedAt !== null && now > droppedAt + newsMs)
+      this.fail('I14', `${name}: served though no configuration names it`)
   }
 
   /**
-   * A refused token may be served only for a reason that nobody here could know of, or while it is in doubt, and no
-   * longer than a report takes to heal it, provided that somebody reports and nothing stands in the way.
+   * Whether a token that its upstream refuses may be served, as this node or (null) the store believes in it. That
+   * depends on who made it die: nobody here knows what strangers do before a program reports it, but what we did
+   * ourselves we must know.
    */
-  #isExcused(name: string, watch: Watch, now: number): boolean {
-    const entry = this.#world.store.entry(name)
-    if (entry !== null && (entry.doubt !== null || isOpen(entry))) return true
-    const age = now - (watch.incidentAt ?? now)
-    const unknowable = watch.disturbedAt > now - 7_200_000 || watch.orphanedAt > now - 7_200_000
-    if (unknowable && !this.#world.hasReporters) return true
-    const isHealing = age <= healMs || this.#isHindered(name, age + healMs)
-    return isHealing && (unknowable || watch.unsettledAt > now - 330_000)
+  #isForgivable(node: SimulatedNode | null, name: string, value: string): boolean {
+    const { time, store, hasReporters, plan } = this.#world
+    const now = time.now()
+    const fate = this.fates.of(value)
+    if (fate === undefined) return false
+    const isCutOff = node?.wasCutOff(minuteMs) === true
+    // Whoever can hear the store knows within a sweep what was committed.
+    const current = store.entry(name)?.token ?? null
+    const isReplaced = current !== null && current.value !== value
+    if (isReplaced && !isCutOff && this.watch(name).committedAt < now - newsMs) return false
+    const { overtaken, killedAt, reportedAt } = fate
+    if (killedAt !== null || overtaken.some(({ by }) => by === 'stranger')) {
+      if (!hasReporters || node === null || reportedAt === null) return true
+      return now - reportedAt <= healMs || isCutOff || this.#isHindered(name, recoverMs)
+    }
+    const [first, second] = overtaken
+    // A clock that runs slow while the store is silent stretches every life by a hundredth.
+    if (first === undefined) return isCutOff && plan.rate['clock-drift'] > 0
+    // Two issues in a row leave no grace. The answer of the first was lost, so the token was in doubt already. Late ones
+    // that nobody could hear of are healed by refreshing once more.
+    const isLate = overtaken.some(({ by }) => by === 'late')
+    const isHealing = this.#isHindered(name, isLate ? confirmMs + recoverMs : recoverMs)
+    if (second !== undefined) return second.at > now - newsMs || isCutOff || isHealing
+    if (isLate) return isHealing || this.watch(name).guessedVersion > 0
+    // One of our own within its lease: the grace was known to everybody, and one who is cut off says so. Only a forced
+    // issue retires a token where issues do not retire any as a rule, and there nothing is said.
+    return !retiring.has(name) && isCutOff
   }
 
   /** Versions whose first promise ran out on a node before they were replaced. */
@@ -391,31 +545,61 @@ export class Checks {
     }
   }
 
-  refusedRead(node: SimulatedNode, name: string, status: number): void {
-    if (status !== 503 && status !== 404) this.fail('P-status', `${name}: a read was answered ${status}`)
+  refusedRead(node: SimulatedNode, refused: RefusedRead): void {
+    const { name, process, status, minTtl, retryAfter } = refused
     const { store, time } = this.#world
     const token = store.entry(name)?.token ?? null
-    const isAlive = token !== null && token.expiresAt > time.now() + store.clockOffset + 10_000
-    const isCutOff = store.isDown || node.isPartitioned || this.#isHindered(name, 30_000)
-    // An outcome that nobody learned cuts the life of what it may have retired, also when that cannot be written.
-    if (isCutOff && retiring.has(name)) return
-    if (isAlive && (!isCutOff || this.#servers.get(`${node.process ?? ''} ${name}`) === token.version)) {
-      this.fail('P1', `${name}: node ${node.index} refused a read (${status}) while the token lives`)
+    if (minTtl > 0 && status === 400) {
+      // What a token of this source could have left is worth waiting for. The life is the one that was told, which is the
+      // rest of it where the upstream repeats a token that somebody fetched before; this node may know the one before.
+      const lives = [token?.lifetimeMs ?? 7_200_000, ...this.watch(name).lives]
+      const lifeSeconds = Math.min(...lives) / 1_000
+      if (minTtl <= lifeSeconds)
+        this.fail('P-min-ttl', `${name}: ${minTtl} s are said to be more than ${lifeSeconds} s`)
+    } else if (status !== 503 && status !== 404) {
+      this.fail('P-status', `${name}: a read was answered ${status}`)
     }
+    if (status === 503 && !(Number(retryAfter) >= 1)) this.fail('P-status', `${name}: 503 without Retry-After`)
+    // A source that was taken away is unknown, or looked for in vain.
+    const isAway = (name === droppable || name === 'dynamic') && this.#isHindered(name, minuteMs)
+    if (minTtl > 0 || isAway) return
+    const storeNow = time.now() + store.clockOffset
+    const watch = this.watch(name)
+    const served = this.#servers.get(`${process ?? ''} ${name}`)
+    if (token === null && served !== undefined && watch.rowDeletedAt < served.at) {
+      this.fail('P1', `${name}: the token that was served is thrown away`)
+    }
+    if (token === null || token.expiresAt < storeNow + 10_000) return
+    if (node.wasCutOff(30_000)) {
+      // Without the store, a node has what it has seen, as long as it was read of late.
+      if (served?.version !== token.version || served.at < time.now() - idleMs) return
+      // The lifetime was a guess, and this node has not heard the true one.
+      if (watch.guessedVersion === token.version && served.until < time.now()) return
+      // An answer that this node waited for in vain may have retired the token, also when that cannot be written.
+      const unknownAt = watch.unknownAt.get(process ?? '') ?? -Infinity
+      const sentAt = unknownAt - attemptMs
+      const isCutHere = unknownAt + store.clockOffset > token.issuedAt && time.now() > sentAt + graceMs - 5_000
+      if (isCutHere && (retiring.has(name) || name === 'stable')) return
+    }
+    this.fail('P1', `${name}: node ${node.index} refused a read (${status}) while the token lives`)
   }
 
-  /** The version that each process served last of each source. */
-  readonly #servers = new Map<string, number>()
+  /** What each process served last of each source. */
+  readonly #servers = new Map<string, { readonly version: number; readonly at: number; readonly until: number }>()
 
   // ---- what the keeper says --------------------------------------------------------------------------------------
 
   heard(node: SimulatedNode, event: ZhongkongEvent): void {
     this.#world.trace(() => `${node.process ?? '?'} says ${JSON.stringify(event)}`)
     this.noLeak(JSON.stringify(event), `event ${event.type}`)
+    if (event.type === 'attempted' && event.outcome === 'unknown') {
+      this.watch(event.name).unknownAt.set(node.process ?? '', this.#world.time.now())
+    }
   }
 
   noLeak(text: string, where: string): void {
-    for (const secret of Object.values(secrets)) if (text.includes(secret)) this.fail('I5', `a secret in ${where}`)
+    for (const secret of [...Object.values(secrets), ...Object.values(keys)])
+      if (text.includes(secret)) this.fail('I5', `a secret in ${where}`)
     for (const token of this.#seenTokens) if (text.includes(token)) this.fail('I5', `a token in ${where}`)
   }
 
@@ -442,27 +626,31 @@ export class Checks {
     for (const name of names) {
       if (this.#isHindered(name, recoverMs)) continue
       const watch = this.watch(name)
-      if (watch.disturbedAt > time.now() - recoverMs || watch.lateAt > time.now() - 330_000) continue
+      if (watch.disturbedAt > time.now() - recoverMs) continue
       const entry = store.entry(name)
       const trouble = entry?.trouble?.class
       if (trouble === 'quota' || trouble === 'permission') continue
       const token = entry?.token ?? null
+      const storeNow = time.now() + store.clockOffset
       // WeCom repeats the old token to its very end, and we stop serving it a little before.
       const patienceMs = name === 'wecom' ? 8_000 : 0
-      // After a forced attempt without an answer nobody knows which token lives: believing in none is the safe side.
-      const isCut = token !== null && token.expiresAt + 10_000 < token.issuedAt + token.lifetimeMs
-      if (isCut && name === 'stable') continue
-      if (token === null || token.expiresAt + patienceMs < time.now() + store.clockOffset) {
-        this.fail('I10', `${name}: not fresh though nothing stands in the way`)
-      } else if (
-        token.expiresAt > time.now() + store.clockOffset &&
-        !simulator.accepts(token.value) &&
-        watch.incidentAt === null &&
-        watch.disturbedAt < time.now() - 7_200_000
-      ) {
-        this.fail('I1', `${name}: the store holds a dead token that nobody doubts`)
+      if (token === null || token.expiresAt + patienceMs < storeNow) {
+        if (!this.#isForceSpent(name)) this.fail('I10', `${name}: not fresh though nothing stands in the way`)
+      } else if (token.expiresAt > storeNow && !simulator.accepts(token.value)) {
+        if (!this.#isForgivable(null, name, token.value))
+          this.fail('I1', `${name}: the store holds a dead token that nobody doubts`)
       }
     }
+  }
+
+  /**
+   * After a forced attempt without an answer nobody knows which token lives, and believing in none is the safe side.
+   * Another forced one ends that; until the upstream allows it, an upstream that repeats its token can say nothing new.
+   */
+  #isForceSpent(name: string): boolean {
+    const now = this.#world.time.now()
+    const day = this.watch(name).forced.filter((at) => at > now - dayMs)
+    return name === 'stable' && (day.length >= 20 || (day.at(-1) ?? -Infinity) > now - 45_000)
   }
 
   #isHindered(name: string, withinMs: number): boolean {

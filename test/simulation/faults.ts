@@ -4,6 +4,7 @@ import type { Chance } from './chance.ts'
 /** Every kind of fault; the name is what reports count. */
 export const faultKinds = [
   'crash',
+  'crash-in-flight',
   'pause',
   'pause-with-lease',
   'send-late',
@@ -18,6 +19,7 @@ export const faultKinds = [
   'upstream-outage',
   'node-offline',
   'store-slow',
+  'store-answer-slow',
   'store-answer-lost',
   'store-outage',
   'partition',
@@ -29,9 +31,12 @@ export const faultKinds = [
   'asked-refresh',
   'false-report',
   'report-flood',
+  'wish-flood',
+  'status-watch',
   'reload',
   'row-deleted',
   'source-removed',
+  'source-dropped',
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]
@@ -45,6 +50,7 @@ export type FaultPlan = {
 /** Usual rates: probabilities for what can happen at every step, events per day and run for the rest. */
 const usual: Readonly<Record<FaultKind, number>> = {
   crash: 0.0006,
+  'crash-in-flight': 0.01,
   pause: 6,
   'pause-with-lease': 0.03,
   'send-late': 0.04,
@@ -59,6 +65,7 @@ const usual: Readonly<Record<FaultKind, number>> = {
   'upstream-outage': 2,
   'node-offline': 2,
   'store-slow': 0.003,
+  'store-answer-slow': 0.003,
   'store-answer-lost': 0.0015,
   'store-outage': 1.5,
   partition: 2,
@@ -70,9 +77,12 @@ const usual: Readonly<Record<FaultKind, number>> = {
   'asked-refresh': 4,
   'false-report': 4,
   'report-flood': 2,
+  'wish-flood': 1,
+  'status-watch': 0.5,
   reload: 2,
   'row-deleted': 1,
   'source-removed': 1,
+  'source-dropped': 0.5,
 }
 
 /** Draws which faults a run has, and how hard: about half of them, sometimes none, sometimes all. */
@@ -92,9 +102,26 @@ export function drawPlan(chance: Chance): FaultPlan {
   return { rate, names }
 }
 
-/** A plan with just these faults at their usual rate. */
-export function planOf(kinds: readonly FaultKind[]): FaultPlan {
-  const rate = { ...usual }
+/** A plan with just these faults, at their usual rate or at one of their own. */
+export function planOf(kinds: readonly FaultKind[], own: Partial<Record<FaultKind, number>> = {}): FaultPlan {
+  const rate = { ...usual, ...own }
   for (const kind of faultKinds) if (!kinds.includes(kind)) rate[kind] = 0
   return { rate, names: kinds }
+}
+
+/** Reads a plan as the command line writes it: `crash,answer-lost=0.3`, a rate behind each kind that has its own. */
+export function readPlan(text: string): FaultPlan {
+  const kinds: FaultKind[] = []
+  const own: Partial<Record<FaultKind, number>> = {}
+  for (const part of text.split(',').filter((each) => each !== 'none')) {
+    const [kind = '', rate] = part.split('=')
+    if (!isFaultKind(kind)) throw new Error(`there is no fault ${kind}`)
+    kinds.push(kind)
+    if (rate !== undefined) own[kind] = Number(rate)
+  }
+  return planOf(kinds, own)
+}
+
+function isFaultKind(text: string): text is FaultKind {
+  return (faultKinds as readonly string[]).includes(text)
 }

@@ -2,15 +2,16 @@
  * `npm run simulate`: many seeds of the deterministic simulation.
  *
  *   -- --seeds 200 [--from 1] [--nodes 3] [--hours 48] [--workers 2]   exit 0 only without a violation
+ *   -- --faults crash,answer-lost=0.3 [--ttl 1200]                     just these faults, each with a rate of its own
  *   -- --seed 7 --trace                                                replays one seed, line by line
- *   -- --mutants                                                       exit 0 only when every mutant is caught
+ *   -- --mutants [--only M2,M25b]                                      exit 0 only when every mutant is caught
  */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { addCounts } from './coverage.ts'
-import { faultKinds, planOf, type FaultKind } from './faults.ts'
+import { faultKinds, readPlan, type FaultKind } from './faults.ts'
 import { runMutants } from './run-mutants.ts'
 import { runSeed, type RunResult } from './run-seed.ts'
 
@@ -41,6 +42,7 @@ const { values } = parseArgs({
     hours: { type: 'string', default: '48' },
     workers: { type: 'string' },
     faults: { type: 'string' },
+    ttl: { type: 'string' },
     trace: { type: 'boolean', default: false },
     mutants: { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -51,11 +53,7 @@ const { values } = parseArgs({
 
 const nodes = Number(values.nodes)
 const hours = Number(values.hours)
-const plan = values.faults === undefined ? undefined : planOf(values.faults.split(',').filter(isFaultKind))
-
-function isFaultKind(text: string): text is FaultKind {
-  return (faultKinds as readonly string[]).includes(text)
-}
+const plan = values.faults === undefined ? undefined : readPlan(values.faults)
 
 async function runOne(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   return await runSeed({
@@ -63,6 +61,7 @@ async function runOne(seed: number, trace?: (line: string) => void): Promise<Run
     nodes,
     hours,
     ...(plan === undefined ? {} : { plan }),
+    ...(values.ttl === undefined ? {} : { ttl: Number(values.ttl) }),
     ...(trace === undefined ? {} : { trace }),
   })
 }
@@ -90,39 +89,54 @@ function serveParent(): void {
   })
 }
 
+/** What is still waiting when a run ends is never collected, so a worker process makes way for a new one now and then. */
+const seedsPerProcess = 50
+
 async function runMany(first: number, count: number): Promise<number> {
   const startedAt = performance.now()
   const workers = Math.min(Number(values.workers ?? availableParallelism()), count)
   const total = new Total()
-  let next = first
   const last = first + count - 1
-  await Promise.all(
-    Array.from({ length: workers }, async () => {
-      const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), {
-        env: { ...process.env, ZK_WORKER: '1' },
-      })
-      for (;;) {
-        if (next > last || (values['fail-fast'] && total.violations.length > 0)) break
-        const seed = next
-        next += 1
-        child.send(seed)
-        const part = await new Promise<Part>((resolve, reject) => {
-          child.once('message', (message) => resolve(message as Part))
-          child.once('exit', (code) => reject(new Error(`a worker ended (${String(code)}) in seed ${String(seed)}`)))
-        })
-        child.removeAllListeners('exit')
-        total.add(part)
-        for (const { invariant, text } of part.violations.slice(0, 1)) {
-          process.stderr.write(`seed ${String(seed)} ${invariant}: ${text}\n`)
-        }
-        if (!values.quiet) progress(total, count, startedAt)
-      }
-      child.removeAllListeners('exit')
-      child.disconnect()
-    }),
-  )
+  let next = first
+  const take = (): number | null => {
+    if (next > last || (values['fail-fast'] && total.violations.length > 0)) return null
+    next += 1
+    return next - 1
+  }
+  const told = (seed: number, part: Part): void => {
+    total.add(part)
+    for (const { invariant, text } of part.violations.slice(0, 1)) {
+      process.stderr.write(`seed ${String(seed)} ${invariant}: ${text}\n`)
+    }
+    if (!values.quiet) progress(total, count, startedAt)
+  }
+  const work = async (): Promise<void> => {
+    while (next <= last) {
+      await workSeeds(take, told)
+      if (values['fail-fast'] && total.violations.length > 0) return
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, work))
   total.print((performance.now() - startedAt) / 1_000)
   return total.violations.length === 0 ? 0 : 1
+}
+
+/** One worker process and the seeds it runs. */
+async function workSeeds(take: () => number | null, told: (seed: number, part: Part) => void): Promise<void> {
+  const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2), { env: { ...process.env, ZK_WORKER: '1' } })
+  for (let run = 0; run < seedsPerProcess; run += 1) {
+    const seed = take()
+    if (seed === null) break
+    child.send(seed)
+    const part = await new Promise<Part>((resolve, reject) => {
+      child.once('message', (message) => resolve(message as Part))
+      child.once('exit', (code) => reject(new Error(`a worker ended (${String(code)}) in seed ${String(seed)}`)))
+    })
+    child.removeAllListeners('exit')
+    told(seed, part)
+  }
+  child.removeAllListeners('exit')
+  child.disconnect()
 }
 
 class Total {
@@ -155,8 +169,9 @@ class Total {
   print(seconds: number): void {
     const faults = [...this.faults].sort(([, left], [, right]) => right - left)
     const sum = faults.reduce((count, [, more]) => count + more, 0)
-    const points = [...this.passed.keys()].filter((point) => !point.startsWith('sleep'))
-    const hit = points.filter((point) => [...this.died.keys()].some((where) => where.startsWith(point)))
+    const points = [...this.passed.keys()].sort()
+    const deaths = [...this.died.values()].reduce((count, more) => count + more, 0)
+    const never = points.filter((point) => !this.died.has(point))
     console.log('')
     console.log(`seeds            ${this.seeds}`)
     console.log(`virtual hours    ${this.nodeHours / nodes} (${this.nodeHours} node hours, ${nodes} nodes)`)
@@ -165,8 +180,11 @@ class Total {
     console.log(`issues           ${this.issues} (${this.lateIssues} outside their lease)`)
     console.log(`faults           ${sum}`)
     for (const [kind, count] of faults) console.log(`  ${kind.padEnd(18)} ${count}`)
-    console.log(`await points     ${points.length} kinds passed; a node died at ${hit.length} of them`)
-    for (const point of points.filter((one) => !hit.includes(one))) console.log(`  never died at: ${point}`)
+    for (const kind of faultKinds.filter((one) => !this.faults.has(one))) console.log(`  ${kind.padEnd(18)} never`)
+    console.log(
+      `await points     ${points.length}; nodes died ${deaths} times, at ${points.length - never.length} of them`,
+    )
+    for (const point of never) console.log(`  never died at: ${point} (passed ${this.passed.get(point) ?? 0} times)`)
     console.log(`wall seconds     ${seconds.toFixed(1)}`)
     for (const { seed, invariant, text } of this.violations.slice(0, 20)) {
       console.log(`VIOLATION seed ${seed} ${invariant}: ${text}`)
@@ -193,6 +211,7 @@ async function replay(seed: number): Promise<number> {
 }
 
 if (process.env.ZK_WORKER === '1') serveParent()
-else if (values.mutants) process.exitCode = await runMutants(values.only)
-else if (values.seed !== undefined) process.exitCode = await replay(Number(values.seed))
+else if (values.mutants) {
+  process.exitCode = await runMutants(values.only, values.workers === undefined ? undefined : Number(values.workers))
+} else if (values.seed !== undefined) process.exitCode = await replay(Number(values.seed))
 else process.exitCode = await runMany(Number(values.from), Number(values.seeds ?? 100))

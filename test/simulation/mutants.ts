@@ -4,17 +4,26 @@
  */
 import type { FaultKind } from './faults.ts'
 
-export type Mutant = {
-  readonly id: string
-  readonly title: string
-  /** Where this bug was seen. */
-  readonly seenIn: string
+/** One change of a source file. */
+export type Change = {
   readonly file: string
   /** Stands in the file exactly once. */
   readonly find: string
   readonly replace: string
-  /** The faults under which it shows. */
+}
+
+export type Mutant = Change & {
+  readonly id: string
+  readonly title: string
+  /** Where this bug was seen. */
+  readonly seenIn: string
+  /** A second guard in another file that has to go for the bug to show. */
+  readonly also?: Change
+  /** The faults under which it shows, at their usual rate unless `rates` has another. */
   readonly faults: readonly FaultKind[]
+  readonly rates?: Partial<Record<FaultKind, number>>
+  /** Lifetime of every token, in seconds. */
+  readonly ttl?: number
   readonly hours?: number
   readonly seeds?: number
   readonly nodes?: number
@@ -68,6 +77,21 @@ export const mutants: readonly Mutant[] = [
     faults: ['pause-with-lease'],
   },
   {
+    id: 'M6',
+    title: 'whoever ends an attempt clears the lease, whosever it is',
+    seenIn: 'Nango Locking.release deletes the lock of another',
+    file: 'src/keeper/settle-attempt.ts',
+    find: "    if (record.entry.epoch !== job.entry.epoch) return { kind: 'lost' }\n",
+    replace: `    if (record.entry.epoch !== job.entry.epoch) {
+      const freed = { ...record.entry, lease: null }
+      await room.store.write(name, { entry: freed, dueAt: wakeAt(freed) }, record.revision)
+      return { kind: 'lost' }
+    }
+`,
+    faults: ['send-late', 'answer-slow'],
+    rates: { 'send-late': 0.2, 'answer-slow': 0.5 },
+  },
+  {
     id: 'M9',
     title: 'the old token is thrown away before the new one is there',
     seenIn: 'WxJava#324',
@@ -75,6 +99,8 @@ export const mutants: readonly Mutant[] = [
     find: '    ...entry,\n    token,\n    lease: { node',
     replace: '    ...entry,\n    token: null,\n    lease: { node',
     faults: ['upstream-outage', 'answer-slow'],
+    // Another node would put back what it still holds.
+    nodes: 1,
   },
   {
     id: 'M10',
@@ -99,10 +125,16 @@ export const mutants: readonly Mutant[] = [
     id: 'M12',
     title: 'a store that fails is taken for a store that is empty',
     seenIn: 'silenceper/wechat#762: a Redis blip burnt a day of quota',
-    file: 'src/keeper/room.ts',
-    find: 'const { entry, revision } = await room.store.read(name)',
+    file: 'src/keeper/refresh.ts',
+    find: 'const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision)',
     replace:
-      'const { entry, revision } = await room.store.read(name).catch(() => ({ entry: { ...newEntry(room.time.now()), lease: null }, revision: 0 }))',
+      'const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision).catch(() => job.revision)',
+    also: {
+      file: 'src/keeper/room.ts',
+      find: 'const { entry, revision } = await room.store.read(name)',
+      replace:
+        'const { entry, revision } = await room.store.read(name).catch(() => ({ entry: newEntry(room.time.now()), revision: 0 }))',
+    },
     faults: ['store-outage', 'partition'],
   },
   {
@@ -124,6 +156,17 @@ export const mutants: readonly Mutant[] = [
     faults: ['answer-garbled', 'upstream-outage'],
   },
   {
+    id: 'M15',
+    title: 'a fixed time is taken off every lifetime, however short it is',
+    seenIn: 'silenceper/wechat expires_in - 1500: negative for short lives',
+    file: 'src/model/expiry.ts',
+    find: 'return sentAt + lifetimeMs - marginMs(lifetimeMs)',
+    replace: 'return sentAt + lifetimeMs - 1_500_000',
+    faults: [],
+    ttl: 1_200,
+    hours: 6,
+  },
+  {
     id: 'M16',
     title: 'a fixed lifetime, and a refresh period as long as it',
     seenIn: 'wechat-token-server: TTL 7000 and a loop that sleeps 7000',
@@ -131,6 +174,17 @@ export const mutants: readonly Mutant[] = [
     find: 'return Math.round(token.expiresAt - leadMs(source, token.lifetimeMs, chance))',
     replace: 'return Math.round(token.issuedAt + 7_400_000 + 0 * leadMs(source, token.lifetimeMs, chance))',
     faults: [],
+  },
+  {
+    id: 'M17',
+    title: 'a refusal throws the living token away',
+    seenIn: 'oauth2-proxy: the session is cleared when a refresh is refused',
+    file: 'src/model/settle.ts',
+    find: '    token,\n    lease: null,\n    resolvedEpoch: harmful',
+    replace: "    token: attempt.outcome === 'rejected' ? null : token,\n    lease: null,\n    resolvedEpoch: harmful",
+    faults: ['refused-transient', 'refused-quota'],
+    // Another node would put back what it still holds.
+    nodes: 1,
   },
   {
     id: 'M17b',
@@ -201,12 +255,62 @@ export const mutants: readonly Mutant[] = [
     faults: ['answer-lost'],
   },
   {
+    id: 'M23',
+    title: 'life is counted from the arrival of the answer',
+    seenIn: 'WxJava and most SDKs: expires_in is added to the time after the call',
+    file: 'src/keeper/refresh.ts',
+    find: 'return await settle(room, held, outcome, sentAt)',
+    replace: 'return await settle(room, held, outcome, Math.max(sentAt, room.time.now()))',
+    faults: ['answer-slow'],
+    rates: { 'answer-slow': 0.5 },
+  },
+  {
     id: 'M24',
     title: "leases are judged by the node's own wall clock",
     seenIn: 'certmagic file lock',
     file: 'src/keeper/store-time.ts',
     find: 'return this.#clock.monotonic() + this.#offset\n',
     replace: 'return this.#clock.now()\n',
+    faults: [],
+  },
+  {
+    id: 'M25b',
+    title: 'a node that died between sending and committing is not noticed',
+    seenIn: 'oauthapp, Nango, oauth2-proxy: no intent is written before the request',
+    file: 'src/model/decide.ts',
+    find: 'return entry.epoch > entry.resolvedEpoch\n',
+    replace: 'return entry.epoch > entry.resolvedEpoch + 1_000_000\n',
+    // The upstream refuses for long after the node has died, so that no schedule heals what nobody noticed.
+    faults: ['crash-in-flight', 'refused-transient', 'asked-refresh'],
+    rates: { 'crash-in-flight': 0.3, 'refused-transient': 0.9, 'asked-refresh': 12 },
+  },
+  {
+    id: 'M26',
+    title: 'a failure is followed by the next try at once',
+    seenIn: 'token servers whose refresh calls itself when it fails',
+    file: 'src/model/settle.ts',
+    find: 'nextTry: ended.now + Math.max(waitMs, told),',
+    replace: 'nextTry: ended.now + 0 * Math.max(waitMs, told),',
+    faults: ['refused-transient', 'refused-quota', 'upstream-outage'],
+  },
+  {
+    id: 'M27',
+    title: 'a reload adds the new sources and keeps the old ones going',
+    seenIn: 'consul#12607: a reload leaks the renewers of before',
+    file: 'src/keeper/source-book.ts',
+    find: '  replace(sources: readonly Source[]): void {\n    this.#file = new Map(sources.map((source) => [source.name, source]))',
+    replace:
+      '  replace(sources: readonly Source[]): void {\n    this.#file = new Map([...this.#file, ...sources.map((source) => [source.name, source] as const)])',
+    faults: ['source-dropped'],
+    rates: { 'source-dropped': 4 },
+  },
+  {
+    id: 'M30',
+    title: 'a source that may not be read is answered otherwise than one that is not there',
+    seenIn: 'wechat-token-server and most others: names can be enumerated',
+    file: 'src/http/gate.ts',
+    find: "if (scope === 'read') return client.may('read', name) ? { client } : notFound",
+    replace: "if (scope === 'read') return client.may('read', name) ? { client } : forbidden",
     faults: [],
   },
   {
@@ -218,6 +322,22 @@ export const mutants: readonly Mutant[] = [
     replace: 'return token !== null',
     faults: ['upstream-outage', 'answer-lost'],
     hours: 48,
+  },
+  {
+    id: 'M32',
+    title: 'a node that hears of an older version late goes back to it',
+    seenIn: 'WxJava#2803: versions go back',
+    file: 'src/keeper/views.ts',
+    find: 'if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)',
+    replace: '',
+    also: {
+      file: 'src/keeper/room.ts',
+      find: 'if (known === undefined || !isBehind(entry, known) || room.views.isPinned(name))',
+      replace: 'if (true)',
+    },
+    // The look that follows on the lease is answered after the commit, and so is the next one.
+    faults: ['store-answer-slow', 'asked-refresh'],
+    rates: { 'store-answer-slow': 0.2, 'asked-refresh': 24 },
   },
   {
     id: 'M33',
@@ -236,5 +356,66 @@ export const mutants: readonly Mutant[] = [
     find: 'budget: spend(entry.budget, now, forced),',
     replace: 'budget: forced ? entry.budget : entry.budget,',
     faults: ['false-report', 'asked-refresh', 'report-flood'],
+  },
+  {
+    id: 'M35',
+    title: 'a removed source is brought back by the attempt that was in the air',
+    seenIn: 'Nango has a test for it: the connection is deleted during its refresh',
+    file: 'src/keeper/settle-attempt.ts',
+    find: "if (record.entry === null) return { kind: 'removed' }",
+    replace: 'if (record.entry === null) record = { entry: job.entry, revision: record.revision }',
+    faults: ['source-removed', 'answer-slow'],
+    rates: { 'source-removed': 12, 'answer-slow': 0.3 },
+  },
+  {
+    id: 'M36',
+    title: 'a reader who wants more time than any token has is obeyed again and again',
+    seenIn: 'EasyWeChat and WxJava loops that refresh while the rest seems too short',
+    file: 'src/keeper/read-token.ts',
+    find: 'if (minTtlMs > longestMs) {',
+    replace: 'if (minTtlMs > Infinity) {',
+    faults: [],
+  },
+  {
+    id: 'M37',
+    title: 'a reader who wants more time than is left is given less',
+    seenIn:
+      'google-auth, oauthapp before minimum-seconds: the wish is looked at when a token is fetched, not when it is read',
+    file: 'src/keeper/read-token.ts',
+    find: 'const enough = (reading: Reading | null): reading is Reading => reading !== null && reading.leftMs >= minTtlMs',
+    replace: 'const enough = (reading: Reading | null): reading is Reading => reading !== null',
+    faults: [],
+  },
+  {
+    id: 'M38',
+    title: 'news of a commit is answered with a look that began before it',
+    seenIn: 'found here: shared reads, and a store that answers slowly',
+    file: 'src/keeper/keep-fresh.ts',
+    find: 'if ((found?.revision ?? 0) < (revision ?? 0)) found = await lookUp(this.#room, name)',
+    replace: '',
+    faults: ['store-answer-slow', 'asked-refresh', 'status-watch'],
+    rates: { 'store-answer-slow': 0.2, 'asked-refresh': 48, 'status-watch': 72 },
+    hours: 12,
+  },
+  {
+    id: 'M39',
+    title: "a reader's wish replaces an unconfirmed token with the next unconfirmed one",
+    seenIn: 'found here: each wish hands the waiting on, so none is ever granted',
+    file: 'src/keeper/read-token.ts',
+    find: 'const againAt = entry.token?.isUnconfirmed === true ? entry.dueAt : intervalEndsAt',
+    replace: 'const againAt = intervalEndsAt',
+    faults: ['answer-lost', 'wish-flood'],
+    rates: { 'answer-lost': 0.2, 'wish-flood': 48 },
+  },
+  {
+    id: 'M40',
+    title: 'a removed source is brought back by a look that began before',
+    seenIn: 'found here: the node that removed it served it on',
+    file: 'src/keeper/room.ts',
+    find: '      if (room.views.forgotten !== forgotten) continue\n',
+    replace: '',
+    faults: ['source-removed', 'store-answer-slow'],
+    rates: { 'source-removed': 24, 'store-answer-slow': 0.1 },
+    hours: 12,
   },
 ]

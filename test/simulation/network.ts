@@ -14,6 +14,10 @@ export type Flight = {
   readonly epoch: number
   reachedAt: number | null
   issuedAt: number | null
+  /** Issued when its lease was over or somebody else's. */
+  isLate: boolean
+  /** When the node stopped waiting for the answer; null while it waits. */
+  givenUpAt: number | null
 }
 
 export class Network {
@@ -40,14 +44,21 @@ export class Network {
       epoch: world.store.entry(channel)?.epoch ?? 0,
       reachedAt: null,
       issuedAt: null,
+      isLate: false,
+      givenUpAt: null,
     }
     world.checks.leaving(flight, request, body)
     this.flights.add(flight)
     // For the node it is over when it gives up; the request itself goes on.
-    request.signal.addEventListener('abort', () => this.flights.delete(flight), { once: true })
+    const giveUp = (): void => {
+      flight.givenUpAt = time.now()
+      this.flights.delete(flight)
+    }
+    request.signal.addEventListener('abort', giveUp, { once: true })
     try {
       return await this.#travel(flight, request, body)
     } finally {
+      request.signal.removeEventListener('abort', giveUp)
       this.flights.delete(flight)
       world.checks.ended(flight)
     }
@@ -68,36 +79,38 @@ export class Network {
       await time.wait(120_000)
       throw connectionError('ETIMEDOUT')
     }
-    if (world.strikes('request-lost')) {
+    if (world.strikes('request-lost', flight.channel)) {
       await time.wait(10_800_000)
       throw connectionError('ECONNRESET')
     }
     // The upstream is slow before it issues: the caller gives up first, and the issue happens all the same.
-    if (world.strikes('request-late')) await time.wait(chance.between(2_000, 60_000))
+    if (world.strikes('request-late', flight.channel)) await time.wait(chance.between(2_000, 60_000))
     const refused = this.#refusal(flight.channel)
     if (refused !== null) return refused
     flight.reachedAt = time.now()
     const noIssue = chance.is(0.5)
-    if (noIssue && world.strikes('answer-5xx')) return new Response('<html>bad gateway</html>', { status: 502 })
+    if (noIssue && world.strikes('answer-5xx', flight.channel))
+      return new Response('<html>bad gateway</html>', { status: 502 })
     const response = await world.simulator.fetch(
       new Request(request.url, { method: request.method, headers: request.headers, body }),
     )
     flight.issuedAt = time.now()
     world.checks.issued(flight)
-    return await this.#back(response)
+    if (flight.node.process === flight.process) flight.node.mayDieInFlight(new URL(request.url).pathname)
+    return await this.#back(flight, response)
   }
 
-  async #back(response: Response): Promise<Response> {
+  async #back({ channel }: Flight, response: Response): Promise<Response> {
     const world = this.#world
     const { chance, time } = world
-    if (world.strikes('answer-slow')) await time.wait(chance.between(500, 20_000))
+    if (world.strikes('answer-slow', channel)) await time.wait(chance.between(500, 20_000))
     await time.wait(chance.between(1, 60))
-    if (world.strikes('answer-lost')) {
+    if (world.strikes('answer-lost', channel)) {
       await time.wait(chance.pick([0, 100, 60_000]))
       throw connectionError('ECONNRESET')
     }
-    if (world.strikes('answer-5xx')) return new Response('upstream connect error', { status: 503 })
-    if (world.strikes('answer-garbled')) {
+    if (world.strikes('answer-5xx', channel)) return new Response('upstream connect error', { status: 503 })
+    if (world.strikes('answer-garbled', channel)) {
       const text = await response.text()
       const garbled = chance.pick([
         text.slice(0, Math.floor(text.length * chance.next())),
@@ -112,8 +125,8 @@ export class Network {
 
   #refusal(channel: string): Response | null {
     const world = this.#world
-    if (world.strikes('refused-transient')) return json({ errcode: -1, errmsg: 'system error' })
-    if (channel !== 'http' && world.strikes('refused-quota')) {
+    if (world.strikes('refused-transient', channel)) return json({ errcode: -1, errmsg: 'system error' })
+    if (channel !== 'http' && world.strikes('refused-quota', channel)) {
       return json({ errcode: 45011, errmsg: 'api minute-quota reach limit, must slower, retry next minute' })
     }
     return null

@@ -11,6 +11,7 @@ import { openKeeper } from '../../src/keeper/open-keeper.ts'
 import type { ZhongkongEvent } from '../../src/model/event.ts'
 import { issue, parseSource } from '../../src/providers/catalogue.ts'
 import type { FaultKind } from './faults.ts'
+import { clients } from './keys.ts'
 import { storeLost, storeOf } from './shared-store.ts'
 import type { World } from './world.ts'
 
@@ -33,6 +34,8 @@ export class SimulatedNode {
   #steady = { at: 0, reading: 0 }
   isOffline = false
   isPartitioned = false
+  /** When the store last failed this node, kept it waiting, or the node itself stood still. */
+  #cutOffAt = -Infinity
 
   constructor(world: World, index: number) {
     this.#world = world
@@ -55,6 +58,16 @@ export class SimulatedNode {
     return this.#steady.reading + (this.#world.time.now() - this.#steady.at) * this.#rate
   }
 
+  /** Whether this node may have missed what others wrote within the last `ms`. */
+  wasCutOff(ms: number): boolean {
+    const isNow = this.isPartitioned || this.#world.store.isDown || this.isPaused
+    return isNow || this.#cutOffAt > this.#world.time.now() - ms
+  }
+
+  #cutOffUntil(at: number): void {
+    this.#cutOffAt = Math.max(this.#cutOffAt, at)
+  }
+
   get isPaused(): boolean {
     return this.#pausedUntil > this.#world.time.now()
   }
@@ -71,12 +84,13 @@ export class SimulatedNode {
     const env = this.#env(life)
     const bus = createBus((thrown) => this.#world.checks.fail('P-fault', `a listener threw: ${String(thrown)}`))
     bus.on((event) => this.#hear(life, event))
+    const { sources } = this.#world
     try {
       const keeper = await openKeeper({
         env,
         store: storeOf(this.#world, this, (label, effect) => this.#storeCall(life, label, effect)),
         node: life.node,
-        sources: this.#world.sources,
+        sources,
         parseSource,
         issue,
         emit: bus.emit,
@@ -84,9 +98,11 @@ export class SimulatedNode {
       })
       if (life.isOver) return
       this.keeper = keeper
+      // The file was changed while this process was starting: it hears of that as of any other change.
+      if (sources !== this.#world.sources) void keeper.replaceSources(this.#world.sources)
       this.handler = createHandler({
         keeper,
-        access: createAccess([]),
+        access: createAccess(clients),
         compat: { tokenboy: { allow: [] }, wechatTokenServer: null },
         env,
         metrics: { observe: () => undefined, expose: () => Promise.resolve({ type: 'text/plain', text: '' }) },
@@ -114,6 +130,7 @@ export class SimulatedNode {
 
   pause(ms: number): void {
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.time.now() + ms)
+    this.#cutOffUntil(this.#pausedUntil)
   }
 
   /** Runs `go` in this process at an instant: later if it is paused, never if it has died. */
@@ -170,14 +187,18 @@ export class SimulatedNode {
   async #storeCall<T>(life: Life, label: string, effect: () => T): Promise<T> {
     if (life.isOver) return await never
     const world = this.#world
-    world.coverage.pass(`store ${label}`)
     if (this.#dies(`store ${label} before`)) return await never
-    const thereMs = this.#strikes('store-slow') ? world.chance.between(200, 1_500) : world.chance.between(0.2, 3)
+    const thereMs = this.#isSlow('store-slow') ? world.chance.between(200, 1_500) : world.chance.between(0.2, 3)
+    const backMs = this.#isSlow('store-answer-slow') ? world.chance.between(200, 8_000) : 0
     const isLost = this.#strikes('store-answer-lost')
     return await new Promise<T>((resolve, reject) => {
+      const lose = (ms: number): void => {
+        this.#cutOffUntil(world.time.now() + ms)
+        this.deliver(life, world.time.now() + ms, () => reject(storeLost()))
+      }
       world.time.after(thereMs, () => {
         if (world.store.isDown || this.isPartitioned) {
-          this.deliver(life, world.time.now() + (this.isPartitioned ? 1_900 : 5), () => reject(storeLost()))
+          lose(this.isPartitioned ? 1_900 : 5)
           return
         }
         const result = effect()
@@ -185,7 +206,8 @@ export class SimulatedNode {
         // The lease runs while its holder sleeps.
         if (label === 'write:lease' && this.#strikes('pause-with-lease'))
           this.pause(world.chance.between(3_000, 60_000))
-        if (isLost) this.deliver(life, world.time.now() + 1_900, () => reject(storeLost()))
+        if (isLost) lose(1_900)
+        else if (backMs > 0) this.deliver(life, world.time.now() + backMs, () => resolve(result))
         else if (this.isPaused || world.chance.is(0.2)) {
           this.deliver(life, world.time.now() + world.chance.between(0.2, 3), () => resolve(result))
         } else if (!life.isOver) resolve(result)
@@ -193,10 +215,16 @@ export class SimulatedNode {
     })
   }
 
+  /** Whether one leg of a store call takes long. */
+  #isSlow(kind: 'store-slow' | 'store-answer-slow'): boolean {
+    if (!this.#strikes(kind)) return false
+    this.#cutOffUntil(this.#world.time.now() + 10_000)
+    return true
+  }
+
   async #fetch(life: Life, request: Request): Promise<Response> {
     if (life.isOver) return await never
     const label = `request ${new URL(request.url).pathname}`
-    this.#world.coverage.pass(label)
     life.requests += 1
     const trip = this.#world.network.send(this, request)
     // When the process dies, nobody is left to hear how the request ended.
@@ -222,6 +250,7 @@ export class SimulatedNode {
   #hear(life: Life, event: ZhongkongEvent): void {
     if (event.type === 'attempted') life.attempted += 1
     this.#world.checks.heard(this, event)
+    if (event.type === 'rotated') this.#world.onRotated(this, event.name)
   }
 
   /** The books of a process that is still running: requests sent, attempts told. */
@@ -229,9 +258,15 @@ export class SimulatedNode {
     return this.#life === null ? null : { requests: this.#life.requests, attempted: this.#life.attempted }
   }
 
+  /** The worst moment to die: the upstream has issued, and nobody will ever know. */
+  mayDieInFlight(path: string): void {
+    this.#dies(`request ${path} issued`, 'crash-in-flight')
+  }
+
   /** Whether this is where the process dies. */
-  #dies(point: string): boolean {
-    if (!this.#strikes('crash')) return false
+  #dies(point: string, kind: 'crash' | 'crash-in-flight' = 'crash'): boolean {
+    this.#world.coverage.pass(point)
+    if (!this.#strikes(kind)) return false
     this.#world.coverage.die(point)
     this.#world.trace(() => `${this.process ?? '?'} dies at ${point}`)
     this.crash()

@@ -1,5 +1,5 @@
 /** Runs one seed from the first start to rest, and says what happened. */
-import { callOften } from './callers.ts'
+import { callOften, guess, readOnNews } from './callers.ts'
 import type { Violation } from './checks.ts'
 import type { Coverage } from './coverage.ts'
 import { addDynamic, makeWeather } from './weather.ts'
@@ -32,7 +32,11 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   world.checks.hinder(time.now() + 2 * minuteMs)
   for (const node of world.nodes) time.after(world.chance.between(0, 3_000), () => void node.start())
   time.after(10_000, () => void addDynamic(world))
-  for (const node of world.nodes) for (const name of watched) callOften(world, node, name)
+  for (const node of world.nodes) {
+    guess(world, node)
+    for (const name of watched) callOften(world, node, name)
+  }
+  world.onRotated = (node, name) => readOnNews(world, node, name)
   makeWeather(world)
   const look = (): void => {
     world.checks.liveness(watched)

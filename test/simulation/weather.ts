@@ -1,8 +1,8 @@
 /** Faults that come at their own time: outages, pauses, foreign fetchers, stepped clocks, people with a database shell. */
-import { refresh, report } from './callers.ts'
+import { look, readAndUse, refresh, report } from './callers.ts'
 import type { FaultKind } from './faults.ts'
 import type { SimulatedNode } from './node.ts'
-import { definitions, dynamicDefinition, sourcesOf, type World } from './world.ts'
+import { droppable, dynamicDefinition, type World } from './world.ts'
 
 const hourMs = 3_600_000
 const channels = { classic: 'wxclassic', stable: 'wxstable', wecom: 'wwcorp' } as const
@@ -68,10 +68,12 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     const token = world.store.entry(name)?.token?.value
     if (token === undefined) return
     world.simulator.revoke({ token })
+    world.checks.fates.killed(token, world.time.now())
     world.checks.disturb(name)
   },
   'foreign-refresh': (world) => {
-    world.simulator.rotateByForeigner('wxclassic', 'classic')
+    const value = world.simulator.rotateByForeigner('wxclassic', 'classic')
+    world.checks.fates.issued('classic', value, world.time.now(), 'stranger')
     world.checks.disturb('classic')
   },
   'clock-jump': (world) => {
@@ -92,14 +94,10 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     if (node !== null) void report(world, node, name, world.chance.is(0.3) ? 'never-issued' : token)
   },
   'report-flood': (world) => flood(world),
-  reload: (world) => {
-    const sources = sourcesOf(definitions(world.chance.pick([6, 8, 10])))
-    world.sources = sources
-    for (const node of world.nodes) {
-      // Nodes are reloaded one after another; a node that is started meanwhile reads the new file.
-      node.notify(world.time.now() + world.chance.between(10, 30_000), () => void node.keeper?.replaceSources(sources))
-    }
-  },
+  'wish-flood': (world) => wish(world),
+  'status-watch': (world) => watchStatus(world),
+  reload: (world) => void reload(world, world.chance.pick([6, 8, 10])),
+  'source-dropped': (world) => dropAndRestore(world),
   'row-deleted': (world) => {
     // Deleting the row of a source that only the store knows is removing it; a source of the configuration comes back.
     const { name } = world.chance.pick(world.sources)
@@ -107,7 +105,6 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     world.checks.watch(name).rowDeletedAt = world.time.now()
     world.checks.disturb(name)
     world.checks.hinder(world.time.now() + 600_000, name)
-    if (!world.nodes.some((node) => node.keeper?.peek(name) !== undefined)) world.checks.forgetVersions(name)
     world.checks.forgetVersions(name)
   },
   'source-removed': (world) => void removeAndAdd(world),
@@ -118,26 +115,96 @@ function flood(world: World): void {
   const name = world.chance.pick(['classic', 'wecom', 'stable'] as const)
   const token = world.store.entry(name)?.token?.value
   if (token === undefined) return
-  const before = world.checks.watch(name).issues.length
+  const watch = world.checks.watch(name)
+  const before = watch.issues.length
+  const floodedAt = world.time.now()
   const inFlight = [...world.network.flights].filter((flight) => flight.channel === name).length
   for (let count = 0; count < 40; count += 1) {
     const node = alive(world)
     if (node !== null) world.time.after(world.chance.between(0, 500), () => void report(world, node, name, token))
   }
   world.time.after(900, () => {
-    const issues = world.checks.watch(name).issues.length - before
+    const issues = watch.issues.length - before
+    // An issue whose answer never came is followed by another one.
+    if ([...watch.unknownAt.values()].some((at) => at >= floodedAt)) return
+    // Only new tokens count: stable mode is asked twice, plainly, and by force once that has repeated the token.
     if (issues > 1 + inFlight) world.checks.fail('I9', `${name}: ${issues} issues for one reported token`)
   })
 }
 
-/** The source that is added while running goes away, and comes back later. */
+const wishMs = 600_000
+
+/** A program asks every few seconds, of any node, for a token with ten minutes left: few issues come of it. */
+function wish(world: World): void {
+  const name = world.chance.pick(['classic', 'dynamic', 'http'] as const)
+  const watch = world.checks.watch(name)
+  const [issues, strikes] = [watch.issues.length, watch.strikes]
+  for (let ms = 0; ms < wishMs; ms += 5_000) {
+    world.time.after(ms, () => {
+      const node = alive(world)
+      if (node === null) return
+      void readAndUse(world, node, name, wishMs / 1_000).catch((error: unknown) => world.checks.fault(error))
+    })
+  }
+  world.time.after(wishMs, () => {
+    const caused = watch.issues.length - issues
+    // One when it is asked for, one on schedule, one by a report; and two to recover from each fault.
+    const most = 4 + 2 * (watch.strikes - strikes)
+    if (caused > most) world.checks.fail('I8', `${name}: ${caused} issues in ten minutes for one who wants more time`)
+  })
+}
+
+/** Somebody keeps a status page open for half an hour, and it looks every second or so. */
+function watchStatus(world: World): void {
+  const node = world.chance.pick(world.nodes)
+  const name = world.chance.pick(['classic', 'stable', 'wecom', 'ticket', 'http'] as const)
+  const endsAt = Math.min(world.time.now() + hourMs / 2, world.endsAt)
+  const again = (): void => {
+    if (world.time.now() >= endsAt) return
+    void look(world, node, name).catch((error: unknown) => world.checks.fault(error))
+    world.time.after(world.chance.between(500, 2_500), again)
+  }
+  again()
+}
+
+/** Nodes are reloaded one after another, the last one by the answer; one that is started meanwhile reads the new file. */
+function reload(world: World, timeout: number): number {
+  const sources = world.readFile(timeout)
+  const delays = world.nodes.map(() => world.chance.between(10, 30_000))
+  for (const [index, node] of world.nodes.entries()) {
+    node.notify(world.time.now() + delays[index]!, () => void node.keeper?.replaceSources(sources))
+  }
+  return world.time.now() + Math.max(...delays)
+}
+
+/** The configuration file loses a source for a while. */
+function dropAndRestore(world: World): void {
+  if (world.isDropped) return
+  const watch = world.checks.watch(droppable)
+  const awayMs = world.chance.between(120_000, hourMs)
+  world.checks.hinder(world.time.now() + awayMs + 600_000, droppable)
+  world.isDropped = true
+  watch.droppedAt = reload(world, 8)
+  world.time.after(awayMs, () => {
+    world.isDropped = false
+    watch.droppedAt = null
+    reload(world, 8)
+  })
+}
+
+/** The source that is added while running goes away, at rest or in the middle of a refresh, and comes back later. */
 async function removeAndAdd(world: World): Promise<void> {
-  const keeper = alive(world)?.keeper
-  if (keeper == null) return
+  const node = alive(world)
+  const keeper = node?.keeper
+  if (node === null || keeper == null) return
   const watch = world.checks.watch('dynamic')
   world.checks.hinder(world.time.now() + hourMs + 120_000, 'dynamic')
   // The node may die while it removes; somebody adds the source again all the same.
   world.time.after(world.chance.between(60_000, hourMs), () => void addDynamic(world))
+  if (world.chance.is(0.7)) {
+    void refresh(world, node, 'dynamic', {})
+    await world.time.wait(world.chance.between(1, 150))
+  }
   await keeper.remove('dynamic').catch(() => false)
   if (world.store.entry('dynamic') === null) watch.removedAt = world.time.now()
 }

@@ -20,6 +20,8 @@ export type RunOptions = {
   readonly hours: number
   /** The faults of this run; drawn from the seed when absent. */
   readonly plan?: FaultPlan
+  /** Lifetime of every token, in seconds; that of the platforms when absent. */
+  readonly ttl?: number
   readonly trace?: (line: string) => void
 }
 
@@ -32,6 +34,9 @@ export const secrets = {
   wecom: 'canary-wecom-secret-0003',
   dynamic: 'canary-dynamic-secret-0004',
 } as const
+
+/** The source that a configuration file may lose: nothing is made from its token. */
+export const droppable = 'wecom'
 
 const wechat = 'http://wechat.test'
 
@@ -92,6 +97,10 @@ export class World {
   readonly simulator: Simulator
   readonly nodes: SimulatedNode[]
   sources: readonly Source[]
+  /** The configuration file is without the source that it may lose. */
+  isDropped = false
+  /** Hears of every new token on the node that committed it, as a sink would. */
+  onRotated: (node: SimulatedNode, name: string) => void = () => undefined
   /** Whether programs say when a token was refused; in some runs nobody does. */
   readonly hasReporters: boolean
 
@@ -105,6 +114,7 @@ export class World {
     this.simulator = createSimulator({
       clock: { now: () => this.time.now(), monotonic: () => this.time.now(), sleep: (ms) => this.time.wait(ms) },
       random: new Chance(options.seed, 7),
+      knobs: options.ttl === undefined ? {} : { ttlSeconds: options.ttl },
       accounts: [
         { kind: 'wechat', id: 'wxclassic', secret: secrets.classic },
         { kind: 'wechat', id: 'wxstable', secret: secrets.stable },
@@ -131,13 +141,20 @@ export class World {
     for (const node of this.nodes) node.reconnect()
   }
 
-  /** Whether a fault strikes at this step; counted when it does. */
-  strikes(kind: FaultKind): boolean {
+  /** Whether a fault strikes at this step, of one channel or of a whole node; counted when it does. */
+  strikes(kind: FaultKind, channel?: string): boolean {
     const rate = this.plan.rate[kind]
     if (rate === 0 || this.checks.isQuiet || !this.chance.is(rate)) return false
     this.coverage.strike(kind)
-    this.checks.struck(kind)
+    this.checks.struck(kind, channel)
     return true
+  }
+
+  /** Reads the configuration file anew: the sources as they are written now, with a time limit of their own. */
+  readFile(timeout: number): readonly Source[] {
+    const written = Object.entries(definitions(timeout)).filter(([name]) => !this.isDropped || name !== droppable)
+    this.sources = sourcesOf(Object.fromEntries(written))
+    return this.sources
   }
 
   trace(line: () => string): void {
