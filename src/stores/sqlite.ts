@@ -20,6 +20,7 @@ import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import { hostUptime, type HostUptime } from './host-uptime.ts'
+import { sqliteWrites, type SqlDialect } from './sql-dialect.ts'
 import { mendSchema, sqliteSchema, type Tables } from './sql-schema.ts'
 import { createSqlStore, type SqlEngine, type WriteStamp } from './sql.ts'
 import { loadSqlite, type SqliteLibrary } from './sqlite-driver.ts'
@@ -60,7 +61,7 @@ const busyBackoff = { baseMs: 4, capMs: 50 }
 
 class SqliteEngine implements SqlEngine {
   readonly kind = 'sqlite'
-  readonly writeLock = 'transaction'
+  readonly dialect: SqlDialect = sqliteWrites
   readonly #path: string
   readonly #env: Env
   readonly #library: SqliteLibrary
