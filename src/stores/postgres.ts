@@ -53,6 +53,7 @@ function postgresServer(library: PostgresLibrary, url: DatabaseUrl, env: Env): S
     kind: 'postgres',
     schema: postgresSchema,
     writes: postgresWrites,
+    idleMsMax: 30_000,
     clock: sql<number>`floor(extract(epoch from clock_timestamp()) * 1000)::bigint`,
     readOnly: sql<number>`(current_setting('transaction_read_only') = 'on')::int`,
     connect: async (host, signal) => await openPostgresSession({ library, url, tls, host }, signal),

@@ -36,6 +36,8 @@ export type SqlServer = {
   readonly clock: RawBuilder<number>
   /** 1 where writes are refused, else 0, as SQL. */
   readonly readOnly: RawBuilder<number>
+  /** A connection that nobody wanted for so long is taken leave of, in milliseconds. */
+  readonly idleMsMax: number
   connect(host: DatabaseHost, signal: AbortSignal): Promise<SqlSession>
   judge(error: unknown): SqlFailure
   /** Calls `onChange` for each notice of the server until `signal` aborts; never throws. Absent: only polling tells. */
@@ -86,7 +88,12 @@ export class ServerEngine implements SqlEngine {
     this.#env = env
     this.#place = `${server.kind} ${url.hosts.map(({ host }) => host).join(',')}`
     this.#onNotice = onNotice ?? (() => undefined)
-    this.#sessions = new SqlSessions(env.clock, url.hosts, async (host, signal) => await server.connect(host, signal))
+    this.#sessions = new SqlSessions({
+      clock: env.clock,
+      hosts: url.hosts,
+      idleMsMax: server.idleMsMax,
+      connect: async (host, signal) => await server.connect(host, signal),
+    })
     this.#clock = new ServerClock(env.clock)
   }
 

@@ -25,31 +25,37 @@ export type SqlSession = {
   end(): Promise<void>
 }
 
-export type Connect = (host: DatabaseHost, signal: AbortSignal) => Promise<SqlSession>
+export type SqlSessionsOptions = {
+  readonly clock: Clock
+  readonly hosts: readonly DatabaseHost[]
+  /** A connection that nobody wanted for so long is taken leave of, in milliseconds. */
+  readonly idleMsMax: number
+  readonly connect: (host: DatabaseHost, signal: AbortSignal) => Promise<SqlSession>
+}
 
 /** Connections of one node. Writes take one after the other, so all but one are for readers. */
 const sessionsMax = 8
 /** More than this never waits for a connection. */
 const waitingMax = 20_000
-/** A connection that nobody wanted for so long is taken leave of, in milliseconds. */
-const idleMsMax = 30_000
 /** A farewell takes no longer, in milliseconds. */
 const farewellMsMax = 300
 
 export class SqlSessions {
   readonly #clock: Clock
   readonly #hosts: readonly DatabaseHost[]
-  readonly #connect: Connect
+  readonly #idleMsMax: number
+  readonly #connect: SqlSessionsOptions['connect']
   /** Free ones, the last used last. */
   #idle: { readonly session: SqlSession; readonly since: number }[] = []
   #places = sessionsMax
   #waiting: (() => void)[] = []
   #first = 0
 
-  constructor(clock: Clock, hosts: readonly DatabaseHost[], connect: Connect) {
-    this.#clock = clock
-    this.#hosts = hosts
-    this.#connect = connect
+  constructor(options: SqlSessionsOptions) {
+    this.#clock = options.clock
+    this.#hosts = options.hosts
+    this.#idleMsMax = options.idleMsMax
+    this.#connect = options.connect
   }
 
   get hasSeveralHosts(): boolean {
@@ -70,8 +76,8 @@ export class SqlSessions {
   release(session: SqlSession): void {
     if (session.isUsable()) this.#idle.push({ session, since: this.#clock.monotonic() })
     else session.cut()
-    const oldest = this.#idle[0]
-    if (oldest !== undefined && this.#clock.monotonic() - oldest.since > idleMsMax) {
+    for (let oldest = this.#idle[0]; oldest !== undefined; oldest = this.#idle[0]) {
+      if (this.#clock.monotonic() - oldest.since <= this.#idleMsMax) break
       this.#idle.shift()
       void this.#farewell(oldest.session)
     }
