@@ -76,10 +76,6 @@ export class RedisCaller {
     }
   }
 
-  async verify(endsAt: number): Promise<void> {
-    await this.#topology.verify(endsAt)
-  }
-
   close(): void {
     this.#isClosed = true
     for (const line of this.#lines.values()) line.close()

@@ -25,8 +25,6 @@ export type RedisTopology = {
   locate(slot: number, endsAt: number): Promise<RedisAddress>
   /** Something spoke against what is known. */
   forget(): void
-  /** Looks whether what is known is still true, where nobody would tell. */
-  verify(endsAt: number): Promise<void>
   close(): void
 }
 
@@ -63,10 +61,6 @@ class SingleServer implements RedisTopology {
 
   forget(): void {
     // There is only one. The next connection asks the name service again, which is how some providers fail over.
-  }
-
-  async verify(): Promise<void> {
-    await Promise.resolve()
   }
 
   close(): void {
@@ -108,40 +102,40 @@ class Asking {
   }
 }
 
+/** Sentinels are asked again after so long, in milliseconds. */
+const askAgainMs = 1_000
+
 /**
  * All sentinels are asked at once, and the one that knows of the latest failover is believed: one that was cut off
- * together with an old master still names that.
+ * together with an old master still names that. They are asked again and again, because an old master that lives may
+ * take writes for seconds after it was replaced; and the last answer counts for as long as no sentinel gives another.
  */
 class SentinelMaster implements RedisTopology {
   readonly #target: RedisTarget
+  readonly #monotonic: () => number
   readonly #asking: Asking
   #master: RedisAddress | null = null
+  #askedAt = -Infinity
   #finding: Promise<RedisAddress> | null = null
 
   constructor(target: RedisTarget, connect: Connect, monotonic: () => number) {
     this.#target = target
+    this.#monotonic = monotonic
     this.#asking = new Asking((address, endsAt) => connect(address, endsAt, 'sentinel'), monotonic)
   }
 
   async locate(_slot: number, endsAt: number): Promise<RedisAddress> {
-    return this.#master ?? (await this.#find(endsAt))
+    if (this.#master !== null && this.#monotonic() < this.#askedAt + askAgainMs) return this.#master
+    this.#finding ??= this.#ask(endsAt).finally(() => (this.#finding = null))
+    return await this.#finding
   }
 
   forget(): void {
-    this.#master = null
-  }
-
-  async verify(endsAt: number): Promise<void> {
-    await this.#find(endsAt)
+    this.#askedAt = -Infinity
   }
 
   close(): void {
     this.#asking.close()
-  }
-
-  async #find(endsAt: number): Promise<RedisAddress> {
-    this.#finding ??= this.#ask(endsAt).finally(() => (this.#finding = null))
-    return await this.#finding
   }
 
   async #ask(endsAt: number): Promise<RedisAddress> {
@@ -156,7 +150,9 @@ class SentinelMaster implements RedisTopology {
       if (host === undefined || !Number.isInteger(port)) continue
       if (latest === null || epoch > latest.epoch) latest = { epoch, address: { host, port } }
     }
+    this.#askedAt = this.#monotonic()
     if (latest === null) {
+      if (this.#master !== null) return this.#master
       const failed = answers.find((answer) => answer.status === 'rejected')
       throw new RedisLost(`no sentinel names the master "${master}"`, true, failed?.reason)
     }
@@ -199,11 +195,6 @@ class ClusterSlots implements RedisTopology {
 
   forget(): void {
     this.#ranges = []
-  }
-
-  async verify(): Promise<void> {
-    // A node that lost its slots says so when it is asked for them.
-    await Promise.resolve()
   }
 
   close(): void {

@@ -10,8 +10,6 @@ import { Watchers } from './watchers.ts'
 export type WatchSource = {
   /** A text that differs after every change. */
   readonly look: () => Promise<string>
-  /** Finds out whether the servers are still the right ones. */
-  readonly verify: (endsAt: number) => Promise<void>
   readonly subscribe: (onMessage: () => void, endsAt: number) => Promise<RedisConnection>
 }
 
@@ -65,7 +63,6 @@ export class RedisWatch {
     let seen: string | null = null
     while (!signal.aborted) {
       try {
-        await this.#source.verify(this.#clock.monotonic() + lookMs)
         const found = await this.#source.look()
         if (seen !== null && seen !== found) this.#watchers.notify()
         seen = found

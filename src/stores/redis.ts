@@ -72,7 +72,6 @@ class RedisStore implements Store {
         this.#isMetaDoubtful = false
         return formatCursor(await shards.look())
       },
-      verify: async (endsAt) => await caller.verify(endsAt),
       subscribe: async (onMessage, endsAt) => await caller.subscribe(shards.layout.channel, onMessage, endsAt),
     })
   }

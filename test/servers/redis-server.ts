@@ -45,6 +45,8 @@ export async function startRedis(options: RedisSettings = {}): Promise<Started> 
     'protected-mode no',
     'save ""',
     'appendonly no',
+    // Redis waits five seconds for more replicas before it feeds the first.
+    'repl-diskless-sync-delay 0',
     `dir ${folder}`,
     ...(options.tls === true
       ? [`port ${plain}`, `tls-port ${port}`, 'tls-auth-clients no', ...certificateSettings(folder)]
@@ -176,16 +178,18 @@ export type RedisSentinels = {
 export async function startSentinels(replicas = 1, downMs = 1_000): Promise<RedisSentinels> {
   const master = await startRedis()
   const followers = await Promise.all(
-    Array.from({ length: replicas }, () =>
-      startRedis({ settings: [`replicaof 127.0.0.1 ${master.port}`, 'repl-diskless-sync-delay 0'] }),
-    ),
+    Array.from({ length: replicas }, () => startRedis({ settings: [`replicaof 127.0.0.1 ${master.port}`] })),
   )
   const servers = [master, ...followers]
+  const replicaPorts = followers.map(({ port }) => port)
   await until(async () => {
     const online = (await master.command('INFO', 'replication')).match(/state=online/g) ?? []
     return online.length === replicas
   })
-  const sentinels = await Promise.all([0, 1, 2].map(async () => await startSentinel(master.port, downMs)))
+  const ports = await freePorts(3)
+  const sentinels = await Promise.all(
+    ports.map(async (port) => await startSentinel({ port, ports, masterPort: master.port, replicaPorts, downMs })),
+  )
   const seen = async (sentinel: RedisServer): Promise<boolean> => {
     const state = await sentinel.command('SENTINEL', 'MASTER', 'mymaster')
     return state.includes('num-other-sentinels\n2') && state.includes(`num-slaves\n${replicas}`)
@@ -208,28 +212,36 @@ export async function startSentinels(replicas = 1, downMs = 1_000): Promise<Redi
   }
 }
 
-async function startSentinel(masterPort: number, downMs: number): Promise<RedisServer> {
+type SentinelPlace = {
+  readonly port: number
+  /** Of all sentinels. */
+  readonly ports: readonly number[]
+  readonly masterPort: number
+  readonly replicaPorts: readonly number[]
+  readonly downMs: number
+}
+
+/** Told of all others at once, as finding each other takes them seconds. */
+async function startSentinel({ port, ports, masterPort, replicaPorts, downMs }: SentinelPlace): Promise<RedisServer> {
   const programs = obtainServer('redis')
   const folder = serverFolder('sentinel')
-  const [port = 0] = await freePorts(1)
+  const idOf = (of: number): string => String(of).padStart(40, 'a')
+  const others = ports.filter((other) => other !== port)
   const lines = [
     'bind 127.0.0.1',
     'protected-mode no',
     `port ${port}`,
     `dir ${folder}`,
+    `sentinel myid ${idOf(port)}`,
     `sentinel monitor mymaster 127.0.0.1 ${masterPort} 2`,
     `sentinel down-after-milliseconds mymaster ${downMs}`,
     'sentinel failover-timeout mymaster 6000',
+    ...replicaPorts.map((replica) => `sentinel known-replica mymaster 127.0.0.1 ${replica}`),
+    ...others.map((other) => `sentinel known-sentinel mymaster 127.0.0.1 ${other} ${idOf(other)}`),
   ]
   writeFileSync(join(folder, 'redis.conf'), lines.join('\n'))
-  return await run({
-    programs,
-    folder,
-    port,
-    commandPort: port,
-    url: `redis://127.0.0.1:${port}`,
-    args: ['--sentinel'],
-  })
+  const url = `redis://127.0.0.1:${port}`
+  return await run({ programs, folder, port, commandPort: port, url, args: ['--sentinel'] })
 }
 
 export type RedisCluster = {
@@ -247,7 +259,6 @@ export async function startCluster(): Promise<RedisCluster> {
     'cluster-config-file nodes.conf',
     'cluster-node-timeout 1500',
     'cluster-replica-validity-factor 0',
-    'repl-diskless-sync-delay 0',
   ]
   // The bus listens 10 000 above; both are below the ports of outgoing connections.
   const ports = await clusterPorts(6)

@@ -1,0 +1,459 @@
+/** The store on Redis while the server freezes, dies, forgets, fills up, moves or is replaced: real servers, real faults. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { realEnv } from '../../src/base/real-env.ts'
+import { parseRedisUrl, type RedisTarget } from '../../src/base/redis-url.ts'
+import type { Text } from '../../src/base/text.ts'
+import { RedisLayout, shardOf } from '../../src/stores/redis-layout.ts'
+import { openRedisStore } from '../../src/stores/redis.ts'
+import type { Store } from '../../src/stores/store.ts'
+import { isSkipped } from '../servers/obtain-server.ts'
+import {
+  startCluster,
+  startRedis,
+  startSentinels,
+  until,
+  type RedisCluster,
+  type RedisSentinels,
+  type RedisServer,
+} from '../servers/redis-server.ts'
+
+const env = realEnv()
+afterAll(async () => await env.close())
+
+const opened: Store[] = []
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map(async (store) => await store.close()))
+})
+
+function targetOf(url: string): RedisTarget {
+  const parsed = parseRedisUrl(url)
+  if ('problem' in parsed) throw new Error(parsed.problem.en)
+  return parsed.target
+}
+
+async function open(url: string, onNotice?: (notice: Text) => void): Promise<Store> {
+  const store = await openRedisStore({ target: targetOf(url), env, ...(onNotice === undefined ? {} : { onNotice }) })
+  opened.push(store)
+  return store
+}
+
+async function put(store: Store, name: string, body: string | null, dueAt = 0): Promise<number> {
+  const { revision } = await store.read(name)
+  expect(await store.write(name, { body, dueAt }, revision)).toBe(revision + 1)
+  return revision + 1
+}
+
+/** The code of the failure and how long it took; fails when there is none. */
+async function failureOf(call: Promise<unknown>): Promise<{ code: string; message: string; ms: number }> {
+  const start = performance.now()
+  return await call.then(
+    () => expect.unreachable('the call succeeded'),
+    (error: unknown) => ({ ...(error as { code: string }), message: String(error), ms: performance.now() - start }),
+  )
+}
+
+/** Until the store answers; the milliseconds it took. */
+async function recovery(store: Store): Promise<number> {
+  const start = performance.now()
+  await until(async () => {
+    await store.read('probe')
+    return true
+  })
+  return performance.now() - start
+}
+
+async function cursorOf(store: Store): Promise<string> {
+  return (await store.changes(null, 1)).cursor
+}
+
+function told(store: Store): Promise<void> {
+  return new Promise((resolve) => store.watch(resolve))
+}
+
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`nothing within ${ms} ms`)), ms))
+  await Promise.race([promise, late])
+}
+
+const pause = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms))
+
+describe.skipIf(isSkipped('redis'))('one server', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis({ settings: ['appendonly yes', 'appendfsync always'] })
+  })
+  afterAll(async () => await server.dispose())
+  beforeEach(async () => {
+    await server.command('FLUSHALL')
+  })
+
+  it('a frozen server: every call ends within two seconds, and what was given up is not written later', async () => {
+    const store = await open(server.url)
+    const other = await open(server.url)
+    await put(store, 'a', 'before')
+    server.process().signal('SIGSTOP')
+    const failures = await Promise.all([
+      failureOf(store.read('a')),
+      failureOf(store.write('a', { body: 'given up', dueAt: 0 }, 1)),
+      failureOf(store.scan({ limit: 10 })),
+      failureOf(store.changes(null, 10)),
+      failureOf(store.now()),
+    ])
+    for (const { code, ms } of failures) {
+      expect(code).toBe('store_unavailable')
+      expect(ms).toBeLessThan(2_100)
+    }
+    // A connection has to be opened now, and the frozen server takes it without a word.
+    expect((await failureOf(store.read('a'))).ms).toBeLessThan(2_100)
+    server.process().signal('SIGCONT')
+    expect(await recovery(store)).toBeLessThan(5_000)
+    await recovery(other)
+    await pause(200)
+    expect(await other.read('a')).toEqual({ body: 'before', revision: 1 })
+  })
+
+  it('a short freeze costs time and nothing else', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'x')
+    server.process().signal('SIGSTOP')
+    const reading = store.read('a')
+    const writing = store.write('a', { body: 'y', dueAt: 0 }, 1)
+    await pause(300)
+    server.process().signal('SIGCONT')
+    expect(await reading).toEqual({ body: 'x', revision: 1 })
+    expect(await writing).toBe(2)
+  })
+
+  it('a killed server: calls fail at once; started again it is used again, with all that was answered', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'kept')
+    const cursor = await cursorOf(store)
+    await server.process().end('SIGKILL')
+    const failure = await failureOf(store.read('a'))
+    expect(failure.code).toBe('store_unavailable')
+    expect(failure.ms).toBeLessThan(1_000)
+    const hears = told(store)
+    await server.start()
+    expect(await recovery(store)).toBeLessThan(5_000)
+    expect(await store.read('a')).toEqual({ body: 'kept', revision: 1 })
+    // It may have lost its last writes, whatever its settings say.
+    expect(await store.changes(cursor, 10)).toMatchObject({ reset: true, changed: [] })
+    await within(2_000, hears)
+  })
+
+  it('a server emptied under us: revisions go on above all that were used, and cursors are reset', async () => {
+    const notices: string[] = []
+    const store = await open(server.url, ({ en }) => notices.push(en))
+    for (let count = 0; count < 3; count += 1) await put(store, 'a', `value ${count}`)
+    const cursor = await cursorOf(store)
+    await server.command('FLUSHALL')
+    expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
+    const { body, revision } = await store.read('a')
+    expect(body).toBeNull()
+    expect(revision).toBeGreaterThan(3)
+    expect((await store.read('never')).revision).toBeGreaterThan(3)
+    expect(await store.write('a', { body: 'new', dueAt: 0 }, revision)).toBe(revision + 1)
+    expect(notices.join()).toContain('lost keys')
+    const fresh = await open(server.url)
+    expect(await fresh.read('a')).toEqual({ body: 'new', revision: revision + 1 })
+  })
+
+  it('a revision learnt before the loss is worth nothing, also when somebody has reached it again', async () => {
+    const store = await open(server.url)
+    for (let count = 0; count < 3; count += 1) await put(store, 'a', 'old')
+    await server.command('FLUSHALL')
+    const stranger = await open(server.url)
+    for (let count = 0; count < 3; count += 1) await put(stranger, 'a', 'of the stranger')
+    expect(await stranger.read('a')).toEqual({ body: 'of the stranger', revision: 3 })
+    expect(await store.write('a', { body: 'over it', dueAt: 0 }, 3)).toBeNull()
+    // Also when another call has meanwhile noticed the loss.
+    expect(await store.write('a', { body: 'over it', dueAt: 0 }, 3)).toBeNull()
+    expect(await store.read('a')).toEqual({ body: 'of the stranger', revision: 3 })
+    expect(await store.write('a', { body: 'knowingly', dueAt: 0 }, 3)).toBe(4)
+  })
+
+  it('a lost index is made again, and lost rows are noticed', async () => {
+    const store = await open(server.url)
+    const names = ['a', 'b', 'c']
+    for (const [index, name] of names.entries()) await put(store, name, 'x', index)
+    await put(store, 'gone', null)
+    const [shard = '', entries = '', due = '', byName = '', log = ''] = new RedisLayout('zhongkong').shardKeys(0)
+    for (const index of [due, byName, log, shard]) {
+      await server.command('DEL', index)
+      expect((await store.scan({ dueBefore: 10, limit: 10 })).records.map(({ name }) => name)).toEqual(names)
+      expect((await store.scan({ limit: 10 })).records.map(({ name }) => name)).toEqual(names)
+      expect((await store.read('gone')).revision).toBe(1)
+    }
+    await server.command('HDEL', entries, 'b')
+    const { body, revision } = await store.read('b')
+    expect(body).toBeNull()
+    expect(revision).toBeGreaterThan(1)
+    expect((await store.scan({ dueBefore: 10, limit: 10 })).records.map(({ name }) => name)).toEqual(['a', 'c'])
+  })
+
+  it('a full server: writes say store_full, reads and the clock go on, and room ends it', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'x')
+    await server.command('CONFIG', 'SET', 'maxmemory', '1')
+    try {
+      expect((await failureOf(store.write('a', { body: 'y', dueAt: 0 }, 1))).code).toBe('store_full')
+      expect(await store.read('a')).toEqual({ body: 'x', revision: 1 })
+      await pause(150)
+      expect(await store.now()).toBeGreaterThan(0)
+      expect((await store.scan({ limit: 5 })).records).toHaveLength(1)
+    } finally {
+      await server.command('CONFIG', 'SET', 'maxmemory', '0')
+    }
+    expect(await store.write('a', { body: 'y', dueAt: 0 }, 1)).toBe(2)
+  })
+
+  it('a server made a replica under us takes nothing and tells nothing, until it is a master again', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'x')
+    const master = await startRedis()
+    try {
+      await server.command('REPLICAOF', '127.0.0.1', String(master.port))
+      await until(async () => (await server.command('INFO', 'replication')).includes('master_link_status:up'))
+      const failure = await failureOf(store.write('a', { body: 'y', dueAt: 0 }, 1))
+      expect(failure).toMatchObject({ code: 'store_full', message: expect.stringContaining('replica') })
+      expect(failure.ms).toBeLessThan(2_000)
+      expect((await failureOf(store.read('a'))).code).toBe('store_full')
+      expect((await failureOf(open(server.url))).code).toBe('store_full')
+      await server.command('REPLICAOF', 'NO', 'ONE')
+      await recovery(store)
+      expect((await store.read('a')).body).toBeNull()
+    } finally {
+      await master.dispose()
+    }
+  })
+
+  it('flushed scripts and cut connections are nobody’s concern', async () => {
+    const store = await open(server.url)
+    const revision = await put(store, 'a', 'x')
+    await server.command('SCRIPT', 'FLUSH')
+    expect(await store.read('a')).toEqual({ body: 'x', revision })
+    expect(await store.write('a', { body: 'y', dueAt: 0 }, revision)).toBe(revision + 1)
+    await server.command('CLIENT', 'KILL', 'TYPE', 'normal')
+    expect(await store.read('a')).toEqual({ body: 'y', revision: revision + 1 })
+  })
+
+  it('without any message, a change is told within a second and a half', async () => {
+    await server.command('ACL', 'SETUSER', 'mute', 'on', '>p@ss:w/rd', '~*', 'resetchannels', '+@all')
+    const url = server.url.replace('//', '//mute:p%40ss%3Aw%2Frd@')
+    const [store, other] = [await open(url), await open(url)]
+    const heard = { times: 0 }
+    other.watch(() => (heard.times += 1))
+    await pause(800)
+    heard.times = 0
+    await put(store, 'a', 'x')
+    await within(
+      1_500,
+      until(async () => heard.times > 0),
+    )
+    expect(await server.command('PUBSUB', 'NUMSUB', 'zhongkong:changed')).toContain('0')
+  })
+
+  it('a message is told in less time than a look takes', async () => {
+    const [store, other] = [await open(server.url), await open(server.url)]
+    let heard: (() => void) | null = null
+    other.watch(() => heard?.())
+    await until(async () => (await server.command('PUBSUB', 'NUMSUB', 'zhongkong:changed')).includes('1'))
+    const times: number[] = []
+    for (let round = 0; round < 10; round += 1) {
+      await pause(20)
+      const telling = new Promise<void>((resolve) => (heard = resolve))
+      const start = performance.now()
+      await put(store, 'a', `x${round}`)
+      await telling
+      times.push(performance.now() - start)
+    }
+    expect(times.sort((left, right) => left - right)[5]).toBeLessThan(100)
+  })
+
+  it('a wrong password is told with a hint and without the password', async () => {
+    await server.command('ACL', 'SETUSER', 'somebody', 'on', '>right', '~*', '&*', '+@all')
+    const failure = await failureOf(open(server.url.replace('//', '//somebody:hunter2@')))
+    expect(failure).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('password') })
+    expect(JSON.stringify(failure)).not.toContain('hunter2')
+  })
+
+  it('a user without INFO and CONFIG can use the store, and is told what could not be checked', async () => {
+    const rights = ['~{zhongkong:*', '&zhongkong:*', '+@all', '-@dangerous', '+info']
+    await server.command('ACL', 'SETUSER', 'tenant', 'on', '>secret', 'resetkeys', 'resetchannels', ...rights)
+    await server.command('CONFIG', 'SET', 'appendonly', 'no')
+    const notices: string[] = []
+    try {
+      const store = await open(server.url.replace('//', '//tenant:secret@'), ({ en }) => notices.push(en))
+      await put(store, 'a', 'x')
+      expect(await store.now()).toBeGreaterThan(0)
+    } finally {
+      await server.command('CONFIG', 'SET', 'appendonly', 'yes')
+    }
+    expect(notices.join()).toContain('does not tell whether it saves')
+  })
+
+  it('a server that evicts keys is refused', async () => {
+    await server.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    await server.command('CONFIG', 'SET', 'maxmemory', '100mb')
+    try {
+      const failure = await failureOf(open(server.url))
+      expect(failure).toMatchObject({ code: 'config_invalid', message: expect.stringContaining('allkeys-lru') })
+    } finally {
+      await server.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+      await server.command('CONFIG', 'SET', 'maxmemory', '0')
+    }
+  })
+
+  it('the clock does not go back when the server’s does, and all nodes stay agreed', async () => {
+    const [store, other] = [await open(server.url), await open(server.url)]
+    const first = await store.now()
+    const clock = new RedisLayout('zhongkong').clockKey
+    // As if a server ten minutes ahead had told the time until now.
+    await server.command('HSET', clock, 'at', String(first + 600_000))
+    const second = await other.now()
+    expect(second).toBeGreaterThan(first + 600_000)
+    expect(Math.abs((await store.now()) - second)).toBeLessThan(1_000)
+    // A loss of the clock's key is made good by whoever has seen the time.
+    await server.command('DEL', clock)
+    const third = await other.now()
+    expect(third).toBeGreaterThanOrEqual(second)
+    const start = performance.now()
+    await pause(50)
+    const passed = (await store.now()) - third
+    expect(passed).toBeGreaterThanOrEqual(45)
+    expect(passed).toBeLessThan(performance.now() - start + 200)
+  })
+
+  it('a store of another layout is refused', async () => {
+    await open(server.url)
+    await server.command('HSET', new RedisLayout('zhongkong').metaKey, 'layout', '2')
+    expect((await failureOf(open(server.url))).code).toBe('store_newer')
+  })
+})
+
+describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
+  let servers: RedisSentinels
+  beforeAll(async () => {
+    servers = await startSentinels()
+  }, 30_000)
+  afterAll(async () => await servers.dispose())
+
+  const master = async (): Promise<RedisServer> => {
+    const port = await servers.masterPort()
+    return servers.servers.find((server) => server.port === port)!
+  }
+  const online = async (): Promise<boolean> =>
+    (await (await master()).command('INFO', 'replication')).includes('state=online')
+
+  it('a frozen master is replaced; when it wakes nobody believes it, and nothing that counted is lost', async () => {
+    const store = await open(`${servers.url}?wait=1`)
+    await put(store, 'a', 'before')
+    const cursor = await cursorOf(store)
+    const old = await master()
+    old.process().signal('SIGSTOP')
+    await until(async () => (await master()).port !== old.port)
+    expect(await recovery(store)).toBeLessThan(5_000)
+    expect(await store.read('a')).toEqual({ body: 'before', revision: 1 })
+    expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
+    // No replica is left that could have the write as well.
+    const failure = await failureOf(store.write('a', { body: 'alone', dueAt: 0 }, 1))
+    expect(failure).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('0 of 1 replicas') })
+    // Awake, it takes itself for the master for some seconds more.
+    old.process().signal('SIGCONT')
+    await until(async () => (await old.command('INFO', 'replication')).includes('role:master'))
+    const careless = await open(servers.url)
+    await put(careless, 'a', 'after')
+    expect((await store.read('a')).body).toBe('after')
+    const now = await master()
+    await old.command('REPLICAOF', '127.0.0.1', String(now.port))
+    await until(online)
+    expect((await store.read('a')).body).toBe('after')
+    await put(store, 'a', 'with a replica')
+  }, 40_000)
+
+  it('a master replaced while it lives, which takes writes for seconds more, gets none after one second', async () => {
+    await until(online)
+    const [store, other] = [await open(servers.url), await open(servers.url)]
+    await put(store, 'b', 'before')
+    await other.read('b')
+    const old = await master()
+    await servers.sentinels[0]!.command('SENTINEL', 'FAILOVER', 'mymaster')
+    await until(async () => (await master()).port !== old.port)
+    await pause(1_000)
+    expect(await old.command('INFO', 'replication')).toContain('role:master')
+    await put(store, 'b', 'after')
+    expect((await other.read('b')).body).toBe('after')
+    const entries = new RedisLayout('zhongkong').shardKeys(0)[1]!
+    expect(await (await master()).command('HGET', entries, 'b')).toContain('+after')
+  }, 40_000)
+})
+
+describe.skipIf(isSkipped('redis'))('a Cluster', () => {
+  let cluster: RedisCluster
+  const layout = new RedisLayout('zhongkong')
+  beforeAll(async () => {
+    cluster = await startCluster()
+  }, 30_000)
+  afterAll(async () => await cluster.dispose())
+
+  /** A name that lies in a shard. */
+  const nameIn = (shard: number): string =>
+    Array.from({ length: 1_000 }, (_, index) => `n${index}`).find((name) => shardOf(name, 16) === shard)!
+
+  it('slots are computed as the servers do', async () => {
+    for (const shard of [0, 7, 15]) {
+      const key = layout.shardKeys(shard)[0]!
+      expect(await cluster.nodes[0]!.command('CLUSTER', 'KEYSLOT', key)).toBe(String(layout.slot(shard)))
+    }
+  })
+
+  it('keys are followed while their slot moves, and after it has', async () => {
+    const store = await open(cluster.url)
+    const name = nameIn(3)
+    await put(store, name, 'x')
+    const slot = layout.slot(3)
+    const from = await cluster.ownerOf(slot)
+    const to = await cluster.ownerOf((slot + 6_000) % 16_384)
+    expect(to.port).not.toBe(from.port)
+    const [fromId, toId] = [await from.command('CLUSTER', 'MYID'), await to.command('CLUSTER', 'MYID')]
+    await to.command('CLUSTER', 'SETSLOT', String(slot), 'IMPORTING', fromId)
+    await from.command('CLUSTER', 'SETSLOT', String(slot), 'MIGRATING', toId)
+    expect((await store.read(name)).body).toBe('x')
+    const keys = (await from.command('CLUSTER', 'GETKEYSINSLOT', String(slot), '100')).split('\n')
+    await from.command('MIGRATE', '127.0.0.1', String(to.port), '', '0', '2000', 'KEYS', ...keys)
+    // The source answers ASK.
+    const { body, revision } = await store.read(name)
+    expect(body).toBe('x')
+    expect(await store.write(name, { body: 'on the way', dueAt: 0 }, revision)).toBe(revision + 1)
+    for (const node of [to, from]) await node.command('CLUSTER', 'SETSLOT', String(slot), 'NODE', toId)
+    // The source answers MOVED.
+    expect(await store.read(name)).toEqual({ body: 'on the way', revision: revision + 1 })
+    expect(await store.write(name, { body: 'there', dueAt: 0 }, revision + 1)).toBe(revision + 2)
+  })
+
+  it('a killed master is replaced by its replica; the others serve on meanwhile', async () => {
+    const store = await open(cluster.url)
+    const shard = 5
+    const old = await cluster.ownerOf(layout.slot(shard))
+    const elsewhere = Array.from({ length: 16 }, (_, index) => index)
+    const owners = await Promise.all(elsewhere.map(async (each) => await cluster.ownerOf(layout.slot(each))))
+    const safe = owners.findIndex((owner) => owner.port !== old.port)
+    const revision = await put(store, nameIn(shard), 'x')
+    await put(store, nameIn(safe), 'y')
+    await pause(100)
+    await old.process().end('SIGKILL')
+    expect((await store.read(nameIn(safe))).body).toBe('y')
+    expect((await failureOf(store.read(nameIn(shard)))).ms).toBeLessThan(2_000)
+    await until(async () => (await store.read(nameIn(shard))).body === 'x')
+    expect(await store.write(nameIn(shard), { body: 'z', dueAt: 0 }, revision)).toBe(revision + 1)
+    const names = (await store.scan({ limit: 1_000 })).records.map(({ name }) => name)
+    expect(names).toEqual([...names].sort())
+    expect(names).toContain(nameIn(shard))
+  }, 40_000)
+
+  it('a URL of the other kind is refused with the right one', async () => {
+    const url = `redis://127.0.0.1:${cluster.nodes.find((node) => !node.process().hasEnded())!.port}`
+    const failure = await failureOf(open(url))
+    expect(failure).toMatchObject({ code: 'config_invalid', message: expect.stringContaining('Cluster') })
+  })
+})
