@@ -57,7 +57,9 @@ const pollMs = 250
 /** How often the tables are looked at without a cause, in milliseconds. */
 const lookMs = 10_000
 /** Calls end so much before their time is over, in milliseconds: what is under way must be ended too. */
-const marginMs = 100
+const marginMs = 200
+/** A cut connection has ended what was under way after so long, in milliseconds. */
+const settleMsMax = 50
 const retryBackoff = { baseMs: 10, capMs: 200 }
 /** Tables that are gone again so often in one call are not made a further time. */
 const mendsMax = 2
@@ -194,7 +196,7 @@ export class ServerEngine implements SqlEngine {
       if (isSound || error instanceof ZhongkongError) this.#sessions.release(session)
       else this.#sessions.discard(session)
       // Nothing is left running: the cut connection ends it.
-      if (signal.aborted) await Promise.race([working.catch(() => undefined), this.#env.clock.sleep(marginMs / 2)])
+      if (signal.aborted) await Promise.race([working.catch(() => undefined), this.#env.clock.sleep(settleMsMax)])
       throw error
     }
   }

@@ -16,8 +16,8 @@ import {
 
 export type MariadbServer = {
   readonly port: number
-  /** The URL of a new, empty database. */
-  readonly newDatabase: () => Promise<string>
+  /** The URL of a new, empty database, of a name that begins with d and was not there yet. */
+  readonly newDatabase: (name?: string) => Promise<string>
   /** Runs SQL as a user who may do everything. */
   readonly byHand: (text: string, database?: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
   readonly start: () => Promise<void>
@@ -91,10 +91,11 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
   return {
     port,
     byHand,
-    newDatabase: async () => {
+    newDatabase: async (given) => {
       databases += 1
-      await byHand(`create database d${databases}`)
-      return `mysql://zk:secret@127.0.0.1:${port}/d${databases}`
+      const name = given ?? `d${databases}`
+      await byHand(`create database ${name}`)
+      return `mysql://zk:secret@127.0.0.1:${port}/${name}`
     },
     start,
     stop: async (signal = 'SIGTERM') => await server?.end(signal),

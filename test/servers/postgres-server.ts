@@ -19,8 +19,8 @@ export type PostgresServer = {
   readonly port: number
   /** `postgres://…/NAME`, for a database that exists. */
   readonly url: (database?: string) => string
-  /** The URL of a new, empty database. */
-  readonly newDatabase: () => Promise<string>
+  /** The URL of a new, empty database, of a name that was not there yet. */
+  readonly newDatabase: (name?: string) => Promise<string>
   /** Runs SQL as the superuser, in the database of a URL. */
   readonly byHand: (text: string, url?: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
   readonly start: () => Promise<void>
@@ -74,10 +74,11 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     port,
     url,
     byHand,
-    newDatabase: async () => {
+    newDatabase: async (given) => {
       databases += 1
-      await byHand(`create database d${databases}`)
-      return url(`d${databases}`)
+      const name = given ?? `d${databases}`
+      await byHand(`create database ${name}`)
+      return url(name)
     },
     start,
     stop,
@@ -105,6 +106,11 @@ function signalFamily(pid: number, signal: NodeJS.Signals): void {
   const listed = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).stdout
   for (const line of listed.split('\n')) {
     const [child, parent] = line.trim().split(/\s+/).map(Number)
-    if (parent === pid && child !== undefined) process.kill(child, signal)
+    if (parent !== pid || child === undefined) continue
+    try {
+      process.kill(child, signal)
+    } catch {
+      // It has ended since.
+    }
   }
 }
