@@ -5,7 +5,8 @@
  *     redis+sentinel://[…@]host[:26379],host2,…/MASTER[/db]   the master that sentinels name; rediss+sentinel:// with TLS
  *     redis+cluster://[…@]host[:6379],host2,…                 a Cluster, found from any of its nodes; rediss+cluster://
  *
- * User and password are those of the servers; sentinels have their own in the options. Options after `?`:
+ * User and password are those of the servers; sentinels have their own in the options. In them, % is written as %25, and
+ * the first colon ends the user. Options after `?`:
  * `prefix` (of all keys; `zhongkong`), `wait` (replicas that must have a write before it counts; 0), `ca` (absolute path
  * of a PEM file with the authority that signed the server's certificate), `sentinel_user`, `sentinel_password`.
  */
@@ -61,25 +62,27 @@ function readTarget(text: string): RedisTarget {
   const scheme = schemePattern.exec(text)
   if (scheme === null) {
     throw new UrlProblem(
-      'A Redis URL begins with redis://, rediss://, redis+sentinel:// or redis+cluster://.',
-      'Redis 地址应以 redis://、rediss://、redis+sentinel:// 或 redis+cluster:// 开头。',
+      'it begins with none of redis://, rediss://, redis+sentinel://, redis+cluster://',
+      'Redis 地址应以 redis://、rediss://、redis+sentinel:// 或 redis+cluster:// 开头',
     )
   }
   const kind = (scheme[2]?.toLowerCase() ?? 'single') as RedisTarget['kind']
-  const [beforeQuery, query = ''] = splitOnce(text.slice(scheme[0].length), '?')
-  const at = beforeQuery.lastIndexOf('@')
-  const login = at < 0 ? nobody : readLogin(beforeQuery.slice(0, at))
-  const [hosts = '', ...path] = beforeQuery.slice(at + 1).split('/')
+  const rest = text.slice(scheme[0].length)
+  // The last one: a password that comes from the environment may hold any sign.
+  const at = rest.lastIndexOf('@')
+  const login = at < 0 ? nobody : readLogin(rest.slice(0, at))
+  const [places, query = ''] = splitOnce(rest.slice(at + 1), '?')
+  const [hosts = '', ...path] = places.split('/')
   const addresses = hosts.split(',').map((host) => readAddress(host, kind === 'sentinel' ? 26_379 : 6_379))
   if (kind === 'single' && addresses.length > 1) {
     throw new UrlProblem(
-      'redis:// takes one host. For several, write redis+sentinel://HOSTS/MASTER or redis+cluster://HOSTS.',
-      'redis:// 只能写一个主机；多个主机请用 redis+sentinel://主机列表/主节点名 或 redis+cluster://主机列表。',
+      'redis:// takes one host; for several, write redis+sentinel://HOSTS/MASTER or redis+cluster://HOSTS',
+      'redis:// 只能写一个主机；多个主机请用 redis+sentinel://主机列表/主节点名 或 redis+cluster://主机列表',
     )
   }
   const options = readOptions(query)
   if (options.caPath !== null && scheme[1] === '') {
-    throw new UrlProblem('The option ca needs TLS: write rediss://.', 'ca 选项需要 TLS：请写 rediss://。')
+    throw new UrlProblem('the option ca needs TLS: write rediss://', 'ca 选项需要 TLS：请写 rediss://')
   }
   return { kind, addresses, login, isTls: scheme[1] !== '', ...readPath(kind, path), ...options }
 }
@@ -100,8 +103,8 @@ function readAddress(text: string, port: number): RedisAddress {
   const number = match?.[3] === undefined ? port : Number(match[3])
   if (host === undefined || number < 1 || number > 65_535) {
     throw new UrlProblem(
-      'A host of the Redis URL is not understood. Write HOST:PORT, several with commas; percent-encode @ : / ? in passwords.',
-      'Redis 地址中的主机无法识别。请写 主机:端口，多个用逗号分隔；密码中的 @ : / ? 需做百分号编码。',
+      'a host is not understood; write HOST:PORT, several with commas',
+      '主机无法识别，请写 主机:端口，多个用逗号分隔',
     )
   }
   return { host, port: number }
@@ -119,8 +122,8 @@ function readPath(kind: RedisTarget['kind'], path: readonly string[]): { master:
   const [database = '0', ...rest] = parts
   if (!/^\d{1,5}$/.test(database) || rest.length > 0 || (kind === 'cluster' && Number(database) > 0)) {
     throw new UrlProblem(
-      'What follows the hosts of a Redis URL is the number of a database, and a Cluster has only 0.',
-      'Redis 地址中主机之后是数据库编号；Cluster 只有 0 号。',
+      'what follows the hosts is the number of a database, and a Cluster has only 0',
+      '主机之后应为数据库编号；Cluster 只有 0 号',
     )
   }
   return { master, database: Number(database) }
@@ -131,28 +134,23 @@ type Options = Pick<RedisTarget, 'prefix' | 'wait' | 'caPath' | 'sentinelLogin'>
 function readOptions(query: string): Options {
   const given = new URLSearchParams(query)
   const known = ['prefix', 'wait', 'ca', 'sentinel_user', 'sentinel_password']
-  const unknown = [...given.keys()].find((key) => !known.includes(key))
-  if (unknown !== undefined) {
-    const name = /^[\w-]{1,40}$/.test(unknown) ? unknown : '?'
-    throw new UrlProblem(
-      `A Redis URL has no option "${name}"; there are ${known.join(', ')}.`,
-      `Redis 地址没有 "${name}" 选项；可用：${known.join('、')}。`,
-    )
+  if ([...given.keys()].some((key) => !known.includes(key))) {
+    throw new UrlProblem(`it has an option that is none of ${known.join(', ')}`, `可用选项只有 ${known.join('、')}`)
   }
   const prefix = given.get('prefix') ?? 'zhongkong'
   if (!/^[\w.:-]{1,64}$/.test(prefix)) {
     throw new UrlProblem(
-      'The option prefix takes 1 to 64 letters, digits, and . : _ -',
+      'the option prefix takes 1 to 64 letters, digits, and . : _ -',
       'prefix 选项为 1 到 64 个字母、数字或 . : _ -',
     )
   }
   const wait = given.get('wait') ?? '0'
   if (!/^\d$/.test(wait)) {
-    throw new UrlProblem('The option wait takes a number of replicas, 0 to 9.', 'wait 选项为副本数量，0 到 9。')
+    throw new UrlProblem('the option wait takes a number of replicas, 0 to 9', 'wait 选项为副本数量，0 到 9')
   }
   const caPath = given.get('ca')
   if (caPath?.startsWith('/') === false && !/^[a-z]:[\\/]/i.test(caPath)) {
-    throw new UrlProblem('The option ca takes an absolute path.', 'ca 选项需要绝对路径。')
+    throw new UrlProblem('the option ca takes an absolute path', 'ca 选项需要绝对路径')
   }
   const sentinelLogin = { user: given.get('sentinel_user'), password: given.get('sentinel_password') }
   return { prefix, wait: Number(wait), caPath, sentinelLogin }
@@ -163,8 +161,8 @@ function decode(text: string): string {
     return decodeURIComponent(text)
   } catch {
     throw new UrlProblem(
-      'A % in the Redis URL is not followed by two hex digits; write %25 for the sign itself.',
-      'Redis 地址中的 % 后面不是两位十六进制数；百分号本身请写 %25。',
+      'a % is not followed by two hex digits; write %25 for the sign itself',
+      '% 后面不是两位十六进制数；百分号本身请写 %25',
     )
   }
 }
