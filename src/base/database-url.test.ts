@@ -47,8 +47,8 @@ describe('the URL of a database', () => {
     ['postgres://db/d', 'verify-full'],
     ['postgres://db/d?sslmode=disable', 'disable'],
     ['postgres://db/d?sslmode=require', 'require'],
-    ['postgres://db/d?sslmode=require&sslrootcert=ca.pem', 'verify-ca'],
-    ['postgres://127.0.0.1/d?sslrootcert=ca.pem', 'verify-full'],
+    ['postgres://db/d?sslmode=require&sslrootcert=/ca.pem', 'verify-ca'],
+    ['postgres://127.0.0.1/d?sslrootcert=/ca.pem', 'verify-full'],
     ['mysql://db/d?sslmode=verify-ca', 'verify-ca'],
   ])('%s speaks TLS as %s', (text, tls) => {
     expect(parsed(text).tls).toBe(tls)
@@ -75,6 +75,7 @@ describe('the URL of a database', () => {
     'postgres://u:hunter2@h/d?sslmode=prefer',
     'postgres://u:hunter2@h/d?sslmod=require',
     'postgres://u:hunter2%@h/d',
+    'postgres://u:hunter2@h/d?sslrootcert=ca.pem',
     'mysql://u:hunter2@h/d?listen=off',
     'postgres://u:hunter2@h/d?listen=mysql://h/d',
     'postgres://u:hunter2@h/d?listen=hunter2',

@@ -4,6 +4,7 @@
  * database and its copies, of which the writable one is used. Parts may be percent-encoded; a host that begins with `/`
  * (written `%2F`) is the folder of a Unix socket, for MySQL the socket itself.
  */
+import { isAbsolute } from 'node:path'
 import type { Text } from './text.ts'
 
 export type DatabaseHost = { readonly host: string; readonly port: number }
@@ -21,7 +22,7 @@ export type DatabaseUrl = {
   readonly password: string | null
   readonly database: string
   readonly tls: TlsMode
-  /** The file with the authorities to trust instead of the system's. */
+  /** The file with the authorities to trust instead of the system's: an absolute path. */
   readonly tlsRootFile: string | null
   /**
    * PostgreSQL only: where notices of changes are heard. A URL for when the first one leads to a connection pooler, and
@@ -119,6 +120,9 @@ function parseParameters(kind: DatabaseUrl['kind'], query: string, hosts: readon
     )
   }
   const tlsRootFile = parameters.get('sslrootcert')
+  if (tlsRootFile !== null && !isAbsolute(tlsRootFile)) {
+    throw new Wrong('sslrootcert must be the absolute path of a PEM file', 'sslrootcert 必须是 PEM 文件的绝对路径')
+  }
   return {
     tls: parseTlsMode(parameters.get('sslmode'), { isVerified: tlsRootFile !== null, hosts }),
     tlsRootFile,
