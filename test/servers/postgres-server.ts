@@ -84,7 +84,8 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     stop,
     signalAll: (signal) => signalFamily(server?.pid ?? -1, signal),
     dispose: async () => {
-      await stop()
+      // Nothing of it is needed any more.
+      await stop('SIGQUIT')
       removeFolder(folder)
     },
   }
