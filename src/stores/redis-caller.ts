@@ -4,7 +4,8 @@
  */
 import type { Clock } from '../base/env.ts'
 import type { RedisAddress } from '../base/redis-url.ts'
-import { describe, RedisLost, RedisRefusal, type Reply, type RedisConnection } from './redis-connection.ts'
+import { describe, endingBy, RedisLost, RedisRefusal, type RedisConnection } from './redis-connection.ts'
+import type { Reply } from './redis-reply.ts'
 import type { Connect, RedisTopology } from './redis-topology.ts'
 
 export type Call = {
@@ -129,7 +130,7 @@ class ServerLine {
     const failure = this.#failure
     if (failure !== null && this.#clock.monotonic() < failure.at + restMs) throw failure.error
     this.#opening ??= this.#connect(endsAt).finally(() => (this.#opening = null))
-    return await this.#opening
+    return await endingBy(this.#clock, endsAt, this.#opening)
   }
 
   close(): void {

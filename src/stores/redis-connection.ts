@@ -3,10 +3,10 @@
  * vain: node-redis has no deadline for what was sent already, so a connection that leaves a call without its answer is
  * given up as a whole, with everything that waits behind it. Whoever needs the server then opens another one.
  */
-import type { Clock } from '../base/env.ts'
+import { deadline, until, type Clock } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { RedisAddress, RedisLogin } from '../base/redis-url.ts'
-import { listOf, numberOf } from './redis-reply.ts'
+import { listOf, numberOf, type Reply } from './redis-reply.ts'
 import { scripts, type RedisScript } from './redis-scripts.ts'
 
 /** The part of a node-redis client that is used here. */
@@ -22,9 +22,6 @@ type Client = {
 export type RedisLibrary = { readonly createClient: (options: object) => Client; readonly ErrorReply: ErrorClass }
 
 type ErrorClass = abstract new (...args: never[]) => Error
-
-/** An answer in the old protocol: texts, numbers, nothing, and lists of them. */
-export type Reply = string | number | null | readonly Reply[]
 
 /** The server answered, with an error: `code` is its first word. The command was not carried out. */
 export class RedisRefusal extends Error {
@@ -245,6 +242,18 @@ export async function openConnection(options: ConnectionOptions, endsAt: number)
     connection.destroy()
     if (error instanceof RedisLost) throw new RedisLost(error.message, true, error.cause)
     throw error
+  }
+}
+
+/** Waits for what others may have begun, with a later end than ours. Rejects with `RedisLost` (unsent) at `endsAt`. */
+export async function endingBy<T>(clock: Clock, endsAt: number, work: Promise<T>): Promise<T> {
+  const { signal, done } = deadline(clock, endsAt - clock.monotonic())
+  try {
+    return await until(work, signal)
+  } catch (error) {
+    throw signal.aborted ? new RedisLost('Redis did not answer in time', true, error) : error
+  } finally {
+    done()
   }
 }
 

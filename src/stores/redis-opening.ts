@@ -28,11 +28,7 @@ export async function openRedis(options: OpeningOptions): Promise<OpenedRedis> {
   const { clock } = env
   const tls = target.isTls ? { ca: target.caPath === null ? null : readCa(target.caPath) } : null
   const connect = connector({ library: options.library ?? (await loadRedis()), clock, tls }, target)
-  const caller = new RedisCaller(
-    clock,
-    connect,
-    topologyOf(target, connect, () => clock.monotonic()),
-  )
+  const caller = new RedisCaller(clock, connect, topologyOf(target, connect, clock))
   const layout = new RedisLayout(target.prefix)
   const of = (count: number, wasUsed: boolean): RedisShards =>
     new RedisShards({ env, caller, layout, count, wait: target.wait, wasUsed, onLoss })

@@ -1,5 +1,7 @@
 /** Answers of Redis, taken apart. An answer of another shape is no answer of our scripts, and throws. */
-import type { Reply } from './redis-connection.ts'
+
+/** An answer in the old protocol: texts, numbers, nothing, and lists of them. */
+export type Reply = string | number | null | readonly Reply[]
 
 export function isList(reply: Reply | undefined): reply is readonly Reply[] {
   return Array.isArray(reply)

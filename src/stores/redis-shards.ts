@@ -5,11 +5,11 @@
 import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { RedisCaller } from './redis-caller.ts'
-import type { RedisConnection, Reply } from './redis-connection.ts'
+import type { RedisConnection } from './redis-connection.ts'
 import type { FeedPlace } from './redis-feed.ts'
 import { redisError } from './redis-failure.ts'
 import { type RedisLayout, shardOf } from './redis-layout.ts'
-import { listOf, numberOf, textOf } from './redis-reply.ts'
+import { listOf, numberOf, textOf, type Reply } from './redis-reply.ts'
 import { scripts, type RedisScript } from './redis-scripts.ts'
 import { storeMsMax } from './store.ts'
 

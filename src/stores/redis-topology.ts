@@ -2,16 +2,17 @@
  * Which server to ask for a key: the one of the URL, the master that sentinels name, or the master of the key's slot in
  * a Cluster. What was found out is kept until `forget` says that it may no longer be true.
  */
+import type { Clock } from '../base/env.ts'
 import type { RedisAddress, RedisTarget } from '../base/redis-url.ts'
 import {
   describe,
+  endingBy,
   openConnection,
   RedisLost,
   type ConnectionOptions,
   type RedisConnection,
-  type Reply,
 } from './redis-connection.ts'
-import { isList } from './redis-reply.ts'
+import { isList, type Reply } from './redis-reply.ts'
 
 /** Opens a connection of this store: for scripts, for other questions to a server, or to a sentinel. */
 export type Connect = (
@@ -37,14 +38,14 @@ export function connector(options: Pick<ConnectionOptions, 'library' | 'clock' |
   }
 }
 
-export function topologyOf(target: RedisTarget, connect: Connect, monotonic: () => number): RedisTopology {
+export function topologyOf(target: RedisTarget, connect: Connect, clock: Clock): RedisTopology {
   switch (target.kind) {
     case 'single':
       return new SingleServer(target.addresses[0] ?? { host: 'localhost', port: 6_379 })
     case 'sentinel':
-      return new SentinelMaster(target, connect, monotonic)
+      return new SentinelMaster(target, connect, clock)
     case 'cluster':
-      return new ClusterSlots(target, connect, monotonic)
+      return new ClusterSlots(target, connect, clock)
   }
 }
 
@@ -74,17 +75,17 @@ const askMsMax = 600
 /** Keeps one connection to each address that is asked again and again. */
 class Asking {
   readonly #connect: (address: RedisAddress, endsAt: number) => Promise<RedisConnection>
-  readonly #monotonic: () => number
+  readonly #clock: Clock
   readonly #open = new Map<string, RedisConnection>()
   #isClosed = false
 
-  constructor(connect: (address: RedisAddress, endsAt: number) => Promise<RedisConnection>, monotonic: () => number) {
+  constructor(connect: (address: RedisAddress, endsAt: number) => Promise<RedisConnection>, clock: Clock) {
     this.#connect = connect
-    this.#monotonic = monotonic
+    this.#clock = clock
   }
 
   async ask(address: RedisAddress, args: readonly string[], endsAt: number): Promise<Reply> {
-    const until = Math.min(endsAt, this.#monotonic() + askMsMax)
+    const until = Math.min(endsAt, this.#clock.monotonic() + askMsMax)
     const key = describe(address)
     const known = this.#open.get(key)
     if (known?.isOpen === true) return await known.send(args, until)
@@ -102,8 +103,9 @@ class Asking {
   }
 }
 
-/** Sentinels are asked again after so long, in milliseconds. */
-const askAgainMs = 1_000
+/** Sentinels are asked again after so long, in milliseconds, and what they said longer ago is not relied on. */
+const askAgainMs = 500
+const reliedMs = 1_500
 
 /**
  * All sentinels are asked at once, and the one that knows of the latest failover is believed: one that was cut off
@@ -112,22 +114,26 @@ const askAgainMs = 1_000
  */
 class SentinelMaster implements RedisTopology {
   readonly #target: RedisTarget
-  readonly #monotonic: () => number
+  readonly #clock: Clock
   readonly #asking: Asking
   #master: RedisAddress | null = null
   #askedAt = -Infinity
   #finding: Promise<RedisAddress> | null = null
 
-  constructor(target: RedisTarget, connect: Connect, monotonic: () => number) {
+  constructor(target: RedisTarget, connect: Connect, clock: Clock) {
     this.#target = target
-    this.#monotonic = monotonic
-    this.#asking = new Asking((address, endsAt) => connect(address, endsAt, 'sentinel'), monotonic)
+    this.#clock = clock
+    this.#asking = new Asking((address, endsAt) => connect(address, endsAt, 'sentinel'), clock)
   }
 
   async locate(_slot: number, endsAt: number): Promise<RedisAddress> {
-    if (this.#master !== null && this.#monotonic() < this.#askedAt + askAgainMs) return this.#master
-    this.#finding ??= this.#ask(endsAt).finally(() => (this.#finding = null))
-    return await this.#finding
+    const age = this.#clock.monotonic() - this.#askedAt
+    if (this.#master !== null && age < askAgainMs) return this.#master
+    this.#finding ??= this.#ask(this.#clock.monotonic() + askMsMax).finally(() => (this.#finding = null))
+    if (this.#master === null || age >= reliedMs) return await endingBy(this.#clock, endsAt, this.#finding)
+    // Calls need not wait for a sentinel that is slow.
+    this.#finding.catch(() => undefined)
+    return this.#master
   }
 
   forget(): void {
@@ -150,7 +156,7 @@ class SentinelMaster implements RedisTopology {
       if (host === undefined || !Number.isInteger(port)) continue
       if (latest === null || epoch > latest.epoch) latest = { epoch, address: { host, port } }
     }
-    this.#askedAt = this.#monotonic()
+    this.#askedAt = this.#clock.monotonic()
     if (latest === null) {
       if (this.#master !== null) return this.#master
       const failed = answers.find((answer) => answer.status === 'rejected')
@@ -172,6 +178,7 @@ type SlotRange = { readonly first: number; readonly last: number; readonly maste
 
 /** Nodes are asked one after the other, beginning with the one that answered last. */
 class ClusterSlots implements RedisTopology {
+  readonly #clock: Clock
   readonly #asking: Asking
   readonly #seeds: readonly RedisAddress[]
   #ranges: readonly SlotRange[] = []
@@ -179,10 +186,11 @@ class ClusterSlots implements RedisTopology {
   #nodes: readonly RedisAddress[]
   #finding: Promise<void> | null = null
 
-  constructor(target: RedisTarget, connect: Connect, monotonic: () => number) {
+  constructor(target: RedisTarget, connect: Connect, clock: Clock) {
+    this.#clock = clock
     this.#seeds = target.addresses
     this.#nodes = target.addresses
-    this.#asking = new Asking((address, endsAt) => connect(address, endsAt, 'questions'), monotonic)
+    this.#asking = new Asking((address, endsAt) => connect(address, endsAt, 'questions'), clock)
   }
 
   async locate(slot: number, endsAt: number): Promise<RedisAddress> {
@@ -203,7 +211,7 @@ class ClusterSlots implements RedisTopology {
 
   async #find(endsAt: number): Promise<void> {
     this.#finding ??= this.#ask(endsAt).finally(() => (this.#finding = null))
-    await this.#finding
+    await endingBy(this.#clock, endsAt, this.#finding)
   }
 
   async #ask(endsAt: number): Promise<void> {

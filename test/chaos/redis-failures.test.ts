@@ -1,5 +1,5 @@
 /** The store on Redis while the server freezes, dies, forgets, fills up, moves or is replaced: real servers, real faults. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { realEnv } from '../../src/base/real-env.ts'
 import { parseRedisUrl, type RedisTarget } from '../../src/base/redis-url.ts'
 import type { Text } from '../../src/base/text.ts'
@@ -110,6 +110,22 @@ describe.skipIf(isSkipped('redis'))('one server', () => {
     await recovery(other)
     await pause(200)
     expect(await other.read('a')).toEqual({ body: 'before', revision: 1 })
+  })
+
+  it('calls that come one after the other to a frozen server end in time as well, each by its own clock', async () => {
+    const store = await open(server.url)
+    server.process().signal('SIGSTOP')
+    const calls: Promise<{ code: string; ms: number }>[] = []
+    for (let count = 0; count < 12; count += 1) {
+      calls.push(failureOf(store.read(`n${count}`)))
+      await pause(250)
+    }
+    for (const { code, ms } of await Promise.all(calls)) {
+      expect(code).toBe('store_unavailable')
+      expect(ms).toBeLessThan(2_100)
+    }
+    server.process().signal('SIGCONT')
+    await recovery(store)
   })
 
   it('a short freeze costs time and nothing else', async () => {
@@ -268,6 +284,10 @@ describe.skipIf(isSkipped('redis'))('one server', () => {
       times.push(performance.now() - start)
     }
     expect(times.sort((left, right) => left - right)[5]).toBeLessThan(100)
+    // The subscription is asked whether it lives every two seconds, and outlives that.
+    await pause(2_200)
+    expect(await server.command('PUBSUB', 'NUMSUB', 'zhongkong:changed')).toContain('1')
+    expect(await server.command('CLIENT', 'LIST', 'TYPE', 'pubsub')).toContain('cmd=ping')
   })
 
   it('a wrong password is told with a hint and without the password', async () => {
@@ -331,6 +351,37 @@ describe.skipIf(isSkipped('redis'))('one server', () => {
   })
 })
 
+describe.skipIf(isSkipped('redis'))('with TLS', () => {
+  it('a server is used whose authority is given, and refused when it is not', async () => {
+    const server = await startRedis({ tls: true })
+    try {
+      const store = await open(server.url)
+      await put(store, 'a', 'x')
+      const failure = await failureOf(open(server.url.replace(/\?.*/, '')))
+      expect(failure.code).toBe('store_unavailable')
+      expect(failure.message).toMatch(/CERT|certificate/i)
+      expect((await failureOf(open(`${server.url}x`))).code).toBe('config_unreadable')
+    } finally {
+      await server.dispose()
+    }
+  })
+})
+
+describe('without the library', () => {
+  it('the failure says which command installs it', async () => {
+    vi.doMock('@redis/client', () => {
+      throw new Error('not installed')
+    })
+    const failure = await openRedisStore({ target: targetOf('redis://127.0.0.1'), env }).then(
+      () => expect.unreachable('it opened'),
+      (error: unknown) => error as { code: string; hint: Text },
+    )
+    vi.doUnmock('@redis/client')
+    expect(failure.code).toBe('dependency_missing')
+    expect(failure.hint.en).toContain('npm install @redis/client')
+  })
+})
+
 describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
   let servers: RedisSentinels
   beforeAll(async () => {
@@ -371,7 +422,7 @@ describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
     await put(store, 'a', 'with a replica')
   }, 40_000)
 
-  it('a master replaced while it lives, which takes writes for seconds more, gets none after one second', async () => {
+  it('a master replaced while it lives, which takes writes for seconds more, gets none after a second and a half', async () => {
     await until(online)
     const [store, other] = [await open(servers.url), await open(servers.url)]
     await put(store, 'b', 'before')
@@ -379,7 +430,7 @@ describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
     const old = await master()
     await servers.sentinels[0]!.command('SENTINEL', 'FAILOVER', 'mymaster')
     await until(async () => (await master()).port !== old.port)
-    await pause(1_000)
+    await pause(1_500)
     expect(await old.command('INFO', 'replication')).toContain('role:master')
     await put(store, 'b', 'after')
     expect((await other.read('b')).body).toBe('after')
