@@ -9,7 +9,7 @@
  * 5. On Debian and Ubuntu: apt with a state of its own, which needs no root and changes nothing of the system.
  *
  * Otherwise the run fails and says what to install, unless the server is named in `ZHONGKONG_TEST_SKIP`
- * (`redis,mariadb,postgres` or `all`): then its tests are skipped, and a line on stderr says so.
+ * (`redis,mariadb,postgres,pgbouncer` or `all`): then its tests are skipped, and a line on stderr says so.
  */
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -30,7 +30,7 @@ import {
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
 
-export type ServerKind = 'redis' | 'mariadb' | 'postgres'
+export type ServerKind = 'redis' | 'mariadb' | 'postgres' | 'pgbouncer'
 
 export type ServerPrograms = {
   /** The first program of the kind, as an absolute path: `redis-server`, `mariadbd`, `postgres`. */
@@ -70,6 +70,11 @@ const recipes: Readonly<Record<ServerKind, Recipe>> = {
     folders: () => versionFolders('/usr/lib/postgresql').map((folder) => join(folder, 'bin')),
     packages: ['postgresql'],
     fromNpm: copyEmbeddedPostgres,
+  },
+  pgbouncer: {
+    programs: ['pgbouncer'],
+    folders: () => [],
+    packages: ['pgbouncer'],
   },
 }
 
