@@ -77,6 +77,8 @@ describe('the URL of a database', () => {
     'postgres://u:hunter2%@h/d',
     'postgres://u:hunter2@h/d?sslrootcert=ca.pem',
     'mysql://u:hunter2@h/d?listen=off',
+    'mysql://u:hunter2@10.0.0.1/d',
+    'mysql://u:hunter2@127.0.0.1/d?sslmode=verify-full',
     'postgres://u:hunter2@h/d?listen=mysql://h/d',
     'postgres://u:hunter2@h/d?listen=hunter2',
   ])('%s is refused, and no secret is repeated', (text) => {

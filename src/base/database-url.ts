@@ -4,6 +4,7 @@
  * database and its copies, of which the writable one is used. Parts may be percent-encoded; a host that begins with `/`
  * (written `%2F`) is the folder of a Unix socket, for MySQL the socket itself.
  */
+import { isIP } from 'node:net'
 import { isAbsolute } from 'node:path'
 import type { Text } from './text.ts'
 
@@ -81,6 +82,14 @@ function parse(text: string): DatabaseUrl {
   const hosts = authority.split(',').map((one) => parseHost(one, known.port))
   const [first, ...others] = hosts
   const database = decoded(path)
+  const parameters = parseParameters(known.kind, query, hosts)
+  // The driver of MySQL would compare the certificate of an address with "localhost".
+  if (known.kind === 'mysql' && parameters.tls === 'verify-full' && hosts.some(({ host }) => isIP(host) !== 0)) {
+    throw new Wrong(
+      'the certificate of a bare address cannot be checked with MySQL: name the host, or add sslmode=verify-ca or disable',
+      'MySQL 无法校验 IP 地址的证书：请使用主机名，或加上 sslmode=verify-ca 或 disable',
+    )
+  }
   if (first === undefined || database === '' || database.includes('/')) {
     throw new Wrong('it must name one database after the host: …/DATABASE', '主机之后必须写明一个数据库：…/数据库')
   }
@@ -90,7 +99,7 @@ function parse(text: string): DatabaseUrl {
     user: user === '' ? null : user,
     password: login === undefined || colon === -1 ? null : decoded(login.slice(colon + 1)),
     database,
-    ...parseParameters(known.kind, query, hosts),
+    ...parameters,
   }
 }
 

@@ -1,5 +1,6 @@
 /** What befalls database servers, done to real ones: the store keeps its contract, its deadlines and its data. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Env } from '../../src/base/env.ts'
 import { realEnv } from '../../src/base/real-env.ts'
 import type { Text } from '../../src/base/text.ts'
 import { storeMsMax, type Store } from '../../src/stores/store.ts'
@@ -11,6 +12,14 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 async function put(store: Store, name: string, body: string): Promise<number | null> {
   return await store.write(name, { body, dueAt: 0 }, (await store.read(name)).revision)
+}
+
+function clockOf({ clock }: Env): Env['clock'] {
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    sleep: async (ms, signal) => await clock.sleep(ms, signal),
+  }
 }
 
 /** Milliseconds until `work` succeeds. */
@@ -133,6 +142,58 @@ describe.each(['postgres', 'mariadb'] as const)('a %s server', (kind) => {
         await Promise.all(opened.splice(0).map((each) => each.close()))
         await proxy.close()
       }
+    })
+
+    it('a node stopped in the middle of a write holds the others up for a few seconds at most', async () => {
+      const store = await open()
+      await put(store, 'a', '1')
+      const stopped = await sqlSubjects[kind].openSession(urlOf(url))
+      let end: () => void = () => undefined
+      const writing = stopped.db.transaction().execute(async (db) => {
+        await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).forUpdate().execute()
+        await new Promise<void>((resolve) => (end = resolve))
+        await db.updateTable('zhongkong_meta').set({ sequence: 99 }).where('id', '=', 1).execute()
+      })
+      await sleep(100)
+      expect(await untilItWorks(() => store.write('a', { body: '2', dueAt: 0 }, 1))).toBeLessThan(3_000)
+      end()
+      await expect(writing).rejects.toThrow()
+      expect((await store.read('a')).body).toBe('2')
+      stopped.cut()
+    })
+
+    it('a write is heard of by another node, soon', async () => {
+      const store = await open()
+      const other = await open()
+      let told: () => void = () => undefined
+      const stop = other.watch(() => told())
+      await sleep(500)
+      const delays: number[] = []
+      const rounds = sqlSubjects[kind].pushes ? 20 : 5
+      for (let round = 0; round < rounds; round += 1) {
+        const heard = new Promise<void>((resolve) => {
+          told = () => void other.read('a').then(({ body }) => body === String(round) && resolve())
+        })
+        await put(store, 'a', String(round))
+        const writtenAt = performance.now()
+        await heard
+        delays.push(performance.now() - writtenAt)
+      }
+      stop()
+      delays.sort((left, right) => left - right)
+      // All but the slowest.
+      expect(delays.at(-2)).toBeLessThan(sqlSubjects[kind].pushes ? 100 : 1_000)
+    })
+
+    it("the clock is the database's, whatever the node's own one shows", async () => {
+      const wrong = realEnv()
+      const clock = { ...clockOf(wrong), now: () => wrong.clock.now() - 3_600_000 }
+      const store = await sqlSubjects[kind].open(urlOf(url), { ...wrong, clock })
+      const right = await open()
+      expect(Math.abs((await store.now()) - (await right.now()))).toBeLessThan(100)
+      expect(Math.abs((await right.now()) - Date.now())).toBeLessThan(1_000)
+      await store.close()
+      await wrong.close()
     })
 
     it('made read-only: writes say so at once, reads go on, and writes too when it is over', async () => {

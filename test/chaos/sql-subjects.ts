@@ -1,9 +1,14 @@
 /** PostgreSQL and MariaDB as one: what the tests of faults do to a server, said in each one's own way. */
+import mysql from 'mysql2'
+import pg from 'pg'
 import { parseDatabaseUrl, type DatabaseUrl } from '../../src/base/database-url.ts'
 import type { Env } from '../../src/base/env.ts'
 import type { Text } from '../../src/base/text.ts'
 import { openMysqlStore } from '../../src/stores/mysql.ts'
+import { openMysqlSession, type MysqlLibrary } from '../../src/stores/mysql-session.ts'
+import { openPostgresSession, type PostgresLibrary } from '../../src/stores/postgres-session.ts'
 import { openPostgresStore } from '../../src/stores/postgres.ts'
+import type { SqlSession } from '../../src/stores/sql-sessions.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { startMariadb } from '../servers/mariadb-server.ts'
 import type { ServerKind } from '../servers/obtain-server.ts'
@@ -30,7 +35,11 @@ export type SqlSubject = {
 
 export type SqlSubjectKind = {
   readonly server: ServerKind
-  readonly start: () => Promise<SqlSubject>
+  readonly start: (settings?: readonly string[]) => Promise<SqlSubject>
+  /** One connection as a store has it. */
+  readonly openSession: (url: DatabaseUrl) => Promise<SqlSession>
+  /** Changes are told by the server, not only polled for. */
+  readonly pushes: boolean
   readonly open: (url: DatabaseUrl, env: Env, onNotice?: (notice: Text) => void) => Promise<Store>
 }
 
@@ -43,8 +52,13 @@ export function urlOf(text: string): DatabaseUrl {
 export const sqlSubjects: Readonly<Record<'postgres' | 'mariadb', SqlSubjectKind>> = {
   postgres: {
     server: 'postgres',
-    start: async () => {
-      const server = await startPostgres()
+    pushes: true,
+    openSession: async (url) => {
+      const library = pg as unknown as PostgresLibrary
+      return await openPostgresSession({ library, url, tls: null, host: url.hosts[0] }, new AbortController().signal)
+    },
+    start: async (settings) => {
+      const server = await startPostgres(settings)
       return {
         ...server,
         // The length comes first, the text ends with a zero.
@@ -74,8 +88,13 @@ export const sqlSubjects: Readonly<Record<'postgres' | 'mariadb', SqlSubjectKind
   },
   mariadb: {
     server: 'mariadb',
-    start: async () => {
-      const server = await startMariadb()
+    pushes: false,
+    openSession: async (url) => {
+      const library = mysql as unknown as MysqlLibrary
+      return await openMysqlSession({ library, url, ssl: null, host: url.hosts[0] }, new AbortController().signal)
+    },
+    start: async (settings) => {
+      const server = await startMariadb(settings)
       return {
         ...server,
         commitMessage: '\x03commit',
