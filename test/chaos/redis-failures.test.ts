@@ -253,6 +253,18 @@ describe.skipIf(isSkipped('redis'))('one server', () => {
     expect(await store.read('a')).toEqual({ body: 'y', revision: revision + 1 })
   })
 
+  it('a connection cut before the answer: a read is made again, a write is not, as it may have happened', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'x')
+    await server.command('CLIENT', 'PAUSE', '600', 'WRITE')
+    const reading = store.read('a')
+    const writing = failureOf(store.write('a', { body: 'y', dueAt: 0 }, 1))
+    await pause(100)
+    await server.command('CLIENT', 'KILL', 'TYPE', 'normal')
+    expect((await writing).code).toBe('store_unavailable')
+    expect(await reading).toEqual({ body: 'x', revision: 1 })
+  })
+
   it('without any message, a change is told within a second and a half', async () => {
     await server.command('ACL', 'SETUSER', 'mute', 'on', '>p@ss:w/rd', '~*', 'resetchannels', '+@all')
     const url = server.url.replace('//', '//mute:p%40ss%3Aw%2Frd@')
@@ -458,10 +470,35 @@ describe.skipIf(isSkipped('redis'))('a Cluster', () => {
     }
   })
 
+  it('scans of hundreds of names give each once and in order, whatever the page', async () => {
+    const store = await open(`${cluster.url}?prefix=scans`)
+    const names = Array.from({ length: 300 }, (_, index) => `n${String(index).padStart(3, '0')}`)
+    // Due in another order than that of names, and several at once.
+    const dueOf = (name: string): number => Number(name.slice(1).split('').reverse().join('')) % 97
+    await Promise.all(names.map(async (name) => await put(store, name, 'x', dueOf(name))))
+    const all = async (limit: number, dueBefore?: number): Promise<string[]> => {
+      const found: string[] = []
+      for (let after: string | null | undefined; after !== null;) {
+        const query = { limit, ...(dueBefore === undefined ? {} : { dueBefore }) }
+        const page = await store.scan(after === undefined ? query : { ...query, after })
+        found.push(...page.records.map(({ name }) => name))
+        after = page.next
+      }
+      return found
+    }
+    const byDue = [...names].sort((left, right) => dueOf(left) - dueOf(right) || (left < right ? -1 : 1))
+    for (const limit of [7, 40, 1_000]) {
+      expect(await all(limit)).toEqual(names)
+      expect(await all(limit, 1_000)).toEqual(byDue)
+    }
+  })
+
   it('keys are followed while their slot moves, and after it has', async () => {
     const store = await open(cluster.url)
+    const late = await open(cluster.url)
     const name = nameIn(3)
     await put(store, name, 'x')
+    await late.read(name)
     const slot = layout.slot(3)
     const from = await cluster.ownerOf(slot)
     const to = await cluster.ownerOf((slot + 6_000) % 16_384)
@@ -477,7 +514,8 @@ describe.skipIf(isSkipped('redis'))('a Cluster', () => {
     expect(body).toBe('x')
     expect(await store.write(name, { body: 'on the way', dueAt: 0 }, revision)).toBe(revision + 1)
     for (const node of [to, from]) await node.command('CLUSTER', 'SETSLOT', String(slot), 'NODE', toId)
-    // The source answers MOVED.
+    // The source answers MOVED to one who has not asked meanwhile.
+    expect(await late.read(name)).toEqual({ body: 'on the way', revision: revision + 1 })
     expect(await store.read(name)).toEqual({ body: 'on the way', revision: revision + 1 })
     expect(await store.write(name, { body: 'there', dueAt: 0 }, revision + 1)).toBe(revision + 2)
   })

@@ -64,10 +64,19 @@ export type StartOptions = {
 }
 
 const running = new Set<ChildProcess>()
-/** The test process ends for whatever reason: no server outlives it. */
-process.on('exit', () => {
+function killAll(): void {
   for (const child of running) child.kill('SIGKILL')
-})
+}
+
+/** The test process ends, by itself or by a signal: no server outlives it. */
+process.on('exit', killAll)
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    killAll()
+    // Whoever else listens decides what comes next; when nobody does, the signal does what it would have done.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  })
+}
 
 export function startProcess(options: StartOptions): ServerProcess {
   const { programs, args, folder } = options
