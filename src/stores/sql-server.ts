@@ -213,8 +213,8 @@ export class ServerEngine implements SqlEngine {
         this.#isUnsure = true
         return mends <= mendsMax
       case 'read-only':
+        // The next connection is made only to a server that takes writes.
         this.#sessions.discardIdle()
-        this.#sessions.turnAway()
         return this.#sessions.hasSeveralHosts
       case 'unknown':
         this.#isUnsure = true
@@ -291,10 +291,7 @@ export class ServerEngine implements SqlEngine {
       .executeTakeFirst()
     if (row === undefined) throw new RowMissing()
     // A server that became a copy of another one still answers, but what it answers grows old.
-    if (row.is_read_only === 1 && this.#sessions.hasSeveralHosts) {
-      this.#sessions.discardIdle()
-      this.#sessions.turnAway()
-    }
+    if (row.is_read_only === 1 && this.#sessions.hasSeveralHosts) this.#sessions.discardIdle()
     return `${row.identity}:${row.sequence}`
   }
 }

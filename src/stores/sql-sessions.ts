@@ -94,11 +94,6 @@ export class SqlSessions {
     for (const { session } of this.#idle.splice(0)) session.cut()
   }
 
-  /** The next connection is made to another host first. */
-  turnAway(): void {
-    this.#first = (this.#first + 1) % this.#hosts.length
-  }
-
   async close(): Promise<void> {
     await Promise.all(this.#idle.splice(0).map(async ({ session }) => await this.#farewell(session)))
   }

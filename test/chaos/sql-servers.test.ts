@@ -269,6 +269,31 @@ describe.each(['postgres', 'mariadb'] as const)('a %s server', (kind) => {
       expect(Number(row?.names)).toBe(Number(counted?.count))
     })
 
+    it('tables lost under several nodes are made again by one of them', async () => {
+      const stores = await Promise.all(Array.from({ length: 6 }, async () => await open()))
+      await put(stores[0]!, 'a', '1')
+      const mended = () => notices.filter((notice) => notice.en.includes('mended')).length
+      for (let round = 1; round <= 3; round += 1) {
+        await byHand('drop table zhongkong_entries')
+        const read = await Promise.all(stores.map((store) => store.read('a')))
+        expect(new Set(read.map(({ revision }) => revision)).size).toBe(1)
+        expect(mended()).toBe(2 * round - 1)
+        await put(stores[0]!, 'a', '1')
+        await byHand('delete from zhongkong_entries')
+        await Promise.all(stores.map((store) => store.write('a', { body: 'late', dueAt: 0 }, 1)))
+        expect(mended()).toBe(2 * round)
+      }
+    })
+
+    it('a server set up so that a power cut loses writes is named in the log, once', async () => {
+      // The PostgreSQL of the tests is.
+      if (kind === 'mariadb') await byHand('set global innodb_flush_log_at_trx_commit = 2')
+      const store = await open()
+      await Promise.all([store.read('a'), store.read('b')])
+      if (kind === 'mariadb') await byHand('set global innodb_flush_log_at_trx_commit = 1')
+      expect(notices).toMatchObject([{ en: expect.stringContaining('power cut'), zh: expect.stringContaining('断电') }])
+    })
+
     it('a lost table of the tally and a lost index come back', async () => {
       const store = await open()
       await put(store, 'a', '1')
