@@ -20,14 +20,17 @@ export type OpenStoreOptions = {
   readonly env: Env
   /** Told of everything that was mended, for the log. */
   readonly onNotice?: (notice: Text) => void
+  /** Told of the keys by which the store is sealed, for backups. */
+  readonly onKeys?: (keyring: Keyring) => void
 }
 
 /** Opens the store of a URL. Throws `config_invalid` for a kind it does not know, and whatever the store throws. */
 export async function openStore(options: OpenStoreOptions): Promise<EntryStore> {
   const { url, env } = options
   if (url === 'memory:') {
-    const key = options.encryptionKey ?? env.random.bytes(masterKeyBytes)
-    return sealed(createMemoryStore(env), keyringFrom(key), env.random)
+    const ring = keyringFrom(options.encryptionKey ?? env.random.bytes(masterKeyBytes))
+    options.onKeys?.(ring)
+    return sealed(createMemoryStore(env), ring, env.random)
   }
   if (url.startsWith('sqlite:')) return await openSealedSqlite(sqlitePath(url), options)
   const open = serverOpening(url, options)
@@ -53,13 +56,14 @@ function serverOpening(url: string, { env, onNotice }: OpenStoreOptions): Server
     : async () => await (await import('./mysql.ts')).openMysqlStore({ ...common, url: answer.url })
 }
 
-async function openSealedServer(open: ServerOpening, { encryptionKey, env }: OpenStoreOptions): Promise<EntryStore> {
+async function openSealedServer(open: ServerOpening, { encryptionKey, env, onKeys }: OpenStoreOptions): Promise<EntryStore> {
   if (encryptionKey === null) throw keyNeeded()
   const ring = keyringFrom(encryptionKey)
   const store = await open()
   try {
     const first = (await store.scan({ limit: 1 })).records[0]
     if (first !== undefined && !ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(`the ${store.kind} store`)
+    onKeys?.(ring)
     return sealed(store, ring, env.random)
   } catch (error) {
     await store.close()
@@ -85,6 +89,7 @@ async function openSealedSqlite(path: string, options: OpenStoreOptions): Promis
     const keys = keysOf(keyPath, options, first === undefined)
     keyOfFile = keys.ofFile
     if (first !== undefined && !keys.ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(path)
+    options.onKeys?.(keys.ring)
     return sealed(store, keys.ring, env.random)
   } catch (error) {
     await store.close()
