@@ -83,8 +83,14 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
   }
   let server: ServerProcess | null = null
   const start = async (): Promise<void> => {
-    server = startProcess({ programs, args, folder, unprivileged: true })
-    await untilReady(server, async () => (await byHand('select 1')).length === 1)
+    const started = startProcess({ programs, args, folder, unprivileged: true })
+    server = started
+    try {
+      await untilReady(started, async () => (await byHand('select 1')).length === 1)
+    } catch (error) {
+      await started.end('SIGKILL')
+      throw error
+    }
   }
   await start()
   let databases = 0

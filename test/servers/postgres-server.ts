@@ -84,6 +84,8 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
     stop,
     signalAll: (signal) => signalFamily(server?.pid ?? -1, signal),
     dispose: async () => {
+      // A test that failed may have left it frozen, and its children do not end with it.
+      signalFamily(server?.pid ?? -1, 'SIGCONT')
       // Nothing of it is needed any more.
       await stop('SIGQUIT')
       removeFolder(folder)
@@ -103,7 +105,13 @@ async function isOpen(port: number): Promise<boolean> {
 
 /** The parent first, so that it makes no further children while they are found. */
 function signalFamily(pid: number, signal: NodeJS.Signals): void {
-  process.kill(pid, signal)
+  if (pid < 0) return
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended, and its children with it.
+    return
+  }
   const listed = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).stdout
   for (const line of listed.split('\n')) {
     const [child, parent] = line.trim().split(/\s+/).map(Number)
