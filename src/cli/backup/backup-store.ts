@@ -1,4 +1,5 @@
 /** The store that a backup is taken from or restored into, and the keys that are known for backups. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import type { Env } from '../../base/env.ts'
@@ -8,7 +9,7 @@ import { openStore } from '../../stores/open-store.ts'
 import type { EntryStore } from '../../stores/store.ts'
 import type { CommandInput, CommandOption, Io } from '../command.ts'
 import { configPath, hasConfig, printIssues, readConfig } from '../config-file.ts'
-import { usage } from '../fault.ts'
+import { CliFault, usage } from '../fault.ts'
 import { textOption } from '../option.ts'
 
 /** The options by which both commands find their store. */
@@ -36,8 +37,15 @@ export type BackupStore = {
   readonly keyrings: readonly [Keyring, ...Keyring[]]
 }
 
-/** Opens the store that configuration and options name; null when the configuration is wrong, which has been told. */
-export async function openBackupStore(input: CommandInput, io: Io, env: Env): Promise<BackupStore | null> {
+/**
+ * Opens the store that configuration and options name; null when the configuration is wrong, which has been told. A
+ * database that is only to be read must be there: a slip in its path would otherwise make an empty one, and a backup of that.
+ */
+export async function openBackupStore(
+  input: CommandInput,
+  io: Io,
+  { env, mustExist }: { readonly env: Env; readonly mustExist: boolean },
+): Promise<BackupStore | null> {
   const named = await nameStore(input, io)
   if (named === null) return null
   if (named.url === 'memory:') {
@@ -49,6 +57,7 @@ export async function openBackupStore(input: CommandInput, io: Io, env: Env): Pr
       { en: 'Name the store with --store URL.', zh: '请用 --store 地址 指定存储。' },
     )
   }
+  if (mustExist) refuseMissing(named.url)
   const given = await givenKey(input, io)
   const known: Keyring[] = given === null ? [] : [given]
   const store = await openStore({
@@ -83,6 +92,16 @@ async function nameStore(input: CommandInput, io: Io): Promise<NamedStore | null
 function sqliteUrl(url: string, io: Io): string {
   const path = url.slice('sqlite:'.length)
   return path === '' ? url : `sqlite:${resolve(io.directory, path)}`
+}
+
+function refuseMissing(url: string): void {
+  const path = url.slice('sqlite:'.length)
+  if (!url.startsWith('sqlite:') || existsSync(path)) return
+  throw new CliFault(
+    1,
+    { en: `there is no database at ${path}`, zh: `${path} 处没有数据库` },
+    { en: 'Check `store`, or --store.', zh: '请检查 `store` 或 --store。' },
+  )
 }
 
 async function givenKey(input: CommandInput, io: Io): Promise<Keyring | null> {

@@ -185,6 +185,12 @@ describe('a backup', () => {
     expect((await run(backup, ['--store', 'memory', 'x'])).code).toBe(2)
   })
 
+  test('is not taken of a database that is not there, which would replace a good one by nothing', async () => {
+    const { code, io } = await take('slip.db')
+    expect([code, io.errLines[0]]).toEqual([1, `error: there is no database at ${path('slip.db')}`])
+    expect(await readdir(folder)).toEqual([])
+  })
+
   test('says which records it could not open, and is not called a success', async () => {
     await fill('a.db', { weixin: entryOf('weixin', 7), zebra: entryOf('zebra', 1) })
     const { openSqliteStore } = await import('../../stores/sqlite.ts')

@@ -32,14 +32,15 @@ export const args: readonly CommandArgument[] = [
 export const options: readonly CommandOption[] = storeOptions
 
 export const notes: Text = {
-  en: `Servers may run meanwhile. The file is sealed with the store's key (encryption_key, or
-the key file of a SQLite store) or that of --key; without it the backup is of no use,
-so keep both, in different places. It can be restored into a store of any kind.
-Without a configuration, --store names the store, ZHONGKONG_ENCRYPTION_KEY its key.
+  en: `Servers may run meanwhile. The file is sealed with the key of the store
+(encryption_key, or the key file of a SQLite store) or that of --key; without
+it the backup is of no use, so keep both, in different places. It can be
+restored into a store of any kind. Without a configuration, --store names the
+store, and ZHONGKONG_ENCRYPTION_KEY holds its key.
 
 Examples:
   zhongkong backup /var/backups/zhongkong.backup
-  zhongkong backup --store sqlite:./data/zhongkong.db - | ssh elsewhere 'cat > zhongkong.backup'`,
+  zhongkong backup - | ssh elsewhere 'cat > zhongkong.backup'`,
   zh: `备份时服务器可以照常运行。文件用存储的密钥（encryption_key，或 SQLite 存储的密钥文件）
 或 --key 指定的密钥加密；没有密钥，备份就无法使用，请把两者分开保存。
 备份可以恢复到任何类型的存储。没有配置文件时，用 --store 指定存储，
@@ -47,7 +48,7 @@ Examples:
 
 示例：
   zhongkong backup /var/backups/zhongkong.backup
-  zhongkong backup --store sqlite:./data/zhongkong.db - | ssh 其他机器 'cat > zhongkong.backup'`,
+  zhongkong backup - | ssh 其他机器 'cat > zhongkong.backup'`,
 }
 
 /** What the command needs of the outside. */
@@ -67,7 +68,7 @@ export async function runBackup(input: CommandInput, io: Io, { env, stdout }: Ba
   if (file === '-' && stdout.isTTY === true) {
     throw usage({ en: 'a backup is not printed on a terminal', zh: '备份内容不会输出到终端' }, toFile)
   }
-  const opened = await openBackupStore(input, io, env)
+  const opened = await openBackupStore(input, io, { env, mustExist: true })
   if (opened === null) return 2
   const { store, keyrings } = opened
   const hex = (bytes: number): string => Buffer.from(env.random.bytes(bytes)).toString('hex')

@@ -39,22 +39,22 @@ export const options: readonly CommandOption[] = [
 ]
 
 export const notes: Text = {
-  en: `The backup is read to its end before anything is written: one that is cut short, damaged
-or sealed with another key changes nothing. An entry of which the store has a newer
-version stays. Running it again is safe, and servers may run meanwhile.
-To move to another kind of store: back up the one, restore into the other, and start
-servers with the new store.
+  en: `The backup is read to its end before anything is written: one that is cut
+short, damaged or sealed with another key changes nothing. An entry of which
+the store has a newer version stays. Running it again is safe, and servers may
+run meanwhile. To move to another kind of store: back up the one, restore into
+the other, and start servers with the new store.
 
 Examples:
   zhongkong restore --dry-run zhongkong.backup
-  zhongkong restore --store postgres://db/zhongkong --key zhongkong.db.key zhongkong.backup`,
+  zhongkong restore -c new.yaml --key zhongkong.db.key zhongkong.backup`,
   zh: `写入之前会先完整读取备份：不完整、已损坏或密钥不符的备份不会带来任何改动。
 存储中版本更新的记录会保留。可以重复执行，服务器可以照常运行。
 更换存储类型：备份旧存储，恢复到新存储，再用新存储启动服务器。
 
 示例：
   zhongkong restore --dry-run zhongkong.backup
-  zhongkong restore --store postgres://db/zhongkong --key zhongkong.db.key zhongkong.backup`,
+  zhongkong restore -c new.yaml --key zhongkong.db.key zhongkong.backup`,
 }
 
 /** Entries that are written at the same time: stores write several as fast as one. */
@@ -80,7 +80,7 @@ export async function run(input: CommandInput, io: Io): Promise<number> {
 export async function runRestore(input: CommandInput, io: Io, outside: RestoreOutside): Promise<number> {
   const { env } = outside
   const file = argument(input, 0)
-  const opened = await openBackupStore(input, io, env)
+  const opened = await openBackupStore(input, io, { env, mustExist: false })
   if (opened === null) return 2
   const mark = Buffer.from(env.random.bytes(6)).toString('hex')
   const path = file === '-' ? join(outside.folder, `.zhongkong.${mark}.tmp`) : resolve(io.directory, file)
