@@ -15,7 +15,7 @@ export type Quiet<T> = {
 /** In a quiet round this share of the time is waited at most. */
 const waitedMax = 0.02
 /** So many times the wanted rounds are run at most. */
-const triesMax = 5
+const triesMax = 2
 
 export type Round<T> = { readonly result: T; readonly waitedShare: number }
 

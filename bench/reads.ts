@@ -61,7 +61,9 @@ export const measure: Measure = async (args) => {
     if (values.hold) await hold(contenders, route)
     for (const connections of values.connections.split(',').map(Number)) {
       const samples = await alternate(contenders, route, { ...plan, connections })
-      rows.push(compare(route, connections, samples))
+      const row = compare(route, connections, samples)
+      rows.push(row)
+      console.error(`${route.name}, ${connections} connections: ${row.ratio.toFixed(2)} of bare (${row.waited})`)
     }
     await Promise.all(contenders.slice(1).map(({ process: bare }) => bare.stop()))
   }

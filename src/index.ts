@@ -51,6 +51,7 @@ export type TokenReading = {
   readonly token: string
   /** Whole seconds for which you may rely on the token. */
   readonly expiresIn: number
+  /** Never later than `expiresIn` says. */
   readonly expiresAt: Date
   readonly version: number
   /** The upstream's whole answer. */
@@ -108,12 +109,12 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
     get: async (name, get = {}) => {
       mustBeOpen()
       const options = get.minTtlSeconds === undefined ? {} : { minTtlMs: get.minTtlSeconds * 1_000 }
-      return toReading(await keeper.get(name, options))
+      return toReading(await keeper.get(name, options), env.clock.now())
     },
     refresh: async (name, asked = {}) => {
       mustBeOpen()
       const answer = await keeper.refresh(name, asked)
-      return { ...toReading(answer), refreshed: answer.refreshed }
+      return { ...toReading(answer, env.clock.now()), refreshed: answer.refreshed }
     },
     on: (type, listener) =>
       bus.on((event) => {
@@ -128,9 +129,11 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
   }
 }
 
-function toReading({ snapshot, leftMs }: Reading): TokenReading {
+function toReading({ snapshot, leftMs }: Reading, now: number): TokenReading {
   const { token, version, fields } = snapshot
-  return { token, version, fields, expiresIn: Math.floor(leftMs / 1_000), expiresAt: new Date(snapshot.expiresAt) }
+  // While a token is in doubt, less of it is left than its end says.
+  const expiresAt = new Date(Math.min(snapshot.expiresAt, now + leftMs))
+  return { token, version, fields, expiresIn: Math.floor(leftMs / 1_000), expiresAt }
 }
 
 function parseSources(written: KeeperOptions['sources']): Source[] {

@@ -139,6 +139,8 @@ describe('asking the upstreams', () => {
       checkOnline(place.config, { env: place.env, issue, openStore }, new AbortController().signal),
     )
     expect(findings.store).toMatchObject({ outcome: 'failed', message: 'the disk is full' })
+    // What to do is said in the reader's language even where the store itself gave no hint.
+    expect(onlineLines(findings, { language: 'zh', columns: 80 } as Io)[1]).toMatch(/→ 存储无法写入/)
     expect(outcomes(findings)).toMatchObject({ classic: 'not-asked', corp: 'ok' })
     expect(isTrouble(findings)).toBe(true)
   })

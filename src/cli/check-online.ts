@@ -3,7 +3,7 @@
  * written. A token in use is not retired for the sake of a check.
  */
 import { deadline, type Env, type Fetch } from '../base/env.ts'
-import { asZhongkongError } from '../base/errors.ts'
+import { asZhongkongError, errorTable } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import type { Config } from '../config/config.ts'
 import type { Failure } from '../model/failure.ts'
@@ -21,7 +21,7 @@ export type SourceFinding = { readonly name: string } & (
 
 export type StoreFinding =
   | { readonly outcome: 'ok' | 'nothing-to-check' }
-  | { readonly outcome: 'failed'; readonly message: string; readonly hint: Text | null }
+  | { readonly outcome: 'failed'; readonly message: string; readonly hint: Text }
 
 export type OnlineFindings = {
   readonly store: StoreFinding
@@ -71,8 +71,8 @@ async function probeStore(
     await store.write(probeName, { entry: null, dueAt: 0 }, revision)
     return { finding: { outcome: 'ok' }, store }
   } catch (thrown) {
-    const { message, hint } = asZhongkongError(thrown)
-    return { finding: { outcome: 'failed', message, hint: hint ?? null }, store }
+    const { message, code, hint = errorTable[code].text } = asZhongkongError(thrown)
+    return { finding: { outcome: 'failed', message, hint }, store }
   }
 }
 
@@ -169,7 +169,7 @@ const mayBeInUse: Text = {
 }
 
 function waitsFor(name: string): Text {
-  return { en: `it needs the token of ${name}`, zh: `需要 ${name} 的令牌` }
+  return { en: `it needs the token of ${name}`, zh: `需要先有 ${name} 的令牌` }
 }
 
 /** Reads the clocks of others from the Date headers that pass by. */

@@ -58,7 +58,10 @@ function sourceLines(sources: readonly Source[], io: Io): string[] {
 
 const onlyHere: Text = { en: ' (this machine only)', zh: '（仅本机可访问）' }
 const otherMachines: Text = { en: ' (other machines can reach it)', zh: '（其他机器可访问）' }
-const openReads: Text = { en: 'none: programs on this machine need no key', zh: '无：本机程序无需密钥' }
+const openReads: Text = {
+  en: 'none: programs on this machine, and so a proxy on it, need no key',
+  zh: '无：本机程序无需密钥，本机上的反向代理也一样',
+}
 
 function isLoopback(listen: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\]):/i.test(listen)
@@ -75,7 +78,7 @@ export function onlineLines(findings: OnlineFindings, io: Io): string[] {
   return [
     ...(store.outcome === 'ok' ? row(say(storeLabel), say(storeWorks)) : []),
     ...(store.outcome === 'failed' ? row(say(storeLabel), `${say(failedWord)}${store.message}`) : []),
-    ...(store.outcome === 'failed' && store.hint !== null ? row('', `→ ${say(store.hint)}`) : []),
+    ...(store.outcome === 'failed' ? row('', `→ ${say(store.hint)}`) : []),
     ...(findings.skewMs === null ? [] : row(say({ en: 'clock', zh: '时钟' }), say(skewText(findings.skewMs)))),
     ...findings.sources.flatMap((finding) => {
       const lines = row(finding.name, say(sourceText(finding)))
@@ -93,7 +96,7 @@ export function isTrouble(findings: OnlineFindings): boolean {
 }
 
 const storeLabel: Text = { en: 'store', zh: '存储' }
-const storeWorks: Text = { en: 'ok, opened and written', zh: '正常，可打开并写入' }
+const storeWorks: Text = { en: 'ok, opened and written', zh: '正常，可以读写' }
 const failedWord: Text = { en: 'failed: ', zh: '失败：' }
 
 function skewText(skewMs: number): Text {
@@ -113,11 +116,11 @@ function sourceText(finding: SourceFinding): Text {
       const life = finding.lifetimeMs === null ? null : formatDuration(finding.lifetimeMs)
       return {
         en: `ok, a token${life === null ? '' : ` for ${life}`} (${finding.tookMs} ms)`,
-        zh: `正常，获得令牌${life === null ? '' : `，有效期 ${life}`}（${finding.tookMs} ms）`,
+        zh: `正常，已取得令牌${life === null ? '' : `，有效期 ${life}`}（${finding.tookMs} ms）`,
       }
     }
     case 'not-asked':
-      return { en: `not asked: ${finding.why.en}`, zh: `未询问：${finding.why.zh}` }
+      return { en: `not asked: ${finding.why.en}`, zh: `未请求：${finding.why.zh}` }
     case 'failed': {
       const { message, upstream, hint } = finding.failure
       const said = upstream === undefined ? null : `${upstream.errcode} ${upstream.errmsg}`

@@ -5,10 +5,11 @@ import type { ClientGrant } from '../model/client.ts'
 import type { Source } from '../model/source.ts'
 import { configChange, isEmptyChange } from './config-change.ts'
 
+const keyHash = 'the-hash-of-a-key'
 const source = (name: string, generation: string): Source => ({ name, generation }) as Source
 const client = (name: string, read: string[]): ClientGrant => ({
   name,
-  keyHash: 'a',
+  keyHash,
   read,
   refresh: [],
   gateway: [],
@@ -37,14 +38,17 @@ describe('what a reload changes', () => {
       added: ['oauth'],
       removed: ['corp'],
       changed: ['weixin'],
-      clients: [],
+      clients: { added: [], removed: [], changed: [] },
       compat: false,
     })
   })
 
-  it('names clients that may do other things', () => {
-    const change = configChange(config, { ...config, clients: [client('shop', ['weixin']), client('crm', [])] })
-    expect(change.clients).toEqual(['crm', 'shop'])
+  it('tells clients that came from those that went and those that may do other things, never with a key', () => {
+    const before = { ...config, clients: [client('shop', ['*']), client('old', [])] }
+    const change = configChange(before, { ...config, clients: [client('shop', ['weixin']), client('crm', [])] })
+    expect(change.clients).toEqual({ added: ['crm'], removed: ['old'], changed: ['shop'] })
+    expect(isEmptyChange(change)).toBe(false)
+    expect(JSON.stringify(change)).not.toContain(keyHash)
   })
 
   it('sees another secret of a compatible surface, and does not tell it', () => {

@@ -1,12 +1,17 @@
 /** What a reload changes, in words for the log; and what it cannot change without a restart. */
 import type { Config } from '../config/config.ts'
 
-export type ConfigChange = {
+/** Names, and nothing but names. */
+export type Changed = {
   readonly added: readonly string[]
   readonly removed: readonly string[]
   readonly changed: readonly string[]
-  /** Clients that came, went or may do other things now. */
-  readonly clients: readonly string[]
+}
+
+/** The sources, and everything else. */
+export type ConfigChange = Changed & {
+  /** Clients that came, went, or have another key or other rights now. */
+  readonly clients: Changed
   readonly compat: boolean
   /** Keys that keep their old value until the next start. */
   readonly needsRestart: readonly string[]
@@ -23,19 +28,21 @@ export function configChange(before: Config, after: Config): ConfigChange {
   )
   return {
     ...sources,
-    clients: [...clients.added, ...clients.removed, ...clients.changed].sort(),
+    clients,
     compat: compatText(before) !== compatText(after),
     needsRestart: needsRestart(before, after),
   }
 }
 
-export function isEmptyChange({ added, removed, changed, clients, compat, needsRestart: rest }: ConfigChange): boolean {
-  return !compat && [added, removed, changed, clients, rest].every((names) => names.length === 0)
+export function isEmptyChange(change: ConfigChange): boolean {
+  const isEmpty = ({ added, removed, changed }: Changed): boolean =>
+    added.length + removed.length + changed.length === 0
+  return isEmpty(change) && isEmpty(change.clients) && !change.compat && change.needsRestart.length === 0
 }
 
 type Named = readonly (readonly [string, string])[]
 
-function compare(before: Named, after: Named): Pick<ConfigChange, 'added' | 'removed' | 'changed'> {
+function compare(before: Named, after: Named): Changed {
   const [old, fresh] = [new Map(before), new Map(after)]
   return {
     added: [...fresh.keys()].filter((name) => !old.has(name)),

@@ -25,11 +25,17 @@ function wordsOf(event: ZhongkongEvent): Text | null {
     case 'repeated':
       return { en: 'the upstream gave the same token again', zh: '上游返回了相同的令牌' }
     case 'failing':
-      return { en: `failing: ${event.failure.message}`, zh: `获取失败：${event.failure.message}` }
+      return {
+        en: `failing: ${event.failure.message}`,
+        zh: `获取失败：${event.failure.hint?.zh ?? event.failure.message}`,
+      }
     case 'recovered':
-      return { en: `works again after ${event.failures} failures`, zh: `失败 ${event.failures} 次后恢复` }
+      return { en: `works again after ${event.failures} failures`, zh: `连续失败 ${event.failures} 次后恢复正常` }
     case 'reported':
-      return { en: `version ${event.version} was reported as refused`, zh: `有调用方报告版本 ${event.version} 被拒绝` }
+      return {
+        en: `version ${event.version} was reported as refused`,
+        zh: `有调用方报告：版本 ${event.version} 已被上游拒绝`,
+      }
     case 'expired':
       return { en: 'the token ended before a new one came', zh: '令牌已到期，新令牌尚未获取到' }
     case 'conflict':

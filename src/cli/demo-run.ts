@@ -32,7 +32,7 @@ export async function runDemo(portWanted: number, io: Io): Promise<number> {
       const line = demoLine(event, io.language)
       if (line !== null) show(line)
     })
-    const node = await openLoggedNode(config, { env, bus, log })
+    const node = await openLoggedNode(config, { env, bus, log, io })
     const listening = await listenNear(portWanted, node.handler, env).catch(async (thrown: unknown) => {
       await node.stop()
       throw thrown

@@ -17,10 +17,23 @@ describe('a failure', () => {
 
   it('has the hint of the error, or what its code says', () => {
     const hint = { en: 'upgrade', zh: '升级' }
-    expect(faultLines(new ZhongkongError('internal', 'x', { hint }), 'zh').lines).toEqual(['错误：x', '  升级'])
+    expect(faultLines(new ZhongkongError('internal', 'x', { hint }), 'en').lines).toEqual(['error: x', '  upgrade'])
     expect(faultLines(new ZhongkongError('overloaded', 'x'), 'en').lines[1]).toBe(
       '  Too much at once. Try again in a moment.',
     )
+  })
+
+  it('says in Chinese what it means before the English words of the error itself', () => {
+    const hint = { en: 'upgrade', zh: '升级' }
+    expect(faultLines(new ZhongkongError('store_newer', 'x.db: format 9', { hint }), 'zh').lines).toEqual([
+      '错误：存储由更新版本的 zhongkong 写入，请升级本节点。',
+      '  x.db: format 9',
+      '  升级',
+    ])
+    expect(faultLines(new ZhongkongError('overloaded', 'x'), 'zh').lines).toEqual([
+      '错误：请求过多，请稍后再试。',
+      '  x',
+    ])
   })
 
   it('cannot play with the terminal', () => {

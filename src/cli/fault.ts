@@ -40,8 +40,11 @@ function told(thrown: unknown, language: Language): Told {
   }
   if (thrown instanceof ZhongkongError) {
     const row = errorTable[thrown.code]
-    const fix = thrown.hint?.[language] ?? row.text[language]
-    return { what: thrown.message, fix, exitCode: row.owner === 'config' ? 2 : 1 }
+    const exitCode = row.owner === 'config' ? 2 : 1
+    if (language === 'en') return { what: thrown.message, fix: thrown.hint?.en ?? row.text.en, exitCode }
+    // Messages are English everywhere, as logs and documents quote them; the meaning comes first.
+    const { hint = null } = thrown
+    return { what: row.text.zh, fix: [thrown.message, ...(hint === null ? [] : [hint.zh])].join('\n'), exitCode }
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const fix = {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fakeIo } from '../../test/cli/fake-io.ts'
 import type { CommandInput, CommandModule, Io } from './command.ts'
+import { commands } from './commands.ts'
 import { faultLines } from './fault.ts'
 import { runProgram } from './program.ts'
 import { widthOf } from './terminal.ts'
@@ -67,7 +68,7 @@ describe('wrong usage is told with exit code 2 and what to do', () => {
       ['get', 'x', '--min-ttl'],
       'error: option "--min-ttl <seconds>" needs a value',
       '  See: zhongkong --help',
-      '错误：选项 "--min-ttl <seconds>" 缺少取值',
+      '错误：选项 "--min-ttl <seconds>" 后面需要一个值',
       '  参见：zhongkong --help',
     ],
     [
@@ -103,13 +104,25 @@ describe('help', () => {
     }
   })
 
+  it.each(['en', 'zh'] as const)(
+    'fits 80 columns for every command, but for what is to be pasted (%s)',
+    async (language) => {
+      for (const { name } of commands) {
+        const io = fakeIo({ language })
+        await runProgram(commands, [name, '--help'], io, { version: '1.2.3' })
+        const wide = io.outLines.filter((line) => widthOf(line) > 80 && !line.startsWith('  curl '))
+        expect(wide, name).toEqual([])
+      }
+    },
+  )
+
   it('is Chinese throughout for who reads Chinese', async () => {
     const io = fakeIo({ language: 'zh' })
     await run(['get', '--help'], io)
     const text = io.outLines.join('\n')
-    expect(text).toContain('用法：')
+    expect(text).toMatch(/^用法：zhongkong get \[选项\] <name>$/m)
     expect(text).toContain('选项：')
-    expect(text).toContain('默认: 8888')
+    expect(text).toContain('端口（默认：8888）')
     expect(text).not.toMatch(/Usage|Options|Arguments|default/)
   })
 

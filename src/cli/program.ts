@@ -1,5 +1,5 @@
 /** The command line as commander sees it, built from the command modules and told in the reader's language. */
-import { Argument, Command, CommanderError, Option, type Help } from 'commander'
+import { Argument, Command, CommanderError, Help, Option } from 'commander'
 import type { Text } from '../base/text.ts'
 import type { CommandInput, CommandModule, Io } from './command.ts'
 import { usage } from './fault.ts'
@@ -7,7 +7,7 @@ import { widthOf, wrap } from './terminal.ts'
 
 const summary: Text = {
   en: 'The central token server: fetches every platform token once, keeps it fresh, and gives it to everyone.',
-  zh: 'access_token 中控服务器：每个平台的令牌只获取一次，保持有效，统一分发。',
+  zh: 'access_token 中控服务器：由一处统一获取各平台的令牌，自动续期，供所有程序读取。',
 }
 
 const footer: Text = {
@@ -94,17 +94,27 @@ function helpColumns(io: Io): number {
 }
 
 function helpStyle(io: Io): Partial<Help> {
+  return { ...commonStyle(io), ...(io.language === 'zh' ? chineseStyle : {}) }
+}
+
+/** A full-width colon takes no space after it, and commander writes one. */
+const chineseStyle: Partial<Help> = {
+  styleTitle: (title) => titles[title] ?? title,
+  styleUsage: (usage) => usage.replace('[options]', '[选项]').replace('[command]', '[命令]'),
+  formatHelp: (command, helper) => new Help().formatHelp(command, helper).replace(/^用法： /, '用法：'),
+}
+
+function commonStyle(io: Io): Partial<Help> {
   return {
     helpWidth: helpColumns(io),
     displayWidth: widthOf,
     boxWrap: wrap,
-    styleTitle: (title) => (io.language === 'zh' ? (titles[title] ?? title) : title),
     subcommandTerm: (command) =>
       [command.name(), ...command.registeredArguments.map((one) => argumentTerm(one))].join(' '),
     optionDescription: (option) => {
       if (option.defaultValue === undefined) return option.description
-      const label = io.language === 'zh' ? '默认' : 'default'
-      return `${option.description} (${label}: ${String(option.defaultValue)})`
+      const value = String(option.defaultValue)
+      return `${option.description}${io.language === 'zh' ? `（默认：${value}）` : ` (default: ${value})`}`
     },
   }
 }
@@ -155,7 +165,7 @@ function asUsage(complaint: CommanderError): Error {
     case 'commander.missingArgument':
       return usage({ en: `missing argument <${quoted}>`, zh: `缺少参数 <${quoted}>` }, fix)
     case 'commander.optionMissingArgument':
-      return usage({ en: `option "${quoted}" needs a value`, zh: `选项 "${quoted}" 缺少取值` }, fix)
+      return usage({ en: `option "${quoted}" needs a value`, zh: `选项 "${quoted}" 后面需要一个值` }, fix)
     case 'commander.excessArguments':
       return usage({ en: first, zh: '参数过多' }, fix)
     default:

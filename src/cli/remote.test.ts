@@ -136,6 +136,22 @@ describe('a refusal is told with what to do', () => {
     expect((await told(get, io, 'zh'))[2]).toBe('  7 秒后可重试。')
   })
 
+  it('503 in Chinese: the hint leads, as what the server details is English', async () => {
+    const upstream = { errcode: 40164, errmsg: 'invalid ip' }
+    const body = problem('token_unavailable', { hint: '请把 1.2.3.4 加入白名单。', upstream })
+    const { io } = await serverThat(() => ({ status: 503, body }))
+    expect(await told(get, io, 'zh')).toEqual([
+      '错误：请把 1.2.3.4 加入白名单 [40164 invalid ip]（503 token_unavailable）',
+      '  what happened',
+      'exit 1',
+    ])
+  })
+
+  it('403: what the server says of the missing right is said once', async () => {
+    const { io } = await serverThat(() => ({ status: 403, body: problem('forbidden', { hint: 'Give it the right.' }) }))
+    expect(await told(get, io)).toEqual(['error: what happened (403 forbidden)', '  Give it the right.', 'exit 1'])
+  })
+
   it('nobody there', async () => {
     const { io, server } = await serverThat(() => token(1))
     await server.close()
@@ -214,6 +230,20 @@ describe('status', () => {
     const lines = status.statusLines([source({}), failing, long], language, 80)
     expect(Math.max(...lines.map(widthOf))).toBeLessThanOrEqual(80)
     expect(lines.join('')).toContain('企业可信 IP')
+  })
+
+  it('is Chinese for who reads Chinese, where the upstream said nothing itself', () => {
+    const trouble = {
+      class: 'not-sent' as const,
+      code: 'upstream_unreachable',
+      message: 'no connection (ECONNREFUSED)',
+      hint: '无法建立连接。',
+      count: 3,
+      since: 0,
+    }
+    const lines = status.statusLines([source({ state: 'failing', trouble })], 'zh', 80)
+    expect(lines[1]).toMatch(/失败 .*无法建立连接。$/)
+    expect(lines.slice(3)).toEqual(['weixin（连续失败 3 次）', '  无法建立连接。', '  no connection (ECONNREFUSED)'])
   })
 
   it('reads all pages, and does not go round for ever on a server that gives the same one again', async () => {

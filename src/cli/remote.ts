@@ -1,6 +1,6 @@
 /** A running server as `get`, `refresh` and `status` talk to it, and its refusals told with what to do about them. */
 import { isJsonObject, type JsonObject } from '../base/json.ts'
-import type { Text } from '../base/text.ts'
+import type { Language, Text } from '../base/text.ts'
 import type { RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
 import type { Io } from './command.ts'
 import { CliFault, usage } from './fault.ts'
@@ -117,11 +117,13 @@ function parsed(text: string): JsonObject | null {
 function unreachable(origin: string, thrown: unknown): CliFault {
   const isLate = thrown instanceof DOMException && thrown.name === 'TimeoutError'
   const cause: unknown = thrown instanceof Error ? thrown.cause : undefined
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : 'no answer'
-  const why = isLate ? `no answer within ${answerMsMax / 1_000} s` : code
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : null
+  const seconds = answerMsMax / 1_000
+  const late: Text = { en: `no answer within ${seconds} s`, zh: `${seconds} 秒内没有应答` }
+  const why = isLate ? late : { en: code ?? 'no answer', zh: code ?? '没有应答' }
   return new CliFault(
     1,
-    { en: `cannot reach the server at ${origin} (${why})`, zh: `无法连接服务器 ${origin}（${why}）` },
+    { en: `cannot reach the server at ${origin} (${why.en})`, zh: `无法连接服务器 ${origin}（${why.zh}）` },
     {
       en: 'Is it running? Start it with "zhongkong serve" (or "zhongkong demo"),\nor name another one: ZHONGKONG_URL=http://HOST:PORT',
       zh: '服务器是否在运行？可执行 zhongkong serve（或 zhongkong demo）启动，\n或用 ZHONGKONG_URL=http://主机:端口 指定其他服务器。',
@@ -131,11 +133,13 @@ function unreachable(origin: string, thrown: unknown): CliFault {
 }
 
 function notOurs(origin: string, status?: number): CliFault {
-  const said = status === undefined ? '' : ` (HTTP ${status})`
   return new CliFault(
     1,
-    { en: `${origin} does not answer as zhongkong does${said}`, zh: `${origin} 的应答不像 zhongkong${said}` },
-    { en: 'Check ZHONGKONG_URL, and proxies in between.', zh: '请检查 ZHONGKONG_URL 以及中间的代理。' },
+    {
+      en: `${origin} does not answer as zhongkong does${status === undefined ? '' : ` (HTTP ${status})`}`,
+      zh: `${origin} 看来不是 zhongkong 服务器${status === undefined ? '' : `（HTTP ${status}）`}`,
+    },
+    { en: 'Check ZHONGKONG_URL, and proxies in between.', zh: '请检查 ZHONGKONG_URL，以及中间是否有代理。' },
   )
 }
 
@@ -162,27 +166,31 @@ function advice(status: number, key: string | undefined): Text | null {
   return null
 }
 
+/** The server's `detail` is English; its `hint` comes in the reader's language, and so leads in Chinese. */
 function refusal(response: Response, body: JsonObject, key: string | undefined): CliFault {
   const said = (name: string): string | null => {
     const value = body[name]
     return typeof value === 'string' && value !== '' ? value : null
   }
-  const what = said('detail') ?? said('title') ?? `HTTP ${response.status}`
-  const theirs = upstreamWords(body)
-  const code = said('code')
-  const label = `${what}${theirs} (${response.status}${code === null ? '' : ` ${code}`})`
-  const advised = advice(response.status, key)
+  const { status, headers } = response
+  const detail = said('detail') ?? said('title') ?? `HTTP ${status}`
   const hint = said('hint')
-  const retryAfter = response.headers.get('retry-after')
-  const lines = (language: 'en' | 'zh'): string => {
-    const again =
-      language === 'zh' ? `${retryAfter ?? ''} 秒后可重试。` : `Worth trying again in ${retryAfter ?? ''} s.`
-    return [hint, advised?.[language] ?? null, retryAfter === null ? null : again]
-      .filter((one) => one !== null)
-      .join('\n')
+  const code = said('code')
+  const theirs = upstreamWords(body)
+  const number = `${status}${code === null ? '' : ` ${code}`}`
+  const label: Text = {
+    en: `${detail}${theirs} (${number})`,
+    zh: `${hint?.replace(/。$/, '') ?? detail}${theirs}（${number}）`,
   }
-  const fix = { en: lines('en'), zh: lines('zh') }
-  return new CliFault(1, { en: label, zh: label }, fix.en === '' ? null : fix)
+  // What the server says of a missing right is the better advice.
+  const advised = status === 403 && hint !== null ? null : advice(status, key)
+  const seconds = headers.get('retry-after')
+  const again: Text | null =
+    seconds === null ? null : { en: `Worth trying again in ${seconds} s.`, zh: `${seconds} 秒后可重试。` }
+  const lines = (first: string | null, language: Language): string =>
+    [first, advised?.[language] ?? null, again?.[language] ?? null].filter((line) => line !== null).join('\n')
+  const fix = { en: lines(hint, 'en'), zh: lines(hint !== null && advised === null ? detail : null, 'zh') }
+  return new CliFault(1, label, fix.en === '' ? null : fix)
 }
 
 /** The upstream's own words about a failure, in brackets. */

@@ -5,10 +5,12 @@
 import { dirname, join } from 'node:path'
 import { openNode, type Node } from '../app.ts'
 import type { Env } from '../base/env.ts'
+import { errorTable, ZhongkongError } from '../base/errors.ts'
 import { realClock, realEnv } from '../base/real-env.ts'
+import type { Text } from '../base/text.ts'
 import type { Config, ConfigIssue } from '../config/config.ts'
 import { createBus, type Bus } from '../events/bus.ts'
-import { createLog, logEvents, logFault, type Log } from '../events/log.ts'
+import { createLog, logEvents, logFault, type Log, type LogFields } from '../events/log.ts'
 import { listen, type Listening } from '../http/listen.ts'
 import type { Io } from './command.ts'
 import { configChange, isEmptyChange } from './config-change.ts'
@@ -39,11 +41,12 @@ export async function serve({ config, place, io, warnings, port }: Serving): Pro
   const env = realEnv()
   const log = stderrLog(io)
   logIssues(warnings, { log, io })
+  if (config.clients.length === 0) log.warn(openReads[io.language])
   // Watching begins before the keeper opens: a change meanwhile is seen.
   const reloads = place === null ? null : await watchConfig(place, io)
   const bus = createBus((thrown) => logFault(log, thrown, { where: 'a subscriber' }))
   logEvents(bus, log)
-  const node = await openLoggedNode(config, { env, bus, log })
+  const node = await openLoggedNode(config, { env, bus, log, io })
   let listening: Listening
   try {
     listening = await listen({
@@ -72,17 +75,17 @@ export async function serve({ config, place, io, warnings, port }: Serving): Pro
   return 0
 }
 
-export type NodeParts = { readonly env: Env; readonly bus: Bus; readonly log: Log }
+export type NodeParts = { readonly env: Env; readonly bus: Bus; readonly log: Log; readonly io: Io }
 
 /** A node whose faults and notices go to the log. */
-export async function openLoggedNode(config: Config, { env, bus, log }: NodeParts): Promise<Node> {
+export async function openLoggedNode(config: Config, { env, bus, log, io }: NodeParts): Promise<Node> {
   return await openNode({
     config,
     env,
     bus,
     version: packageVersion(),
     onFault: (thrown, where) => logFault(log, thrown, { where }),
-    onNotice: (notice) => log.warn(notice.en),
+    onNotice: (notice) => log.warn(notice[io.language]),
   })
 }
 
@@ -156,11 +159,11 @@ type House = {
 async function reload(current: Config, { node, listening, place, io, log }: House): Promise<Config> {
   try {
     const { config, issues } = await readConfig(place, io)
-    logIssues(issues, { log, io })
     if (config === null) {
-      log.error('the configuration was not reloaded: it has errors; the old one stays in force')
+      logRefusal(issues, { log, io })
       return current
     }
+    logIssues(issues, { log, io })
     const change = configChange(current, config)
     // The certificate may have been renewed under the same name; a pair that does not fit stops the reload here.
     await listening.renewTls()
@@ -173,18 +176,47 @@ async function reload(current: Config, { node, listening, place, io, log }: Hous
     if (needsRestart.length > 0) log.warn('these keys change with the next start only', { keys: needsRestart })
     return config
   } catch (thrown) {
-    log.error('the configuration was not reloaded; the old one stays in force', { error: thrown })
+    if (!(thrown instanceof ZhongkongError)) log.error(notReloaded, { error: thrown })
+    else
+      log.error(notReloaded, {
+        problem: thrown.message,
+        fix: (thrown.hint ?? errorTable[thrown.code].text)[io.language],
+      })
     return current
   }
 }
 
-function logIssues(issues: readonly ConfigIssue[], { log, io }: Pick<House, 'log' | 'io'>): void {
-  for (const { severity, file, line, column, path, message, fix } of issues) {
-    log[severity === 'error' ? 'error' : 'warn'](message[io.language], {
-      at: `${file}:${line}:${column}`,
-      key: path,
-      fix: fix?.[io.language],
-    })
+const notReloaded = 'the configuration was not reloaded; the old one stays in force'
+const openReads: Text = {
+  en: 'no clients are configured: programs on this machine need no key, and neither does what a proxy or tunnel on it lets in',
+  zh: '没有配置 clients：本机程序无需密钥，经本机代理或隧道进来的请求也无需密钥',
+}
+
+/** A single fault takes one line; several take one each, and one that says what follows from them. */
+function logRefusal(issues: readonly ConfigIssue[], { log, io }: Voice): void {
+  const errors = issues.filter(({ severity }) => severity === 'error')
+  const [only, another] = errors
+  if (only !== undefined && another === undefined) {
+    log.error(notReloaded, { problem: only.message[io.language], ...placeFields(only, io) })
+    return
+  }
+  logIssues(errors, { log, io })
+  log.error(notReloaded, { errors: errors.length })
+}
+
+type Voice = Pick<House, 'log' | 'io'>
+
+function logIssues(issues: readonly ConfigIssue[], { log, io }: Voice): void {
+  for (const issue of issues) {
+    log[issue.severity === 'error' ? 'error' : 'warn'](issue.message[io.language], placeFields(issue, io))
+  }
+}
+
+function placeFields({ file, line, column, path, fix }: ConfigIssue, io: Io): LogFields {
+  return {
+    at: `${file}:${line}:${column}`,
+    ...(path === '' ? {} : { key: path }),
+    ...(fix === null ? {} : { fix: fix[io.language] }),
   }
 }
 

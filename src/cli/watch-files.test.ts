@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -117,6 +119,20 @@ describe('no change is told', () => {
     const heard = other.next()
     writeFileSync(path, 'two')
     await heard
+    expect(count()).toBe(0)
+  })
+
+  it('by a look that was under way when it was stopped', async () => {
+    // Reading a pipe goes on until somebody has written to it, so the look ends when this test wants it to.
+    const slow = join(folder, 'pipe')
+    const { count } = await watching({ paths: [path, slow] })
+    execFileSync('mkfifo', [slow])
+    writeFileSync(path, 'two')
+    const pipe = await open(slow, 'w')
+    for (const stop of stops) stop()
+    await pipe.writeFile('x')
+    await pipe.close()
+    await longerThanSettling()
     expect(count()).toBe(0)
   })
 })

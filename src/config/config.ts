@@ -63,6 +63,7 @@ export type ConfigIssueCode =
   | 'value_type'
   | 'value_invalid'
   | 'not_in_this_version'
+  | 'no_sources'
   | 'source_name'
   | 'source_invalid'
   | 'source_unknown'

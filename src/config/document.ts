@@ -15,7 +15,8 @@ import {
 } from 'yaml'
 import type { JsonObject } from '../base/json.ts'
 import type { Text } from '../base/text.ts'
-import { problem, type Path, type Problem } from './problem.ts'
+import { bareBracesFix, bareBracesMessage } from './bare-braces.ts'
+import { problem, type InText, type Path, type Problem } from './problem.ts'
 import { placeOf } from './places.ts'
 import { syntaxProblems } from './yaml-errors.ts'
 
@@ -38,8 +39,8 @@ export type ConfigDocument = {
   readonly problems: readonly Problem[]
   /** The syntax is so broken that the value means nothing. */
   readonly broken: boolean
-  /** Offset of a path's key or value, or of the nearest thing above it that is written down. */
-  readonly offset: (path: Path, at: 'key' | 'value') => number
+  /** Offset of a path's key, value or part of its value, or of the nearest thing above it that is written down. */
+  readonly offset: (path: Path, at: 'key' | 'value' | InText) => number
   /** Line and column, both from 1. */
   readonly lineAndColumn: (offset: number) => { readonly line: number; readonly column: number }
 }
@@ -57,8 +58,8 @@ export function readDocument(text: string, onText: (scalar: TextScalar) => strin
     const { line, col } = lineCounter.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  const offset = (path: Path, at: 'key' | 'value'): number => placeOf(document, path, at)
-  const syntax = syntaxProblems(document, (at) => lineAndColumn(at).line)
+  const offset: ConfigDocument['offset'] = (path, at) => placeOf({ document, source: text }, path, at)
+  const syntax = syntaxProblems(document, text, (at) => lineAndColumn(at).line)
   if (syntax.length > 0) return { value: {}, problems: syntax, broken: true, offset, lineAndColumn }
   const builder = new Builder(document, text, onText)
   const value = builder.build(document.contents, [], 0)
@@ -196,8 +197,16 @@ class Builder {
       typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? String(value) : null
     // An object with a key of this name would change its prototype instead of holding the value.
     if (key !== null && key !== '__proto__') return key
-    this.problems.push(problem('yaml_bad_key', { path, at: offsetOfKey(pair) ?? 'value' }, badKey))
+    this.problems.push(this.#badKey(pair, path))
     return null
+  }
+
+  #badKey(pair: Pair, path: Path): Problem {
+    const at = offsetOfKey(pair)
+    // `{{NAME}}` without quotes is a mapping whose only key is a mapping.
+    const isTemplate = at !== undefined && isMap(pair.key) && this.#source.startsWith('{{', at - 1)
+    if (isTemplate) return problem('yaml_bad_value', { path, at: at - 1 }, bareBracesMessage, bareBracesFix)
+    return problem('yaml_bad_key', { path, at: at ?? 'value' }, badKey)
   }
 
   #duplicate(pair: Pair, path: Path, key: string): void {

@@ -28,6 +28,13 @@ describe('what a line shows', () => {
     ['key: {token: hunter2', 'key: {token: ***'],
     ['  workers: 2', '  workers: 2'],
     ['<<: *base', '<<: *base'],
+    ['sinks: file', 'sinks: file'],
+    ['  x: "Bearer {{results.a.token}}"', '  x: "***{{results.a.token}}"'],
+    ["  secret: 'hunter2{{a}}hunter3'", "  secret: '***{{a}}***'"],
+    ['  x: {{results.a.token}}', '  x: {{results.a.token}}'],
+    ['  x: { y: Bearer {{a}}, z: hunter2 }', '  x: { y: ***{{a}}, z: *** }'],
+    ['  x: "{{md5(\'hunter2\')}}"', '  x: ***'],
+    ['  url: "https://u:hunter2{{a}}@h/?k=hunter2"', '  url: "***{{a}}***"'],
   ])('%s', (line, expected) => {
     expect(shown(line)).toBe(expected)
   })
@@ -42,6 +49,11 @@ describe('what a line shows', () => {
   })
   test('a caret inside a masked value stands at its beginning', () => {
     expect(excerptOf('a: hunter2', 7, null)).toEqual({ text: 'a: ***', column: 4 })
+  })
+  test('a caret inside a template stays there when what is around it was masked', () => {
+    const line = '  x: "Bearer hunter2 {{nobody}}"'
+    const { text, column } = excerptOf(line, line.indexOf('nobody') + 1, null)
+    expect(text.slice(column - 1)).toBe('nobody}}"')
   })
   test('a very long line is cut around the caret', () => {
     const line = `{ ${'a: 1, '.repeat(300)}modee: x`

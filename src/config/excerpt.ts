@@ -10,7 +10,7 @@ const publicKeys = new Set(
   (
     'provider of type mode listen cert method read refresh gateway admin kind path format sources trusted_network workers ' +
     'grant scope allow max_age refresh_before min_interval daily_limit overlap timeout expires_in expires_at error unit ' +
-    'appid corpid agentid client_id grant_type url token_url base_url proxy store reissue forward name'
+    'appid corpid agentid client_id grant_type url token_url base_url proxy store reissue forward name sinks'
   ).split(' '),
 )
 
@@ -46,11 +46,14 @@ function cut(text: string, column: number): Excerpt {
 
 type Part = { readonly start: number; readonly end: number; readonly shown: string }
 
-const structure = /^(?:[\s{}[\],]+|[-?](?=\s|$)|---)/
+// The braces of a template that somebody forgot to quote are no mapping.
+const structure = /^(?:(?:(?!\{\{ ?[\w.:@/-]{1,100} ?\}\})[\s{}[\],])+|[-?](?=\s|$)|---)/
 const key = /^("[^"]{0,64}"|'[^']{0,64}'|[^\s"'{}[\],#&*!|>%@`][^\s{}[\],#"']{0,63}?|<<)(\s*:)(?=[\s,}\]]|$)/
 const quoted = /^(?:"(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?)/
-const plainInFlow = /^(?:(?![,}\]])(?!\s#).)+/
+const plainInFlow = /^(?:\{\{ ?[\w.:@/-]{1,100} ?\}\}|(?![,}\]])(?!\s#).)+/
 const plainInBlock = /^(?:(?!\s#).)+/
+/** A reference to another source: a name is no secret. */
+const template = /(\{\{ ?[\w.:@/-]{1,100} ?\}\})/
 
 function maskedParts(line: string, keyHint: string | null): Part[] {
   const parts: Part[] = []
@@ -79,10 +82,25 @@ function maskedParts(line: string, keyHint: string | null): Part[] {
     }
     const value = (quoted.exec(here) ?? (depth > 0 ? plainInFlow : plainInBlock).exec(here))?.[0] ?? here
     const end = value.trimEnd().length
-    take(end, shownValue(value.slice(0, end), owner))
+    for (const [text, shown] of shownParts(value.slice(0, end), owner)) take(text.length, shown)
     if (end < value.length) take(value.length - end, value.slice(end))
   }
   return parts
+}
+
+/** A value that may not be shown as it is still shows the sources that it refers to, as it is these that go wrong. */
+function shownParts(value: string, owner: string | null): readonly (readonly [string, string])[] {
+  const whole = shownValue(value, owner)
+  if (whole.length === value.length || !template.test(value)) return [[value, whole]]
+  return value.split(template).flatMap((piece, index): [string, string][] => {
+    if (index % 2 === 1) return [[piece, looksRandom(piece) ? mask : piece]]
+    const [, open = '', inner = '', close = ''] = /^(["']?)([^]*?)(["']?)$/.exec(piece) ?? []
+    return [
+      [open, open],
+      [inner, inner === '' ? '' : mask],
+      [close, close],
+    ]
+  })
 }
 
 function shownValue(value: string, owner: string | null): string {

@@ -34,7 +34,7 @@ function oneIssue(issue: ConfigIssue, language: Language, wrap: (text: string) =
     `${file}:${line}:${column} ${labels[severity][language]}${issue.path === '' ? '' : ` ${issue.path}`}`,
     ...(excerpt === null ? [] : gutter(line, excerpt)),
     ...indent(message[language]),
-    ...(fix === null ? [] : indent(`${language === 'zh' ? '办法' : 'fix'}${colon}${fix[language]}`)),
+    ...(fix === null ? [] : indent(`${language === 'zh' ? '解决办法' : 'fix'}${colon}${fix[language]}`)),
   ]
 }
 

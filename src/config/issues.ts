@@ -29,8 +29,9 @@ export function issueOfProblem(found: Problem, { file, text, document, overrides
   const start = offset - (column - 1)
   const end = text.indexOf('\n', start)
   const lineText = text.slice(start, end === -1 ? undefined : end)
-  const excerpt = lineText.trim() === '' ? null : excerptOf(lineText, column, keyHint)
-  return { ...issue, file, line, column, excerpt }
+  const excerpt = excerptOf(lineText, column, keyHint)
+  // An empty line, or one that holds a comment only, shows nothing.
+  return { ...issue, file, line, column, excerpt: excerpt.text === '' ? null : excerpt }
 }
 
 function overrideAt(path: string, overrides: Overrides): { flag: string; key: string; value: string } | null {

@@ -9,13 +9,14 @@ const keyHash = `sha256:${hex}`
 
 async function configOf(text: string, options: Parameters<typeof load>[1] = {}): Promise<Config> {
   const { config, issues } = await load(text, options)
-  expect(issues.map(brief)).toEqual([])
+  expect(issues.filter(({ code }) => code !== 'no_sources').map(brief)).toEqual([])
   return config!
 }
 
+/** Most of these files have no sources because that is not what they are about. */
 async function issuesOf(text: string | Uint8Array, options: Parameters<typeof load>[1] = {}): Promise<string[]> {
   const { issues } = await load(text, options)
-  return issues.map(brief)
+  return issues.filter(({ code }) => code !== 'no_sources').map(brief)
 }
 
 describe('a good configuration', () => {
@@ -187,6 +188,16 @@ describe('what is wrong is told at its place', () => {
     ['sources: &a { x: *a }', ['1:18 yaml_bad_alias sources.x']],
     ['? [a]\n: 1', ['1:3 yaml_bad_key']],
     ['__proto__: 1', ['1:1 yaml_bad_key']],
+    // Templates and references without quotes.
+    [
+      source('  t: { provider: http, url: "http://h", query: { x: {{a}} } }'),
+      ['3:53 yaml_bad_value sources.t.query.x'],
+    ],
+    [source('  t:\n    provider: http\n    url: {{a}}/x'), ['5:10 yaml_syntax']],
+    [source('  t: { provider: http, url: http://h?x={{a}} }'), ['3:40 yaml_syntax']],
+    ['store: memory\nsinks: [{ kind: file, path: out/{name}.json }]', ['2:33 yaml_syntax']],
+    ['encryption_key: memory\nserver: { listen: ${HOST}:80 }', ['2:20 yaml_syntax']],
+    ['store: "{{a}}" "b" # {{c}}', ['1:16 yaml_syntax']],
     ['store: .inf', ['1:8 yaml_bad_value store']],
     ['sources: { a: { <<: 1 } }', ['1:15 yaml_bad_value sources.a']],
     // Shape.
@@ -254,16 +265,16 @@ describe('what is wrong is told at its place', () => {
     [source('  t: { provider: wechat-ticket, of: b }'), ['3:37 source_unknown sources.t.of']],
     [
       source('  t: { provider: http, url: "http://h", query: { x: 1, y: "{{results.b.access_token}}" } }'),
-      ['3:59 source_unknown sources.t.query.y'],
+      ['3:70 source_unknown sources.t.query.y'],
     ],
     [source('  t: { provider: wechat-ticket, of: t }'), ['3:37 source_cycle sources.t.of']],
     [
       'sources:\n  c: { provider: http, url: "http://h", query: { k: "{{a}}" } }\n  a: { provider: http, url: "http://h", query: { k: "{{b}}" } }\n  b: { provider: wechat-ticket, of: a }',
-      ['3:53 source_cycle sources.a.query.k'],
+      ['3:56 source_cycle sources.a.query.k'],
     ],
     [
       `sources:\n${Array.from({ length: 10 }, (_, i) => `  s${i}: { provider: http, url: "http://h${i === 9 ? '' : `/{{s${i + 1}}}`}" }`).join('\n')}`,
-      ['3:30 source_too_deep sources.s1.url'],
+      ['3:42 source_too_deep sources.s1.url'],
     ],
     [source('  b: { provider: wechat, appid: x, secret: hunter2 }'), ['3:44 warning secret_literal sources.b.secret']],
     [
@@ -329,7 +340,7 @@ describe('what is wrong is told at its place', () => {
     const { config, issues } = await load(text, {
       environment: { S: 'hunter2-hunter2', KEY: hex, SHORT: 'short', ZERO: '0'.repeat(64) },
     })
-    expect(issues.map(brief)).toEqual(expected)
+    expect(issues.filter(({ code }) => code !== 'no_sources').map(brief)).toEqual(expected)
     expect(config === null).toBe(issues.some(({ severity }) => severity === 'error'))
     for (const { message, fix } of issues) {
       expect(message.en).not.toBe('')
@@ -351,6 +362,44 @@ describe('what is wrong is told at its place', () => {
       '6:15 value_type sources.b',
       '6:33 source_invalid sources.c.provider',
     ])
+  })
+  test('braces without quotes are told as such, with the line and what to write', async () => {
+    for (const line of ['    query: { x: {{results.a.token}} }', '    url: {{a}}/x']) {
+      const { issues } = await load(source(`  t:\n    provider: http\n${line}`), { environment: { S: 'x' } })
+      expect(issues).toHaveLength(1)
+      expect(issues[0]?.message.en).toMatch(/braces.*no quotes/)
+      expect(issues[0]?.fix).toMatchObject({
+        en: expect.stringContaining('"{{weixin}}"'),
+        zh: expect.stringContaining('引号'),
+      })
+      const shown = issues[0]?.excerpt
+      expect(shown?.text.slice(shown.column - 1)).toMatch(/^\{\{(results\.a\.token|a)\}\}/)
+    }
+  })
+  test.each([
+    ['', '1:1'],
+    ['# nothing yet\n', '1:1'],
+    ['server:\nsources:\n', '2:1'],
+    [`clients: { shop: { key: "${keyHash}", read: ["*"] } }`, '1:1'],
+  ])('a file without sources (%j) is valid, and says how to add one', async (text, place) => {
+    const { config, issues } = await load(text)
+    expect(config).not.toBeNull()
+    expect(issues.map(brief)).toEqual([`${place} warning no_sources sources`])
+    expect(issues[0]?.fix).toMatchObject({
+      en: expect.stringContaining('provider: wechat'),
+      zh: expect.stringContaining('PUT'),
+    })
+    expect(issues[0]?.excerpt?.text).not.toBe('')
+  })
+  test('no sources are no news to whoever adds them over HTTP, nor beside an error', async () => {
+    const admin = `clients: { ops: { key: "${keyHash}", admin: true } }`
+    for (const text of [admin, 'source: {}', 'sources: { a: 3 }']) {
+      expect((await load(text)).issues.map(({ code }) => code)).not.toContain('no_sources')
+    }
+  })
+  test('a key that other programs call differently gets a suggestion too', async () => {
+    const { issues } = await load('sinks: [{ type: file, path: "{name}" }]')
+    expect(issues.find(({ code }) => code === 'key_unknown')?.fix?.en).toBe('Did you mean "kind"?')
   })
   test('a mistyped word gets a suggestion, in both languages', async () => {
     const { issues } = await load('servr: {}\nsources: { weixin: { provider: wechat-ticket, of: wexin } }')
@@ -477,7 +526,7 @@ describe('the block for people', () => {
     ])
     expect(formatIssues(issues, 'zh').split('\n').slice(-2)).toEqual([
       '  此处没有名为 "lisen" 的键。',
-      '  办法：是否想写 "listen"？',
+      '  解决办法：是否想写 "listen"？',
     ])
   })
 })

@@ -4,6 +4,7 @@
  */
 import { dirname, join, resolve } from 'node:path'
 import { isJsonObject } from '../base/json.ts'
+import type { Text } from '../base/text.ts'
 import type { ParseSource } from '../model/definition.ts'
 import { checkClients, checkCompat } from './client-checks.ts'
 import type { Config, ConfigIssue } from './config.ts'
@@ -12,7 +13,7 @@ import { isGuessable, parseEncryptionKey } from './encryption-key.ts'
 import { readEnvironment, type Environment } from './environment.ts'
 import { issueOfProblem, type Overrides } from './issues.ts'
 import { isLocal } from './listen.ts'
-import { dotted, problem, type Path, type Problem } from './problem.ts'
+import { dotted, problem, warning, type Path, type Problem } from './problem.ts'
 import { readRealFile, readText, type ReadFile } from './read-file.ts'
 import { References } from './references.ts'
 import { keysAt, type WrittenConfig } from './schema.ts'
@@ -66,9 +67,20 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     ? { config: null, problems: [] }
     : await understand({ path, document, references, readFile, parseSource: options.parseSource, overrides })
   const problems = [...document.problems, ...references.problems, ...found.problems]
+  if (found.config !== null && !problems.some(isError)) problems.push(...withoutSources(found.config))
   const told = { file: options.path, text: read.text, document, overrides }
   const issues = [...environment.issues, ...distinct(problems).map((one) => issueOfProblem(one, told))].sort(byPlace)
-  return { config: issues.some(({ severity }) => severity === 'error') ? null : found.config, issues }
+  return { config: issues.some(isError) ? null : found.config, issues }
+}
+
+function isError({ severity }: { readonly severity: Problem['severity'] }): boolean {
+  return severity === 'error'
+}
+
+/** Whoever has an admin's key means to add sources while running; everybody else has forgotten them. */
+function withoutSources({ sources, clients }: Config): Problem[] {
+  if (sources.length > 0 || clients.some(({ admin }) => admin)) return []
+  return [warning('no_sources', { path: ['sources'], at: 'key' }, noSources, noSourcesFix)]
 }
 
 type Stage = {
@@ -144,6 +156,16 @@ function checkKey(text: string | undefined): { value: Uint8Array | null; problem
   if (key === null) return wrong('This is not 32 bytes in hex or base64.', '这不是十六进制或 base64 写成的 32 字节。')
   if (isGuessable(key)) return wrong('This key is a pattern, not a random one.', '该密钥有规律，不是随机生成的。')
   return { value: key, problems: [] }
+}
+
+const oneSource = 'sources:\n  weixin: { provider: wechat, appid: wx…, secret: "${WEIXIN_SECRET}" }'
+const noSources: Text = {
+  en: 'There are no sources, so there is no token to serve.',
+  zh: '没有任何来源，因此没有令牌可以提供。',
+}
+const noSourcesFix: Text = {
+  en: `Add one here, or while the server runs (PUT /v1/sources/NAME):\n${oneSource}`,
+  zh: `请在此处添加，或在服务器运行时添加（PUT /v1/sources/名称）：\n${oneSource}`,
 }
 
 function unreadable(read: { reason: string; because: { en: string; zh: string } }): Problem {

@@ -1,9 +1,14 @@
 /** Where in the text a path is written, through aliases and merge keys. */
 import { isAlias, isMap, isScalar, isSeq, type Document, type Pair } from 'yaml'
-import type { Path } from './problem.ts'
+import type { InText, Path } from './problem.ts'
 
-/** The offset of a path's key or value; for a path that is not written, of the nearest key above it. */
-export function placeOf(document: Document, path: Path, at: 'key' | 'value'): number {
+export type Written = { readonly document: Document; readonly source: string }
+
+/**
+ * The offset of a path's key or value, or of a character inside the value; for a path that is not written, of the nearest
+ * key above it, and for a character that cannot be found, of its value.
+ */
+export function placeOf({ document, source }: Written, path: Path, at: 'key' | 'value' | InText): number {
   let node: unknown = document.contents
   let offset = startOf(node) ?? 0
   for (const [depth, segment] of path.entries()) {
@@ -12,13 +17,30 @@ export function placeOf(document: Document, path: Path, at: 'key' | 'value'): nu
     if (found === undefined) return offset
     const isLast = depth === path.length - 1
     const wanted =
-      isLast && at === 'value'
+      isLast && at !== 'key'
         ? (startOf(found.value) ?? startOf(found.key))
         : (startOf(found.key) ?? startOf(found.value))
-    offset = wanted ?? offset
+    offset = (isLast && typeof at === 'object' ? placeInside(source, found.value, at) : undefined) ?? wanted ?? offset
     node = found.value
   }
   return offset
+}
+
+/**
+ * Quotes, escapes and references move the letters around a template, but never those inside it: the n-th `{{` of the
+ * value is the n-th in the source.
+ */
+function placeInside(source: string, node: unknown, { index, of }: InText): number | undefined {
+  const range = isScalar(node) ? node.range : undefined
+  const hole = of.lastIndexOf('{{', index)
+  if (range == null || hole === -1) return undefined
+  const raw = source.slice(range[0], range[1])
+  let at = raw.indexOf('{{')
+  for (let left = of.slice(0, hole).split('{{').length - 1; left > 0 && at !== -1; left -= 1) {
+    at = raw.indexOf('{{', at + 2)
+  }
+  const isSame = at !== -1 && raw.startsWith(of.slice(hole, index + 1), at)
+  return isSame ? range[0] + at + index - hole : undefined
 }
 
 type Found = { readonly key: unknown; readonly value: unknown }

@@ -4,17 +4,20 @@ import type { ConfigIssueCode } from './config.ts'
 
 export type Path = readonly (string | number)[]
 
+/** The character `index` (from 0) of the text value `of`, which may hold what references brought in. */
+export type InText = { readonly index: number; readonly of: string }
+
 export type Problem = {
   readonly severity: 'error' | 'warning'
   readonly code: ConfigIssueCode
   readonly path: Path
-  /** The key, the value, or an exact offset into the configuration's text. */
-  readonly at: 'key' | 'value' | number
+  /** The key, the value, a character inside the value, or an exact offset into the configuration's text. */
+  readonly at: 'key' | 'value' | InText | number
   readonly message: Text
   readonly fix: Text | null
 }
 
-type Where = { readonly path: Path; readonly at?: Problem['at'] }
+export type Where = { readonly path: Path; readonly at?: Problem['at'] }
 
 /** A problem that keeps the program from starting. */
 export function problem(code: ConfigIssueCode, where: Where, message: Text, fix: Text | null = null): Problem {

@@ -42,8 +42,11 @@ function kindsOf(union: z.core.$ZodIssueInvalidUnion): string[] {
   )
 }
 
+/** What other programs call the same thing. */
+const synonyms: Readonly<Partial<Record<string, readonly string[]>>> = { type: ['kind'] }
+
 function unknownKey(key: string, path: Path, known: readonly string[]): Problem {
-  const close = nearest(key, known)
+  const close = synonyms[key]?.find((one) => known.includes(one)) ?? nearest(key, known)
   const fix =
     close === null
       ? { en: `Known here: ${known.join(', ')}.`, zh: `此处可用的键：${known.join('、')}。` }

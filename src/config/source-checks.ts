@@ -1,9 +1,9 @@
 /** Sources: names, definitions (judged by the provider catalogue), and the graph of who needs whose token. */
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
-import type { ParseSource, Siblings } from '../model/definition.ts'
+import type { DefinitionIssue, ParseSource, Siblings } from '../model/definition.ts'
 import { chainLengthMax, findCycles, longestChains } from '../model/graph.ts'
 import { rivals, sourceName, type Source } from '../model/source.ts'
-import { dotted, problem, type Path, type Problem } from './problem.ts'
+import { dotted, problem, type InText, type Path, type Problem, type Where } from './problem.ts'
 import type { Checked } from './server-checks.ts'
 import { nearest } from '../base/suggest.ts'
 
@@ -39,18 +39,11 @@ export function checkSources(written: { readonly sources: unknown }, judge: Judg
     // What it needs is not known then, but a parent is written in plain sight.
     const isTold = parsed.issues.some(({ path: [first] }) => first === 'of')
     if (typeof definition.of === 'string' && !names.has(definition.of) && !isTold) {
-      problems.push(unknownSource(definition.of, [...path, 'of'], allNames))
+      problems.push(unknownSource(definition.of, { path: [...path, 'of'] }, allNames))
     }
     for (const issue of parsed.issues) {
-      const isKey = issue.path.length === 0
-      problems.push(
-        problem(
-          'source_invalid',
-          { path: [...path, ...issue.path], at: isKey ? 'key' : 'value' },
-          issue.message,
-          issue.fix,
-        ),
-      )
+      const where = { path: [...path, ...issue.path], at: placeIn(definition, issue) }
+      problems.push(problem('source_invalid', where, issue.message, issue.fix))
     }
   }
   const finder = new ReferencePlaces(Object.fromEntries(definitions))
@@ -113,14 +106,14 @@ function badName(name: string, path: Path): Problem {
   return problem('source_name', { path, at: 'key' }, message, fix)
 }
 
-function unknownSource(need: string, path: Path, names: readonly string[]): Problem {
+function unknownSource(need: string, where: Where, names: readonly string[]): Problem {
   const close = nearest(need, names)
   const message = { en: `There is no source "${need}".`, zh: `没有名为 "${need}" 的来源。` }
   const fix =
     close === null
       ? { en: `Add a source "${need}", or mend the name.`, zh: `请添加来源 "${need}"，或修正名称。` }
       : { en: `Did you mean "${close}"?`, zh: `是否想写 "${close}"？` }
-  return problem('source_unknown', { path }, message, fix)
+  return problem('source_unknown', where, message, fix)
 }
 
 function graphProblems(sources: readonly Source[], finder: ReferencePlaces): Problem[] {
@@ -132,7 +125,7 @@ function graphProblems(sources: readonly Source[], finder: ReferencePlaces): Pro
       const message = { en: `These sources wait for each other: ${arrows}.`, zh: `来源循环依赖：${arrows}。` }
       const fix = { en: 'Take one of the references out.', zh: '请去掉其中一处引用。' }
       const [first = '', second = ''] = cycle
-      return problem('source_cycle', { path: finder.find(first, second) }, message, fix)
+      return problem('source_cycle', finder.find(first, second), message, fix)
     })
   }
   const chains = [...longestChains(needs)].filter(([, chain]) => chain.length === chainLengthMax + 1)
@@ -142,7 +135,7 @@ function graphProblems(sources: readonly Source[], finder: ReferencePlaces): Pro
       zh: `依赖链超过 ${chainLengthMax} 层：${chain.join(' → ')}。`,
     }
     const fix = { en: 'Let it refer to an earlier source.', zh: '请改为引用更靠前的来源。' }
-    return problem('source_too_deep', { path: finder.find(name, chain[1] ?? '') }, message, fix)
+    return problem('source_too_deep', finder.find(name, chain[1] ?? ''), message, fix)
   })
 }
 
@@ -154,14 +147,17 @@ class ReferencePlaces {
     this.#definitions = definitions
   }
 
-  find(name: string, need: string): Path {
-    const found = search(this.#definitions[name], need, ['sources', name])
-    return found ?? ['sources', name]
+  find(name: string, need: string): Where {
+    const path = ['sources', name]
+    return search(this.#definitions[name], need, path) ?? { path }
   }
 }
 
-function search(value: Json | undefined, need: string, path: Path): Path | null {
-  if (typeof value === 'string') return names(value, need, path) ? path : null
+function search(value: Json | undefined, need: string, path: Path): Where | null {
+  if (typeof value === 'string') {
+    const index = indexOf(value, need, path)
+    return index === null ? null : { path, at: { index, of: value } }
+  }
   if (typeof value !== 'object' || value === null) return null
   const members: [string | number, Json][] = isJsonObject(value) ? Object.entries(value) : [...value.entries()]
   for (const [key, member] of members) {
@@ -171,10 +167,26 @@ function search(value: Json | undefined, need: string, path: Path): Path | null 
   return null
 }
 
-function names(text: string, need: string, path: Path): boolean {
-  if (text === need) return dotted(path).endsWith('.of')
-  const templates = [...text.matchAll(/\{\{(.*?)\}\}/gs)].map(([, inner]) => inner ?? '')
+/** Where a text names the source; null when it does not. */
+function indexOf(text: string, need: string, path: Path): number | null {
+  if (text === need) return dotted(path).endsWith('.of') ? 0 : null
   const escaped = need.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const named = new RegExp(`(^|[^A-Za-z0-9_])${escaped}($|[^A-Za-z0-9_])`)
-  return templates.some((template) => named.test(template))
+  const named = new RegExp(`(?<![A-Za-z0-9_])${escaped}(?![A-Za-z0-9_])`)
+  for (const { index, 1: inner = '' } of text.matchAll(/\{\{(.*?)\}\}/gs)) {
+    const found = named.exec(inner)
+    if (found !== null) return index + 2 + found.index
+  }
+  return null
+}
+
+/** The place of an issue: the source's key when all of it is meant, and inside a text where that is known. */
+function placeIn(definition: Json, { path, index }: DefinitionIssue): 'key' | 'value' | InText {
+  if (path.length === 0) return 'key'
+  const text = path.reduce<Json | undefined>(memberOf, definition)
+  return index === undefined || typeof text !== 'string' ? 'value' : { index, of: text }
+}
+
+function memberOf(value: Json | undefined, segment: string | number): Json | undefined {
+  if (isJsonObject(value)) return value[segment]
+  return Array.isArray(value) ? (value as readonly Json[])[Number(segment)] : undefined
 }

@@ -1,10 +1,11 @@
 /** What the YAML parser complains about, in words for people. Its own messages are not shown: they quote the text. */
 import type { Document, ErrorCode } from 'yaml'
 import type { Text } from '../base/text.ts'
+import { bareBraces, bareBracesFix, bareBracesMessage } from './bare-braces.ts'
 import { problem, type Problem } from './problem.ts'
 
 /** The syntax errors of a document, one for each line, in order. */
-export function syntaxProblems(document: Document, lineOf: (offset: number) => number): Problem[] {
+export function syntaxProblems(document: Document, source: string, lineOf: (offset: number) => number): Problem[] {
   const problems: Problem[] = []
   const lines = new Set<number>()
   for (const { code, pos } of [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0])) {
@@ -12,20 +13,24 @@ export function syntaxProblems(document: Document, lineOf: (offset: number) => n
     const line = lineOf(pos[0])
     if (lines.has(line)) continue
     lines.add(line)
-    const known = explanations[code]
-    problems.push(problem('yaml_syntax', { path: [], at: pos[0] }, known?.message ?? unclear, known?.fix ?? unclearFix))
+    const brace = bareBraces(source, pos[0])
+    const { message, fix } = brace === null ? (explanations[code] ?? unknown) : braces
+    problems.push(problem('yaml_syntax', { path: [], at: brace ?? pos[0] }, message, fix))
   }
   return problems
 }
 
-type Explanation = { readonly message: Text; readonly fix: Text | null }
+type Explanation = { readonly message: Text; readonly fix: Text }
 
 const tooDeep: Text = { en: 'Nested too deeply to be a configuration.', zh: '嵌套过深，不像是配置文件。' }
-const unclear: Text = { en: 'This is not valid YAML.', zh: '这里不是有效的 YAML。' }
-const unclearFix: Text = {
-  en: 'Look at the indentation, the colons and the quotes of this line and the one above.',
-  zh: '检查本行与上一行的缩进、冒号和引号。',
+const unknown: Explanation = {
+  message: { en: 'This is not valid YAML.', zh: '这里不是有效的 YAML。' },
+  fix: {
+    en: 'Look at the indentation, the colons and the quotes of this line and the one above.',
+    zh: '请检查本行与上一行的缩进、冒号和引号。',
+  },
 }
+const braces: Explanation = { message: bareBracesMessage, fix: bareBracesFix }
 
 const twoColons: Explanation = {
   message: { en: 'A second "key:" where a value should end.', zh: '值尚未结束，又出现了一个 "键:"。' },

@@ -167,9 +167,9 @@ function sentenceOf(event: ZhongkongEvent): string {
     case 'removed':
       return `${event.name}: source ${event.type}`
     case 'store-lost':
-      return `the store does not answer: ${event.message}`
+      return `the store fails: ${event.message}`
     case 'store-back':
-      return `the store answers again after ${Math.round(event.awayMs / 1_000)} s`
+      return `the store works again after ${Math.round(event.awayMs / 1_000)} s`
   }
 }
 

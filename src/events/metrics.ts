@@ -82,7 +82,11 @@ function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
     help: 'Signs that somebody else fetches tokens for one of our accounts.',
     registers,
   })
-  const storeUp = new Gauge({ name: 'zhongkong_store_up', help: '1 while the store answers, else 0.', registers })
+  const storeUp = new Gauge({
+    name: 'zhongkong_store_up',
+    help: '1 while the store answers and can be written, else 0.',
+    registers,
+  })
   storeUp.set(1)
   return (event) => {
     events.inc({ type: event.type })

@@ -18,7 +18,13 @@ type Caller = { readonly credentials: Credentials; readonly peer: Peer }
 
 const noKey: Refusal = { refused: 'no-key' }
 const wrongKey: Refusal = { refused: 'wrong-key' }
-const forbidden: Refusal = { refused: 'forbidden' }
+const forbidden: Refusal = {
+  refused: 'forbidden',
+  hint: {
+    en: 'Give this client the right under `clients:` (refresh, or admin), or send the key of a client that has it.',
+    zh: '请在 `clients:` 中为该客户端添加权限（refresh 或 admin），或改用有此权限的客户端的密钥。',
+  },
+}
 const notFound: Refusal = { refused: 'not-found' }
 const nobody: Admission = { client: null }
 

@@ -51,7 +51,7 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
     const { snapshot, leftMs } = found
     const { ifNoneMatch } = seen
     const answer: Answer = isV1
-      ? tokenAnswer(snapshot, leftMs, { isStale: keeper.isStale(snapshot), ifNoneMatch })
+      ? tokenAnswer(snapshot, { leftMs, now: env.clock.now() }, { isStale: keeper.isStale(snapshot), ifNoneMatch })
       : tokenboyAnswer(snapshot, leftMs, ifNoneMatch)
     meter.observe(isV1 ? '/v1/tokens/{name}' : '/token', answer.status, (env.clock.monotonic() - startedAt) / 1_000)
     return {

@@ -25,10 +25,21 @@ export function checkQuery(url: URL): void {
 
 /** A whole number of seconds from the query, or undefined when it is not there. */
 export function secondsParameter(url: URL, name: string, max: number): number | undefined {
+  return wholeNumber(url, name, { what: 'a whole number of seconds', min: 0, max })
+}
+
+/** A whole number from 1 from the query, or undefined when it is not there. */
+export function countParameter(url: URL, name: string, max: number): number | undefined {
+  return wholeNumber(url, name, { what: 'a whole number', min: 1, max })
+}
+
+type Wanted = { readonly what: string; readonly min: number; readonly max: number }
+
+function wholeNumber(url: URL, name: string, { what, min, max }: Wanted): number | undefined {
   const text = url.searchParams.get(name)
   if (text === null) return undefined
-  if (!/^\d{1,10}$/.test(text) || Number(text) > max) {
-    throw new ZhongkongError('bad_request', `${name} must be a whole number of seconds from 0 to ${max}`)
+  if (!/^\d{1,10}$/.test(text) || Number(text) < min || Number(text) > max) {
+    throw new ZhongkongError('bad_request', `${name} must be ${what} from ${min} to ${max}`)
   }
   return Number(text)
 }

@@ -13,9 +13,11 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { connect, type Socket } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
+import type { Text } from '../base/text.ts'
 import { isLoopback, plainAddress } from './address.ts'
 import { responseOf } from './answer.ts'
 import { languageOf, problem } from './problem.ts'
@@ -26,10 +28,12 @@ export type ListenOptions = {
   /** `HOST:PORT`, `[v6]:PORT` (port 0: any free one) or `unix:/path`. */
   readonly listen: string
   /** Paths of the certificate chain and the key, PEM. */
-  readonly tls?: { readonly cert: string; readonly key: string } | null
+  readonly tls?: PemFiles | null
   readonly env: Env
   readonly limits?: Partial<Limits>
 }
+
+export type PemFiles = { readonly cert: string; readonly key: string }
 
 export type Limits = {
   /** Time to send all headers, in milliseconds. */
@@ -61,7 +65,10 @@ export type Listening = {
   readonly url: string
   /** 0 on a unix socket. */
   readonly port: number
-  /** Reads certificate and key again; connections from now on use them. Throws, and keeps the old ones, when they are no pair. */
+  /**
+   * Reads certificate and key again; connections from now on use them. Throws `config_invalid` or `config_unreadable`, and
+   * keeps the old ones, when they are no pair.
+   */
   readonly renewTls: () => Promise<void>
   /** Takes no new connections, ends waits, lets answers under way finish. Ends within `closeMs` and a little. */
   readonly close: () => Promise<void>
@@ -107,25 +114,47 @@ function serverOptions(limits: Limits): ServerOptions {
   }
 }
 
-async function secure(
-  tls: { readonly cert: string; readonly key: string },
-  limits: Limits,
-  listener: RequestListener,
-): Promise<TlsServer> {
+async function secure(tls: PemFiles, limits: Limits, listener: RequestListener): Promise<TlsServer> {
   const pair = await readPair(tls)
-  return createTlsServer(
-    { ...serverOptions(limits), ...pair, minVersion: 'TLSv1.2', handshakeTimeout: limits.headersMs },
-    listener,
-  )
+  return createTlsServer({ ...serverOptions(limits), ...pair, handshakeTimeout: limits.headersMs }, listener)
 }
 
-async function readPair(tls: { readonly cert: string; readonly key: string }): Promise<{ cert: Buffer; key: Buffer }> {
+type Pair = { readonly cert: Buffer; readonly key: Buffer; readonly minVersion: 'TLSv1.2' }
+
+/** The pair as it is on disk now. It is tried first: a server takes parts of a bad one before it throws. */
+async function readPair(tls: PemFiles): Promise<Pair> {
+  const [cert, key] = await Promise.all([readPem(tls.cert), readPem(tls.key)])
+  const pair: Pair = { cert, key, minVersion: 'TLSv1.2' }
   try {
-    const [cert, key] = await Promise.all([readFile(tls.cert), readFile(tls.key)])
-    return { cert, key }
+    createSecureContext(pair)
+    return pair
   } catch (thrown) {
-    throw new ZhongkongError('config_unreadable', 'the TLS certificate or its key cannot be read', { cause: thrown })
+    const why = `${tls.cert} and ${tls.key} are no pair of certificate and key (${wordOf(thrown)})`
+    throw new ZhongkongError('config_invalid', why, { cause: thrown, hint: pairHint })
   }
+}
+
+const pairHint: Text = {
+  en: "Write both files anew as PEM: the chain with the server's own certificate first, and its key without a passphrase.",
+  zh: '请重新写入这两个 PEM 文件：证书链以服务器自身的证书开头，对应的私钥不能带口令。',
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (thrown) {
+    throw new ZhongkongError('config_unreadable', `${path} cannot be read (${wordOf(thrown)})`, {
+      cause: thrown,
+      hint: { en: 'Check server.tls and the rights to the file.', zh: '请检查 server.tls 以及该文件的权限。' },
+    })
+  }
+}
+
+/** OpenSSL's reason or the system's code; neither holds anything of the files. */
+function wordOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return 'unknown'
+  if ('reason' in thrown && typeof thrown.reason === 'string') return thrown.reason
+  return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : 'unknown'
 }
 
 /** The quick path where it can answer, the handler through node-server's bridge everywhere else. */
@@ -229,7 +258,11 @@ async function bind(server: Server | TlsServer, where: Where): Promise<void> {
 async function removeStaleSocket(path: string): Promise<void> {
   const found = await stat(path).catch(() => null)
   if (found === null) return
-  if (!found.isSocket()) throw new ZhongkongError('config_invalid', `${path} exists and is no socket`)
+  if (!found.isSocket()) {
+    throw new ZhongkongError('config_invalid', `${path} exists and is no socket`, {
+      hint: { en: 'Remove it, or choose another path.', zh: '请删除该文件，或换一个路径。' },
+    })
+  }
   const isAnswered = await new Promise<boolean>((resolve) => {
     const probe = connect(path)
     probe.once('connect', () => {
@@ -238,7 +271,11 @@ async function removeStaleSocket(path: string): Promise<void> {
     })
     probe.once('error', () => resolve(false))
   })
-  if (isAnswered) throw new ZhongkongError('config_invalid', `another process is listening on ${path}`)
+  if (isAnswered) {
+    throw new ZhongkongError('config_invalid', `another process is listening on ${path}`, {
+      hint: { en: 'End that process, or choose another path.', zh: '请结束该进程，或换一个路径。' },
+    })
+  }
   await rm(path, { force: true })
 }
 

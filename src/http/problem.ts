@@ -32,12 +32,13 @@ export function problem(error: ZhongkongError, language: Language): Answer {
   // Paths and words of the machine's own store are for its operator, who has them in the log.
   const isStore = error.code.startsWith('store_') || error.code === 'seal_broken'
   const isPlain = isOurs || isStore || error.code === 'not_found'
+  const plainDetail = isStore ? 'the store failed' : isOurs ? 'the request failed inside the server' : 'not found'
   const body: Problem = {
     type: 'about:blank',
     title: STATUS_CODES[row.status] ?? 'Error',
     status: row.status,
     code: error.code,
-    detail: isPlain ? row.text.en : scrub(error.message),
+    detail: isPlain ? plainDetail : scrub(error.message),
     hint: (isPlain ? row.text : (error.hint ?? row.text))[language],
     ...(error.upstream === undefined || isPlain ? {} : { upstream: error.upstream }),
   }

@@ -19,7 +19,7 @@ export function refuse(house: House, refusal: Refusal, peer: Peer): ZhongkongErr
     case 'not-found':
       return new ZhongkongError('not_found', 'not found', options)
     case 'forbidden':
-      return new ZhongkongError('forbidden', 'this key may not do that', options)
+      return new ZhongkongError('forbidden', 'the key is valid, but lacks the right to do that', options)
     case 'not-local':
       return new ZhongkongError('forbidden', 'this request does not come from a program on this machine', options)
   }

@@ -9,14 +9,18 @@ const tokenShape = {
   name: z.string(),
   token: z.string(),
   expires_in: seconds.describe('Whole seconds for which a caller may rely on this token.'),
-  expires_at: epochSeconds.describe('The instant at which expires_in ends, epoch seconds.'),
+  expires_at: epochSeconds.describe(
+    'When the token ends for callers, epoch seconds; never later than expires_in from now.',
+  ),
   issued_at: epochSeconds,
   version: z.int().min(1),
   fields: z.record(z.string(), z.unknown()).describe("The upstream's whole answer."),
   stale: z
     .literal(true)
     .optional()
-    .describe('This node has lost touch with the store: the token may have been replaced elsewhere.'),
+    .describe(
+      'The token may be dead: this node has lost touch with the store, so it may have been replaced elsewhere, or two requests for a new one were left without an answer.',
+    ),
 }
 
 export const tokenSchema = z.strictObject(tokenShape)

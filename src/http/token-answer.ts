@@ -1,6 +1,7 @@
 /**
  * The bytes of a token read, for the surfaces and for the quick path alike. All of an answer but the seconds left is
- * constant for a snapshot, so it is made once per snapshot and kept as long as that lives.
+ * constant for a snapshot, so it is made once per snapshot and kept as long as that lives. Only while a token is in doubt
+ * does its end move with every read.
  */
 import { createHmac } from 'node:crypto'
 import type { Snapshot } from '../keeper/keeper.ts'
@@ -11,17 +12,26 @@ import { jsonType, olderType, type Answer } from './answer.ts'
 /** A text that differs from read to read in one number only. */
 type Split = { readonly head: string; readonly tail: string }
 
-type Prepared = { readonly tag: string; readonly v1: Split; readonly v1Stale: Split; readonly older: Split }
+type Prepared = {
+  readonly tag: string
+  /** Epoch seconds, as they stand in `v1` and `v1Stale`. */
+  readonly expiresAt: number
+  readonly v1: Split
+  readonly v1Stale: Split
+  readonly older: Split
+}
 
 const prepared = new WeakMap<Snapshot, Prepared>()
 
 function prepare(snapshot: Snapshot): Prepared {
   const known = prepared.get(snapshot)
   if (known !== undefined) return known
+  const expiresAt = endOf(snapshot)
   const made = {
     tag: tagOf(snapshot),
-    v1: splitV1(snapshot, {}),
-    v1Stale: splitV1(snapshot, { stale: true }),
+    expiresAt,
+    v1: splitV1(snapshot, expiresAt, {}),
+    v1Stale: splitV1(snapshot, expiresAt, { stale: true }),
     older: splitOlder(snapshot),
   }
   prepared.set(snapshot, made)
@@ -51,27 +61,34 @@ export function isKnownToCaller(snapshot: Snapshot, ifNoneMatch: string | null):
   })
 }
 
+/** What is left of a token, in milliseconds, and the wall clock by which that is told, in epoch milliseconds. */
+export type Left = { readonly leftMs: number; readonly now: number }
+
 /** `GET /v1/tokens/{name}`: the whole answer, or 304 when the caller has this version. */
 export function tokenAnswer(
   snapshot: Snapshot,
-  leftMs: number,
+  { leftMs, now }: Left,
   options: { readonly isStale: boolean; readonly ifNoneMatch: string | null },
 ): Answer {
-  const { tag, v1, v1Stale } = prepare(snapshot)
+  const { tag, expiresAt, v1, v1Stale } = prepare(snapshot)
   const headers = ['ETag', tag]
   if (options.ifNoneMatch !== null && isKnownToCaller(snapshot, options.ifNoneMatch)) return notModified(tag)
-  const { head, tail } = options.isStale ? v1Stale : v1
+  const latest = latestEnd({ leftMs, now })
+  const prepared = options.isStale ? v1Stale : v1
+  const { head, tail } =
+    expiresAt <= latest ? prepared : splitV1(snapshot, latest, options.isStale ? { stale: true } : {})
   return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
 }
 
 /** `POST /v1/tokens/{name}/refresh`. */
 export function refreshAnswer(
   snapshot: Snapshot,
-  leftMs: number,
+  { leftMs, now }: Left,
   outcome: Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>,
 ): Answer {
-  const { head, tail } = splitV1(snapshot, outcome)
-  const headers = ['ETag', prepare(snapshot).tag]
+  const { tag, expiresAt } = prepare(snapshot)
+  const { head, tail } = splitV1(snapshot, Math.min(expiresAt, latestEnd({ leftMs, now })), outcome)
+  const headers = ['ETag', tag]
   return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
 }
 
@@ -96,10 +113,27 @@ export function secondsOf(leftMs: number): number {
   return Math.max(0, Math.floor(leftMs / 1_000))
 }
 
-function splitV1(snapshot: Snapshot, more: JsonObject | Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>): Split {
+/**
+ * `expires_at` of a snapshot: the last whole second before its end. `expires_in` is rounded down, so the second after that
+ * would be later than `expires_in` from now for half of those who read.
+ */
+function endOf({ expiresAt }: Snapshot): number {
+  return Math.ceil(expiresAt / 1_000) - 1
+}
+
+/** The latest `expires_at` beside an `expires_in`. While a token is in doubt, little is promised of what is left. */
+function latestEnd({ leftMs, now }: Left): number {
+  return Math.floor(now / 1_000) + secondsOf(leftMs)
+}
+
+function splitV1(
+  snapshot: Snapshot,
+  expiresAt: number,
+  more: JsonObject | Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>,
+): Split {
   const before = JSON.stringify({ name: snapshot.name, token: snapshot.token })
   const after = JSON.stringify({
-    expires_at: Math.floor(snapshot.expiresAt / 1_000),
+    expires_at: expiresAt,
     issued_at: Math.floor(snapshot.issuedAt / 1_000),
     version: snapshot.version,
     fields: snapshot.fields,

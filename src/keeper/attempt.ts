@@ -26,7 +26,8 @@ export type Job = {
   readonly inputs: ReadonlyMap<string, Input>
 }
 
-/** The token of a needed source, or why there is none; implemented by the keeper, since it may mean a refresh. */
+/** The token that a source needs, or why there is none; implemented by the keeper, since it may mean a refresh. */
 export type NeedInput = (
-  name: string,
+  source: string,
+  need: string,
 ) => Promise<{ readonly input: Input } | { readonly failure: Failure | null; readonly until: number }>

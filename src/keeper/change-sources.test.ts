@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hour, Stage, typesOf } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
+import type { Keeper } from './keeper.ts'
 
 const weixin = sampleSource()
 const stable = sampleSource({
@@ -20,6 +21,91 @@ beforeEach(() => {
 afterEach(async () => {
   await stage.close()
   expect(stage.faults).toEqual([])
+})
+
+/** `NAME needs NEED` as the store has it. */
+async function needsOf(keeper: Keeper, name: string): Promise<readonly string[] | undefined> {
+  return (await stage.until(keeper.source(name)))?.needs
+}
+
+describe('a source that is put', () => {
+  test('beside another at the same moment never closes a circle with it', async () => {
+    const { keeper, events } = await stage.opened()
+    const two = await stage.opened()
+    for (const name of ['a', 'b']) await stage.until(keeper.put(name, { provider: 'sample', account: name }))
+    const puts = [
+      keeper.put('a', { provider: 'sample', needs: ['b'], account: 'a' }),
+      two.keeper.put('b', { provider: 'sample', needs: ['a'], account: 'b' }),
+    ]
+    const outcomes = await stage.until(Promise.allSettled(puts))
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+    expect(refused.length).toBeGreaterThan(0)
+    for (const reason of refused) {
+      expect(reason).toMatchObject({ code: 'bad_request', message: expect.stringContaining(' → ') as string })
+    }
+    const stored = [...((await needsOf(keeper, 'a')) ?? ['?']), ...((await needsOf(keeper, 'b')) ?? ['?'])]
+    expect(stored).toHaveLength(2 - refused.length)
+    expect(typesOf(events).filter((type) => type === 'added')).toHaveLength(2)
+    expect(await stage.token(keeper, 'a')).toMatch(/^a-/)
+  })
+
+  test('anew at the same moment as what it needs leaves nothing behind when it is refused', async () => {
+    const { keeper } = await stage.opened()
+    await stage.until(keeper.put('a', { provider: 'sample', account: 'a' }))
+    const puts = [
+      keeper.put('c', { provider: 'sample', needs: ['a'], account: 'c' }),
+      keeper.put('a', { provider: 'sample', needs: ['c'], account: 'a' }),
+    ]
+    await stage.until(Promise.allSettled(puts))
+    const isThere = (await needsOf(keeper, 'c')) !== undefined
+    expect([isThere, await needsOf(keeper, 'a')]).toEqual([isThere, []])
+  })
+
+  test('is refused where more tokens than eight would be made in a row', async () => {
+    const { keeper } = await stage.opened()
+    const put = (index: number) =>
+      keeper.put(`s${index}`, { provider: 'sample', needs: index === 1 ? [] : [`s${index - 1}`], account: `a${index}` })
+    for (let index = 1; index <= 8; index += 1) await stage.until(put(index))
+    expect(await stage.code(put(9))).toBe('bad_request')
+  })
+
+  test('is refused beside one of the same account, be that of the file or put before', async () => {
+    const { keeper } = await stage.opened(weixin)
+    await stage.until(keeper.put('shop', { provider: 'sample', account: 'one' }))
+    expect(await stage.code(keeper.put('rival', { provider: 'sample', account: 'wx1' }))).toBe('conflict')
+    expect(await stage.code(keeper.put('rival', { provider: 'sample', account: 'one' }))).toBe('conflict')
+    expect(await stage.until(keeper.put('shop', { provider: 'sample', account: 'one' }))).toEqual({ created: false })
+    await stage.until(keeper.put('shop', { provider: 'sample', account: 'two' }))
+    expect(await stage.until(keeper.put('rival', { provider: 'sample', account: 'one' }))).toEqual({ created: true })
+    await stage.until(keeper.remove('shop'))
+    expect(await stage.until(keeper.put('late', { provider: 'sample', account: 'two' }))).toEqual({ created: true })
+  })
+
+  test('at the same moment as its rival is not kept beside it', async () => {
+    const { keeper } = await stage.opened()
+    const puts = ['one', 'two'].map((name) => keeper.put(name, { provider: 'sample', account: 'same' }))
+    await stage.until(Promise.allSettled(puts))
+    const there = await Promise.all(['one', 'two'].map((name) => needsOf(keeper, name)))
+    expect(there.filter((needs) => needs !== undefined).length).toBeLessThanOrEqual(1)
+  })
+
+  test('where the configuration file once had one is a new one, and goes on with its token', async () => {
+    const { keeper, events } = await stage.opened(weixin)
+    await stage.until(keeper.get('weixin'))
+    await stage.until(keeper.replaceSources([]))
+    expect(await stage.until(keeper.put('weixin', { provider: 'sample' }))).toEqual({ created: true })
+    expect(typesOf(events).at(-1)).toBe('added')
+    expect(await stage.token(keeper)).toBe('weixin-1')
+  })
+
+  test('cannot be removed while another that was put is asked with its token', async () => {
+    const { keeper } = await stage.opened()
+    await stage.until(keeper.put('shop', { provider: 'sample', account: 'one' }))
+    await stage.until(keeper.put('ticket', { provider: 'sample', needs: ['shop'], account: 'two' }))
+    expect(await stage.code(keeper.remove('shop'))).toBe('conflict')
+    await stage.until(keeper.put('ticket', { provider: 'sample', account: 'two' }))
+    expect(await stage.until(keeper.remove('shop'))).toBe(true)
+  })
 })
 
 describe('sources that come, change and go', () => {

@@ -1,19 +1,14 @@
-/** Sources that are added, changed and removed while running, and how every source is doing. */
+/** Sources that are added, changed and removed while running. */
 import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { spentInDay } from '../model/budget.ts'
-import { stateOf, tokenOf, wakeAt } from '../model/decide.ts'
+import { wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
-import { promisedAt } from '../model/expiry.ts'
-import { isContested } from '../model/settle.ts'
-import { rivals, sourceName, type Source } from '../model/source.ts'
+import { chainLengthMax, findCycles, longestChains, type Needs } from '../model/graph.ts'
+import { retiredChannel, sourceName, type Source } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
-import type { SourceState } from './keeper.ts'
-import { lookUp, tell, type Room } from './room.ts'
+import { tell, type Room } from './room.ts'
 
 const racesMax = 20
-/** A token that is made from a token that is made from a token …: no deeper than this. */
-const depthMax = 8
 
 export async function putSource(
   room: Room,
@@ -29,49 +24,115 @@ export async function putSource(
     const problems = parsed.issues.map((issue) => `${issue.path.join('.') || 'definition'}: ${issue.message.en}`)
     throw new ZhongkongError('bad_request', problems.join('; '))
   }
-  await checkNeeds(room, parsed.source)
-  const [rival] = rivals([...room.book.fileSources.values(), parsed.source]).filter(
-    ({ source }) => source.name === name,
-  )
-  if (rival !== undefined) {
-    throw new ZhongkongError('conflict', `${rival.first.name} is the same account; each would retire the other's token`)
+  await judgeNeighbours(room, parsed.source)
+  const { before, entry, revision } = await define(room, name, definition)
+  const source = room.book.resolve(name, entry) ?? parsed.source
+  try {
+    // Of two that were put at the same moment, neither saw the other before; the later one sees both now.
+    await judgeNeighbours(room, source)
+  } catch (thrown) {
+    await takeBack(room, name, { definition, before })
+    throw thrown
   }
+  // An entry without a definition was left by a source of the configuration file; its token lives on if it is the same account.
+  const created = before?.definition == null
+  room.views.learn(source, entry, revision)
+  tell(room, created ? 'added' : 'changed', name, {})
+  return { created }
+}
+
+type Defined = { readonly before: Entry | null; readonly entry: Entry; readonly revision: number }
+
+async function define(room: Room, name: string, definition: JsonObject): Promise<Defined> {
   for (let race = 0; race < racesMax; race += 1) {
-    const { entry, revision } = await room.store.read(name)
+    const { entry: before, revision } = await room.store.read(name)
     const now = room.time.now()
-    const changed: Entry = entry === null ? newEntry(now, definition) : { ...entry, definition, nextTry: 0 }
-    const written = await room.store.write(name, { entry: changed, dueAt: wakeAt(changed) }, revision)
-    if (written === null) continue
-    room.views.learn(parsed.source, changed, written)
-    tell(room, entry === null ? 'added' : 'changed', name, {})
-    return { created: entry === null }
+    const entry: Entry = before === null ? newEntry(now, definition) : { ...before, definition, nextTry: 0 }
+    const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
+    if (written !== null) return { before, entry, revision: written }
   }
   throw new ZhongkongError('overloaded', 'the source kept changing while it was being written')
 }
 
-/** Every needed source exists, and none of them needs this one. */
-async function checkNeeds(room: Room, source: Source): Promise<void> {
-  let level: readonly string[] = source.needs
-  for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > depthMax)
-      throw new ZhongkongError('bad_request', `sources depend on each other too deeply (${depthMax})`)
-    const deeper = new Set<string>()
-    for (const need of level) {
-      if (need === source.name) throw new ZhongkongError('bad_request', 'the source would depend on itself')
-      const found = await lookUp(room, need)
-      if (found === null) throw new ZhongkongError('bad_request', `the needed source ${need} does not exist`)
-      for (const next of found.source.needs) deeper.add(next)
-    }
-    level = [...deeper]
+/** Puts the definition of before back, unless somebody has put another one since. */
+async function takeBack(
+  room: Room,
+  name: string,
+  { definition, before }: { readonly definition: JsonObject; readonly before: Entry | null },
+): Promise<void> {
+  for (let race = 0; race < racesMax; race += 1) {
+    const { entry, revision } = await room.store.read(name)
+    if (entry === null || JSON.stringify(entry.definition) !== JSON.stringify(definition)) return
+    const restored = before === null ? null : { ...entry, definition: before.definition }
+    const dueAt = restored === null ? 0 : wakeAt(restored)
+    if ((await room.store.write(name, { entry: restored, dueAt }, revision)) !== null) return
   }
+}
+
+/** A source as the store has it now, and not as it was when somebody last looked. */
+async function definedNow(room: Room, name: string): Promise<Source | null> {
+  const inFile = room.book.fileSources.get(name)
+  if (inFile !== undefined || !sourceName.test(name)) return inFile ?? null
+  const { entry } = await room.store.read(name)
+  return room.book.resolve(name, entry)
+}
+
+/** Every needed source exists, none of them needs this one, and nobody else's tokens would be retired. */
+async function judgeNeighbours(room: Room, source: Source): Promise<void> {
+  const needs = await needsBelow(room, source)
+  const [circle] = findCycles(needs)
+  if (circle !== undefined) {
+    throw new ZhongkongError('bad_request', `these sources would wait for each other: ${circle.join(' → ')}`)
+  }
+  const chain = longestChains(needs).get(source.name) ?? []
+  if (chain.length > chainLengthMax) {
+    throw new ZhongkongError('bad_request', `more than ${chainLengthMax} tokens in a row: ${chain.join(' → ')}`)
+  }
+  const channel = retiredChannel(source)
+  if (channel === null) return
+  const rival = await findKnown(room, (other) => other.name !== source.name && retiredChannel(other) === channel)
+  if (rival !== null) {
+    throw new ZhongkongError('conflict', `${rival.name} is the same account; each would retire the other's token`)
+  }
+}
+
+/** Who needs whom, from a source downwards, as deep as any chain may be. */
+async function needsBelow(room: Room, source: Source): Promise<Needs> {
+  const needs = new Map([[source.name, source.needs]])
+  let level = source.needs
+  for (let depth = 1; depth <= chainLengthMax && level.length > 0; depth += 1) {
+    const next = new Set<string>()
+    for (const need of level) {
+      const found = need === source.name ? source : await definedNow(room, need)
+      if (found === null) throw new ZhongkongError('bad_request', `the needed source ${need} does not exist`)
+      needs.set(need, found.needs)
+      for (const deeper of found.needs) if (!needs.has(deeper)) next.add(deeper)
+    }
+    level = [...next]
+  }
+  return needs
+}
+
+/**
+ * A source that answers a question, among those that this node knows: all of the configuration file, and of those added
+ * while running the ones that it has put, read or refreshed since it started, which are all of them after one life of
+ * their tokens. Looking through the whole store for each change would make adding many sources a labour of hours. What
+ * is missed shows: rivals as `conflict`, a source whose need was removed by its state.
+ */
+async function findKnown(room: Room, holds: (source: Source) => boolean): Promise<Source | null> {
+  for (const { name } of room.book.known().filter(holds)) {
+    const now = await definedNow(room, name)
+    if (now !== null && holds(now)) return now
+  }
+  return null
 }
 
 export async function removeSource(room: Room, name: string): Promise<boolean> {
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; remove it there')
   }
-  const [dependent] = [...room.book.fileSources.values()].filter(({ needs }) => needs.includes(name))
-  if (dependent !== undefined) throw new ZhongkongError('conflict', `${dependent.name} is asked with its token`)
+  const dependent = await findKnown(room, (other) => other.name !== name && other.needs.includes(name))
+  if (dependent !== null) throw new ZhongkongError('conflict', `${dependent.name} is asked with its token`)
   for (let race = 0; race < racesMax; race += 1) {
     const { entry, revision } = await room.store.read(name)
     if (entry?.definition == null) return false
@@ -101,51 +162,4 @@ export async function replaceSources(room: Room, fresh: KeepFresh, sources: read
   for (const source of touched) room.views.redefine(source)
   await fresh.adopt(touched.map(({ name }) => name))
   for (const { name } of touched) fresh.poke(name)
-}
-
-export async function sourceState(room: Room, name: string): Promise<SourceState | undefined> {
-  const found = await lookUp(room, name)
-  return found === null ? undefined : describe(room, found.source, found.entry)
-}
-
-export async function sourceStates(
-  room: Room,
-  query: { readonly after?: string; readonly limit: number },
-): Promise<{ states: readonly SourceState[]; next: string | null }> {
-  const page = await room.store.scan(query)
-  const states = page.records.flatMap(({ name, entry }) => {
-    const source = room.book.resolve(name, entry)
-    return source === null ? [] : [describe(room, source, entry)]
-  })
-  return { states, next: page.next }
-}
-
-function describe(room: Room, source: Source, entry: Entry): SourceState {
-  const now = room.time.now()
-  const { word, decision } = stateOf(source, entry, now)
-  const token = tokenOf(source, entry)
-  const leftMs = token === null ? null : promisedAt(source, entry, token, now) - now
-  const isAlive = token !== null && leftMs !== null && leftMs > 0
-  const limits = [source.semantics.limits.perDay, source.policy.dailyLimit].filter((limit) => limit !== undefined)
-  return {
-    source,
-    state: word,
-    reason: decision.reason,
-    snapshot: isAlive
-      ? {
-          name: source.name,
-          token: token.value,
-          version: token.version,
-          issuedAt: room.time.toWall(token.issuedAt),
-          expiresAt: room.time.toWall(now + leftMs),
-          fields: token.fields,
-        }
-      : null,
-    leftMs: isAlive ? leftMs : null,
-    nextRefreshMs: decision.act === 'refresh' ? 0 : Math.max(0, decision.until - now),
-    attemptsToday: spentInDay(entry.budget, now),
-    dailyLimit: limits.length === 0 ? null : Math.min(...limits),
-    trouble: entry.trouble?.generation === source.generation ? entry.trouble : null,
-    conflict: isContested(entry, now),
-  }
 }

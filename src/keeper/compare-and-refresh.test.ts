@@ -1,6 +1,6 @@
 /** Reports and wishes: what they cost upstream, and what those who make them are given. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { busy, hour, Stage, typesOf } from '../../test/keeper/stage.ts'
+import { busy, hour, notAllowed, Stage, typesOf } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
 
 const weixin = sampleSource()
@@ -124,6 +124,43 @@ describe('compare-and-refresh', () => {
     expect(await stage.token(keeper)).toBe(`weixin-${stage.upstream.count()}`)
   })
 
+  test('whoever asks once the cause is mended does not wait out the failure, with or without a token', async () => {
+    stage.upstream.does('weixin', () => notAllowed)
+    const { keeper } = await stage.opened(weixin)
+    expect(stage.upstream.count()).toBe(1)
+    stage.upstream.recovers('weixin')
+    expect(await stage.code(keeper.get('weixin'))).toBe('token_unavailable')
+    const first = await stage.until(keeper.refresh('weixin'), second)
+    expect(first).toMatchObject({ refreshed: true, snapshot: { token: 'weixin-1', version: 1 } })
+    stage.upstream.does('weixin', () => notAllowed)
+    await stage.pass(minute)
+    await stage.until(Promise.allSettled([keeper.refresh('weixin')]))
+    stage.upstream.recovers('weixin')
+    const again = await stage.until(keeper.refresh('weixin'), 3 * second)
+    expect(again).toMatchObject({ refreshed: true, snapshot: { token: 'weixin-2' } })
+  })
+
+  test('whoever keeps asking while it fails costs one issue per interval, and is told when to come again', async () => {
+    for (const lifetimeMs of [null, 2 * hour]) {
+      stage = new Stage()
+      if (lifetimeMs === null) stage.upstream.does('weixin', () => notAllowed)
+      const { keeper } = await stage.opened(sampleSource({ policy: { minIntervalMs: 20 * second } }))
+      stage.upstream.does('weixin', () => notAllowed)
+      const before = stage.upstream.count()
+      const waits: number[] = []
+      for (let count = 0; count < 60; count += 1) {
+        const refused = await stage.until(keeper.refresh('weixin').catch((thrown: unknown) => thrown))
+        expect(refused).toMatchObject({ code: 'token_unavailable', message: 'not in the allow-list' })
+        waits.push((refused as { retryAfterSeconds: number }).retryAfterSeconds)
+        await stage.pass(second)
+      }
+      expect(stage.upstream.count() - before).toBeGreaterThanOrEqual(3)
+      expect(stage.upstream.count() - before).toBeLessThanOrEqual(6)
+      expect(Math.max(...waits.slice(1))).toBeLessThanOrEqual(60)
+      expect(waits.filter((wait) => wait <= 20).length).toBeGreaterThan(30)
+    }
+  })
+
   test('a wish that cannot be granted is refused, and leaves no doubt behind', async () => {
     const { keeper } = await stage.opened(sampleSource({ policy: { dailyLimit: 2 } }), ticket)
     await stage.until(keeper.get('ticket'))
@@ -134,5 +171,20 @@ describe('compare-and-refresh', () => {
     expect((await stage.entry()).doubt).toBeNull()
     await stage.until(keeper.refresh('ticket'))
     expect(stage.upstream.count('ticket')).toBe(2)
+  })
+
+  test('a wish that waits for the token of another is refused, and not granted by surprise later', async () => {
+    const { keeper } = await stage.opened(weixin, ticket)
+    await stage.until(keeper.get('ticket'))
+    await stage.pass(minute)
+    stage.upstream.does('weixin', () => busy)
+    await stage.until(Promise.allSettled([keeper.refresh('weixin', { stale: 'weixin-1' })]))
+    const refused = await stage.until(keeper.refresh('ticket').catch((thrown: unknown) => thrown))
+    expect(refused).toMatchObject({ code: 'token_unavailable', message: expect.stringContaining('weixin') as string })
+    expect((await stage.entry('ticket')).doubt).toBeNull()
+    stage.upstream.recovers('weixin')
+    await stage.pass(5 * minute)
+    expect(await stage.token(keeper)).toBe('weixin-2')
+    expect(stage.upstream.count('ticket')).toBe(1)
   })
 })

@@ -10,6 +10,7 @@ import { confirmedAt, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
 import { minIntervalMsOf } from '../model/source.ts'
+import { hastened, mayHastenAt } from '../model/wish.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { Reading, Refreshed } from './keeper.ts'
 import { readToken, readingOf, unavailable } from './read-token.ts'
@@ -40,6 +41,7 @@ export class CompareAndRefresh {
     this.#room.views.learn(found.source, found.entry, found.revision)
     const { stale } = options
     const token = tokenOf(found.source, found.entry)
+    if (token === null && stale === undefined) return await this.#seeThrough(found, 'asked', options)
     if (token === null || (stale !== undefined && !safeEqual(stale, token.value))) {
       const reading = await readToken(this.#room, this.#fresh, name, waitOf(options))
       return { ...reading, refreshed: false, reason: 'not_current' }
@@ -48,15 +50,15 @@ export class CompareAndRefresh {
     if (stale !== undefined && ageMs < minIntervalMsOf(found.source, token.lifetimeMs)) {
       return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'recently_refreshed' }
     }
-    const reason = stale === undefined ? 'asked' : 'reported'
-    const key = `${reason} ${String(token.version)} ${name}`
-    const waitMs = options.waitMs ?? waitMsDefault
-    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, waitMs))
-    return this.#answer(found, token.version, outcome)
+    return await this.#seeThrough(found, stale === undefined ? 'asked' : 'reported', options)
   }
 
-  #answer(found: Found, version: number, outcome: Outcome): Refreshed {
+  async #seeThrough(found: Found, reason: 'reported' | 'asked', options: RefreshOptions): Promise<Refreshed> {
     const { name } = found.source
+    const { version } = found.entry
+    const key = `${reason} ${String(version)} ${name}`
+    const waitMs = options.waitMs ?? waitMsDefault
+    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, waitMs))
     const reading = readingOf(this.#room, this.#room.views.read(name))
     if (reading !== null && reading.snapshot.version !== version) return { ...reading, refreshed: true }
     if (outcome.kind === 'repeated' && reading !== null) return { ...reading, refreshed: false, reason: 'unchanged' }
@@ -82,9 +84,11 @@ export class CompareAndRefresh {
         const now = await lookUp(this.#room, name)
         if (now === null) return { kind: 'gone' }
         this.#room.views.learn(now.source, now.entry, now.revision)
-        if (now.entry.version !== version) return tended
-        if (now.entry.doubt === null)
-          return tended.kind === 'failed' ? tended : settledMeanwhile(found.entry, now.entry)
+        if (now.entry.version !== version || tended.kind === 'blocked') return tended
+        if (tended.kind === 'failed') {
+          return { ...tended, until: reason === 'asked' ? this.#againAt(now) : now.entry.nextTry }
+        }
+        if (now.entry.doubt === null) return settledMeanwhile(found.entry, now)
         const isGoingOn = tended.kind === 'repeated' || tended.kind === 'rest' || isShortWait(tended, this.#room)
         if (!isGoingOn) return tended
         await this.#room.env.clock.sleep(lookMs, time.signal)
@@ -97,6 +101,11 @@ export class CompareAndRefresh {
     }
   }
 
+  /** When asking after a failure can lead to an attempt: when its wait is over, or may be cut short. */
+  #againAt({ source, entry }: Found): number {
+    return Math.min(entry.nextTry, mayHastenAt(source, entry, this.#room.time.now()))
+  }
+
   /** Marks the version; or why not: it was replaced while we were marking it, or a wish cannot be granted soon. */
   async #mark(found: Found, reason: 'reported' | 'asked'): Promise<'marked' | Outcome> {
     const { name } = found.source
@@ -107,14 +116,19 @@ export class CompareAndRefresh {
         return { kind: 'rotated', until: 0 }
       }
       const now = this.#room.time.now()
-      const marked = doubted(current.entry, reason, now)
-      const refusal = reason === 'asked' ? refusalOf(current.source, marked, now) : null
-      if (refusal !== null) return { kind: 'wait', until: refusal.until, because: refusal.because }
+      const { source } = current
+      const doubtful = doubted(current.entry, reason, now)
+      const marked = reason === 'asked' ? hastened(source, doubtful, now) : doubtful
+      const refusal = reason === 'asked' ? refusalOf(source, marked, now) : null
+      if (refusal !== null) {
+        const isHeld = refusal.because === 'backoff'
+        return { kind: 'wait', until: isHeld ? this.#againAt(current) : refusal.until, because: refusal.because }
+      }
       if (marked === current.entry) return 'marked'
       const change = { entry: marked, dueAt: wakeAt(marked) }
       const revision = await this.#room.store.write(name, change, current.revision)
       if (revision !== null) {
-        this.#room.views.learn(current.source, marked, revision)
+        this.#room.views.learn(source, marked, revision)
         if (reason === 'reported') tell(this.#room, 'reported', name, { version: marked.version })
         return 'marked'
       }
@@ -126,11 +140,17 @@ export class CompareAndRefresh {
 
 type Outcome = Tended
 
-/** How an attempt ended that we did not join: it repeated the token, or it failed and the wish ended with it. */
-function settledMeanwhile(before: Entry, after: Entry): Outcome {
-  const { trouble } = after
-  if (trouble === null || trouble.at === before.trouble?.at) return { kind: 'repeated', until: 0 }
-  return { kind: 'failed', until: after.nextTry, failure: trouble.failure }
+/**
+ * How a wish ended that we did not see through: its attempt failed, or repeated the token. If there was no attempt,
+ * another node had found a needed source without a token.
+ */
+function settledMeanwhile(before: Entry, { source, entry }: Found): Outcome {
+  const { trouble } = entry
+  const hasFailed = trouble !== null && trouble.at !== before.trouble?.at
+  if (hasFailed) return { kind: 'failed', until: entry.nextTry, failure: trouble.failure }
+  const [by] = source.needs
+  if (entry.epoch === before.epoch && by !== undefined) return { kind: 'blocked', by, failure: null, until: 0 }
+  return { kind: 'repeated', until: 0 }
 }
 
 /** Another node is at it, or the gap between two attempts is about to end. */

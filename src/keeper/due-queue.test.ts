@@ -35,7 +35,6 @@ const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
 const at = fc.oneof(fc.integer({ min: 0, max: 12 }), fc.constantFrom(Infinity, -1, 0.5))
 const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ does: fc.constant('add' as const), name, at }) },
-  { weight: 1, arbitrary: fc.record({ does: fc.constant('remove' as const), name, at }) },
   { weight: 2, arbitrary: fc.record({ does: fc.constant('take' as const), name, at }) },
 )
 
@@ -49,9 +48,6 @@ describe('DueQueue', () => {
           if (does === 'add') {
             queue.add(name, at)
             plain.add(name, at)
-          } else if (does === 'remove') {
-            queue.remove(name)
-            plain.remove(name)
           } else {
             const heads = plain.heads(at)
             const taken = queue.take(at)

@@ -21,10 +21,6 @@ export class DueQueue {
     this.#push({ at, name })
   }
 
-  remove(name: string): void {
-    this.#at.delete(name)
-  }
-
   /** The instant of the head, or null when nothing is due. */
   nextAt(): number | null {
     this.#dropStale()
@@ -41,7 +37,7 @@ export class DueQueue {
     return head.name
   }
 
-  /** Items whose name was removed or made due earlier stay in the heap until they come up. */
+  /** Items whose name was made due earlier stay in the heap until they come up. */
   #dropStale(): void {
     for (let head = this.#heap[0]; head !== undefined; head = this.#heap[0]) {
       if (this.#at.get(head.name) === head.at) return

@@ -6,13 +6,11 @@
  * sweeps; the lease decides who refreshes.
  */
 import { SingleFlight } from '../base/single-flight.ts'
-import { deadline, until } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { decide } from '../model/decide.ts'
-import type { Entry } from '../model/entry.ts'
-import type { Source } from '../model/source.ts'
+import { decide, wakeAt } from '../model/decide.ts'
 import { DueQueue } from './due-queue.ts'
-import type { NeedInput, Refused, Tended } from './attempt.ts'
+import type { Refused, Tended } from './attempt.ts'
+import { NeededTokens } from './needed-tokens.ts'
 import { isSound, tend } from './refresh.ts'
 import { lookUp, type Found, type Room } from './room.ts'
 
@@ -27,8 +25,6 @@ const lostSweepMs = 2_000
 const pageSize = 500
 /** A queue this long is worked off before more is read into it. */
 const queueMax = 20_000
-/** A source waits this long for the look at one that it needs, in milliseconds; later it is woken. */
-const needMsMax = 15_000
 /** Sources that one node refreshes on schedule at the same time. */
 const flightsMax = 64
 /** Views that nobody read for one to two of these are dropped, in milliseconds. */
@@ -40,6 +36,7 @@ export class KeepFresh {
   readonly #room: Room
   readonly #queue = new DueQueue()
   readonly #flights = new SingleFlight<Tended>()
+  readonly #needed: NeededTokens
   /** Sources waiting for a token of another one. */
   readonly #blockedBy = new Map<string, Set<string>>()
   readonly #onRefused: (refused: Refused) => Promise<void>
@@ -51,12 +48,12 @@ export class KeepFresh {
   #newsAt = 0
   #idleAt: number
   #mendAt: number
-  #lostSince: number | null = null
   #isReady = false
 
   constructor(room: Room, onRefused: (refused: Refused) => Promise<void>) {
     this.#room = room
     this.#onRefused = onRefused
+    this.#needed = new NeededTokens(room, (name) => this.tendNow(name))
     this.#idleAt = room.env.clock.monotonic() + idleMs
     this.#mendAt = room.env.clock.monotonic() + mendMs
   }
@@ -69,7 +66,7 @@ export class KeepFresh {
   tendNow(name: string): Promise<Tended> {
     return this.#flights.join(name, async () => {
       try {
-        const tended = await tend(this.#room, name, this.#needInput)
+        const tended = await tend(this.#room, name, this.#needed.take)
         this.#after(name, tended)
         return tended
       } catch (thrown) {
@@ -140,11 +137,9 @@ export class KeepFresh {
       for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
         if (this.#room.stopping.aborted) return
         try {
-          const found = await lookUp(this.#room, name)
+          const found = await lookUp(this.#room, name).catch(nullIfBroken)
           if (found !== null && isDueSoon(found, this.#room.time.now())) this.poke(name)
-        } catch (thrown) {
-          // One record that cannot be opened holds up nobody else; whoever reads it is told.
-          if (thrown instanceof ZhongkongError && thrown.code === 'seal_broken') continue
+        } catch {
           // No store at the moment: the next sweep that succeeds after an outage adopts everything again.
           this.#mendAt = 0
           return
@@ -161,7 +156,7 @@ export class KeepFresh {
     try {
       await this.#takeChanges()
     } catch (thrown) {
-      this.#noteStoreLost(thrown)
+      this.#room.outage.begin(thrown)
       this.#sweepAt = this.#room.env.clock.monotonic() + lostSweepMs
     }
   }
@@ -173,9 +168,10 @@ export class KeepFresh {
       await this.#room.time.look()
       await this.#takeChanges()
       await this.#takeDue()
-      this.#noteStoreBack()
+      if (!this.#room.outage.canWrite) await this.#tryToWrite()
+      this.#room.outage.answered()
     } catch (thrown) {
-      this.#noteStoreLost(thrown)
+      this.#room.outage.begin(thrown)
       this.#sweepAt = clock.monotonic() + lostSweepMs * (0.5 + this.#room.env.random.next() / 2)
       return
     }
@@ -189,6 +185,17 @@ export class KeepFresh {
     }
   }
 
+  /** Writes an entry as it is. Nothing may be due for long, and until something is written nobody knows that it can be. */
+  async #tryToWrite(): Promise<void> {
+    for (const name of [...this.#room.book.fileSources.keys(), ...this.#room.views.names()]) {
+      const found = await lookUp(this.#room, name).catch(nullIfBroken)
+      if (found === null) continue
+      const { entry, revision } = found
+      await this.#room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
+      return
+    }
+  }
+
   /** What other nodes (and this one) changed: views follow, and sources that wait for a token are woken. */
   async #takeChanges(): Promise<void> {
     this.#hasNews = false
@@ -199,7 +206,9 @@ export class KeepFresh {
       const revisions = new Map(changes.changed.map(({ name, revision }) => [name, revision]))
       await Promise.all(names.map((name) => this.#follow(name, revisions.get(name))))
       this.#cursor = changes.cursor
-      if (!changes.more) return
+      if (changes.more) continue
+      this.#room.time.follow()
+      return
     }
   }
 
@@ -208,10 +217,14 @@ export class KeepFresh {
     // A row of the configuration that was deleted by hand is put back when its removal is heard of; while an attempt is
     // in the air, its end does that, with the answer in it.
     const mayBeLost = this.#room.book.fileSources.has(name) && this.#flights.current(name) === undefined
-    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost
+    // A look that is under way may be about to make a view of what was there before.
+    const isLookedAt = this.#room.reads.current(name) !== undefined
+    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost || isLookedAt
     if (!isOfInterest) return
     if (view !== undefined && revision === view.revision) return
-    const found = await lookUp(this.#room, name)
+    let found = await lookUp(this.#room, name)
+    // Looks are shared, and one that was under way when the change was made may have seen what was before it.
+    if ((found?.revision ?? 0) < (revision ?? 0)) found = await lookUp(this.#room, name)
     if (found === null) {
       this.#room.views.forget(name)
       return
@@ -286,63 +299,15 @@ export class KeepFresh {
     this.#blockedBy.delete(name)
     for (const waiting of blocked) this.poke(waiting)
   }
+}
 
-  /** The token of a needed source, refreshed first when there is none that may be used. */
-  readonly #needInput: NeedInput = async (name) => {
-    const before = await lookUp(this.#room, name)
-    if (before === null) {
-      const failure = { code: 'input_unknown', message: `the needed source ${name} does not exist` }
-      return { failure, until: this.#room.time.now() + sweepMs }
-    }
-    if (isSound(before.source, before.entry, this.#room.time.now())) return inputOf(before.source, before.entry)
-    const tended = await this.#tendBriefly(name)
-    const after = await lookUp(this.#room, name)
-    if (after !== null && isSound(after.source, after.entry, this.#room.time.now())) {
-      return inputOf(after.source, after.entry)
-    }
-    const now = this.#room.time.now()
-    const lookAt = tended === null ? now : 'until' in tended ? tended.until : now + sweepMs
-    return { failure: after?.entry.trouble?.failure ?? null, until: Math.max(lookAt, now + 500) }
-  }
-
-  /**
-   * Looks at a needed source, for a bounded time: sources that come to need each other, because two of them were added
-   * at the same moment, must not wait for each other for ever. Null when the time was over first.
-   */
-  async #tendBriefly(name: string): Promise<Tended | null> {
-    const time = deadline(this.#room.env.clock, needMsMax)
-    try {
-      return await until(this.tendNow(name), time.signal)
-    } catch (thrown) {
-      if (time.signal.aborted) return null
-      throw thrown
-    } finally {
-      time.done()
-    }
-  }
-
-  #noteStoreLost(thrown: unknown): void {
-    if (this.#lostSince !== null || this.#room.stopping.aborted) return
-    this.#lostSince = this.#room.env.clock.monotonic()
-    const message = thrown instanceof ZhongkongError ? thrown.message : 'the store failed unexpectedly'
-    this.#room.emit({ type: 'store-lost', at: this.#room.env.clock.now(), message })
-  }
-
-  #noteStoreBack(): void {
-    if (this.#lostSince === null) return
-    const awayMs = Math.round(this.#room.env.clock.monotonic() - this.#lostSince)
-    this.#lostSince = null
-    this.#room.emit({ type: 'store-back', at: this.#room.env.clock.now(), awayMs })
-  }
+/** One record that cannot be opened holds up nobody else; whoever reads it is told. */
+function nullIfBroken(thrown: unknown): null {
+  if (thrown instanceof ZhongkongError && thrown.code === 'seal_broken') return null
+  throw thrown
 }
 
 function isDueSoon({ source, entry }: Found, now: number): boolean {
   const decision = decide(source, entry, now)
   return decision.act === 'refresh' || decision.until <= now + horizonMs
-}
-
-function inputOf(source: Source, entry: Entry): Awaited<ReturnType<NeedInput>> {
-  if (entry.token === null) throw new ZhongkongError('internal', `${source.name} was judged sound without a token`)
-  const { value, version, fields } = entry.token
-  return { input: { token: value, version, fields } }
 }

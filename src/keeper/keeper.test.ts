@@ -160,6 +160,25 @@ describe('an upstream that does not answer', () => {
     expect(keeper.peek('weixin')).toBeUndefined()
   })
 
+  test('twice in a row leaves a token that may be dead: it is served for a moment at a time, and said to be stale', async () => {
+    const { keeper } = await stage.opened(weixin)
+    await stage.until(keeper.get('weixin'))
+    await stage.pass(minute)
+    stage.upstream.does('weixin', () => noAnswer)
+    await stage.until(Promise.allSettled([keeper.refresh('weixin')]))
+    expect(stage.upstream.count()).toBe(2)
+    expect(await stage.until(keeper.get('weixin'), 0)).toMatchObject({ stale: false, leftMs: 5 * second })
+    await stage.pass(5 * second)
+    expect(stage.upstream.count()).toBeGreaterThanOrEqual(3)
+    const reading = await stage.until(keeper.get('weixin'), 0)
+    expect(reading).toMatchObject({ stale: true, leftMs: 5 * second, snapshot: { token: 'weixin-1' } })
+    expect(keeper.isStale(keeper.peek('weixin')!)).toBe(true)
+    expect((await stage.until(keeper.state('weixin')))?.leftMs).toBe(5 * second)
+    stage.upstream.recovers('weixin')
+    await stage.pass(20 * second)
+    expect(await stage.until(keeper.get('weixin'))).toMatchObject({ stale: false, snapshot: { token: 'weixin-2' } })
+  })
+
   test('a provider that throws, or answers without end, fails like any other attempt', async () => {
     const { keeper } = await stage.opened(weixin)
     stage.upstream.does('weixin', () => {

@@ -1,6 +1,6 @@
 /** Sources that are asked with the token of another one. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { busy, Stage } from '../../test/keeper/stage.ts'
+import { busy, hang, Stage } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
 
 const weixin = sampleSource()
@@ -85,6 +85,16 @@ describe('a source that is asked with the token of another', () => {
     expect(stage.upstream.count('weixin')).toBe(2)
   })
 
+  test('waits for it no longer than the node runs', async () => {
+    stage.upstream.does('weixin', hang)
+    const { keeper } = await stage.open(sampleSource({ policy: { timeoutMs: minute } }), ticket)
+    await stage.pass(second)
+    await stage.until(keeper.stop())
+    // What sleeps is the deadline of the request that hangs; the wait of the ticket is over.
+    expect(stage.clock.sleeping).toBe(1)
+    await stage.pass(minute)
+  })
+
   test('is never asked with a token that somebody has reported', async () => {
     const { keeper } = await stage.opened(weixin, ticket)
     await stage.until(keeper.get('ticket'))
@@ -95,19 +105,40 @@ describe('a source that is asked with the token of another', () => {
     expect(stage.upstream.count('ticket')).toBe(1)
   })
 
-  test('two that came to need each other wait for each other for a bounded time', async () => {
-    const { keeper } = await stage.opened()
-    await stage.until(keeper.put('a', { provider: 'sample' }))
-    await stage.until(keeper.put('b', { provider: 'sample' }))
-    await stage.until(
-      Promise.all([
-        keeper.put('a', { provider: 'sample', needs: ['b'], account: 'x' }),
-        keeper.put('b', { provider: 'sample', needs: ['a'], account: 'y' }),
-      ]),
-    )
-    expect(await stage.code(keeper.get('a'))).toBe('token_unavailable')
-    await stage.until(keeper.put('a', { provider: 'sample', account: 'z' }))
+  test('three that stand in the store in a circle are told at once, and hold up neither the others nor the end', async () => {
+    const names = ['a', 'b', 'c']
+    const { keeper } = await stage.opened(weixin)
+    for (const name of names) await stage.until(keeper.put(name, { provider: 'sample', account: name }))
+    await stage.pass(second)
+    for (const [index, name] of names.entries()) {
+      const definition = { provider: 'sample', needs: [names[(index + 1) % 3]!], account: `${name}2` }
+      await stage.alter(name, (entry) => ({ ...entry, definition }))
+    }
+    await stage.pass(second)
+    const started = stage.clock.now()
+    const readings = names.map((name) => keeper.get(name, { waitMs: 30 * second }).catch((thrown: unknown) => thrown))
+    for (const refused of await stage.until(Promise.all(readings))) {
+      expect(refused).toMatchObject({
+        code: 'token_unavailable',
+        message: expect.stringMatching(/wait for each other: \w → \w → \w → \w/) as string,
+      })
+    }
+    expect(stage.clock.now() - started).toBeLessThan(second)
+    const { events } = stage.clock.time
+    await stage.pass(2 * minute)
+    expect(stage.clock.time.events - events).toBeLessThan(1_000)
+    expect(await stage.token(keeper)).toBe('weixin-1')
+    const mended = { provider: 'sample', account: 'a2' }
+    await stage.until(keeper.put('a', mended))
     await stage.pass(minute)
-    expect((await stage.entry('b')).token?.askedWith).toEqual({ a: (await stage.entry('a')).version })
+    expect((await stage.entry('b')).token?.askedWith).toEqual({ c: (await stage.entry('c')).version })
+    for (const name of names) {
+      const definition = { provider: 'sample', needs: [name], account: `${name}3` }
+      await stage.alter(name, (entry) => ({ ...entry, definition }))
+    }
+    await stage.pass(30 * second)
+    const stoppedAt = stage.clock.now()
+    await stage.until(keeper.stop())
+    expect(stage.clock.now() - stoppedAt).toBeLessThan(second)
   })
 })

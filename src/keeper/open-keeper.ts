@@ -7,13 +7,15 @@ import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { Source } from '../model/source.ts'
 import type { EntryStore } from '../stores/store.ts'
-import { putSource, removeSource, replaceSources, sourceState, sourceStates } from './change-sources.ts'
+import { putSource, removeSource, replaceSources } from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
+import { sourceState, sourceStates } from './describe-sources.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
 import { SourceBook } from './source-book.ts'
+import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
 import { Views } from './views.ts'
 import { WatchUpstreams, type WatchUpstream } from './watch-upstreams.ts'
@@ -68,12 +70,15 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
 }
 
 function roomOf(options: KeeperOptions, background: Room['background'], stopping: AbortSignal): Room {
-  const { env, node, store, issue, emit } = options
+  const { env, node, issue, emit } = options
+  const outage = new StoreOutage({ clock: env.clock, emit, stopping })
+  const store = outage.watched(options.store)
   const time = new StoreTime(env.clock, store)
   return {
     env,
     node,
     store,
+    outage,
     time,
     book: new SourceBook(options.parseSource, options.sources),
     views: new Views(time),

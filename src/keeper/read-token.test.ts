@@ -33,10 +33,59 @@ describe('how much time is left', () => {
     expect(stage.upstream.count()).toBe(2)
   })
 
-  test('more than any token has is refused, and costs nothing', async () => {
-    const { keeper } = await stage.opened(weixin)
-    expect(await stage.code(keeper.get('weixin', { minTtlMs: 3 * hour }))).toBe('min_ttl_too_long')
+  test('more than the life of a token is refused, whatever is left, and costs nothing', async () => {
+    const { keeper, wire } = await stage.open(weixin)
+    const more = { minTtlMs: 2 * hour + second }
+    expect(await stage.code(keeper.get('weixin', more))).toBe('min_ttl_too_long')
+    for (let count = 0; count < 10; count += 1) {
+      await stage.pass(7 * minute)
+      expect(await stage.code(keeper.get('weixin', more))).toBe('min_ttl_too_long')
+    }
     expect(stage.upstream.count()).toBe(1)
+    wire.isCut = true
+    expect(await stage.code(keeper.get('weixin', more))).toBe('min_ttl_too_long')
+    wire.isCut = false
+  })
+
+  test('up to the life of a token is never called too much: it is given, or there is a time to come again', async () => {
+    const { keeper } = await stage.opened(weixin, independent)
+    for (const name of ['weixin', 'oauth']) {
+      for (const minTtlMs of [hour, 84 * minute, 100 * minute, 2 * hour - second, 2 * hour]) {
+        for (const pauseMs of [0, second, 29 * second, minute]) {
+          await stage.pass(pauseMs)
+          const reading = await stage.until(keeper.get(name, { minTtlMs }).catch((thrown: unknown) => thrown))
+          if (typeof reading === 'object' && reading !== null && 'leftMs' in reading) {
+            expect(reading.leftMs).toBeGreaterThanOrEqual(minTtlMs)
+          } else {
+            expect(reading).toMatchObject({ code: 'token_unavailable' })
+            expect((reading as { retryAfterSeconds: number }).retryAfterSeconds).toBeGreaterThanOrEqual(1)
+          }
+        }
+      }
+    }
+  })
+
+  test('what a new token would have is fetched as soon as a report could have done it, and not in vain', async () => {
+    const { keeper } = await stage.opened(independent)
+    await stage.pass(10 * second)
+    const wish = { minTtlMs: 2 * hour - 5 * second }
+    const refused = await stage.until(keeper.get('oauth', wish).catch((thrown: unknown) => thrown))
+    expect(refused).toMatchObject({ code: 'token_unavailable', retryAfterSeconds: 19 })
+    await stage.pass(19 * second)
+    expect((await stage.until(keeper.get('oauth', wish))).snapshot.token).toBe('oauth-2')
+    await stage.pass(minute)
+    expect(await stage.code(keeper.get('oauth', { minTtlMs: 2 * hour }))).toBe('token_unavailable')
+    expect(stage.upstream.count('oauth')).toBe(2)
+  })
+
+  test('a life that is only guessed is no reason to call anything too much', async () => {
+    const { keeper } = await stage.opened(sampleSource({ semantics: { fallbackTtlMs: 5 * minute } }))
+    stage.upstream.does('weixin', () => ({
+      outcome: 'issued',
+      issued: { value: 'guessed', lifetimeMs: null, fields: {} },
+    }))
+    await stage.until(keeper.refresh('weixin'))
+    expect(await stage.code(keeper.get('weixin', { minTtlMs: hour }))).toBe('token_unavailable')
   })
 
   test('readers who ask for all there is cannot make a storm of it', async () => {

@@ -4,8 +4,9 @@
  */
 import { deadline, until } from '../base/env.ts'
 import { ZhongkongError, type ErrorOptions } from '../base/errors.ts'
-import { decide, refusalOf, wakeAt } from '../model/decide.ts'
-import { promiseMsMax, windowMsOf } from '../model/expiry.ts'
+import { confirmedAt, decide, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
+import { mayBeDead, promiseMsMax, windowMsOf } from '../model/expiry.ts'
+import type { Token } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
 import { doubted } from '../model/settle.ts'
 import { graceMsOf, minIntervalMsOf } from '../model/source.ts'
@@ -30,25 +31,30 @@ export function readingOf(room: Room, view: View | undefined): Reading | null {
 }
 
 /** A sweep may be late; a silence shorter than this says nothing, in milliseconds. */
-const silentMsMin = 45_000
+const behindMsMin = 45_000
 
-/** True when the store has been silent for so long that others may have replaced the token and its grace is over. */
+/**
+ * True when the token may be dead although it is served: two attempts in a row were left without an answer, or the store
+ * has been silent for so long that others may have replaced it and its grace is over.
+ */
 export function isStale(room: Room, snapshot: Snapshot): boolean {
-  const silentMs = room.time.silentMs()
-  if (silentMs < silentMsMin) return false
   const view = room.views.get(snapshot.name)
   if (view?.source.semantics.reissue !== 'retires-previous') return false
-  return silentMs > 0.8 * graceMsOf(view.source, view.entry.token?.lifetimeMs ?? 0)
+  if (mayBeDead(view.source, view.entry)) return true
+  const behindMs = room.time.behindMs()
+  return behindMs >= behindMsMin && behindMs > 0.8 * graceMsOf(view.source, view.entry.token?.lifetimeMs ?? 0)
 }
 
 export async function readToken(room: Room, fresh: KeepFresh, name: string, options: GetOptions): Promise<Reading> {
   const minTtlMs = options.minTtlMs ?? 0
   if (!(minTtlMs >= 0)) throw new ZhongkongError('bad_request', 'min_ttl must be a number that is not negative')
+  const known = room.views.get(name)
   const enough = (reading: Reading | null): reading is Reading => reading !== null && reading.leftMs >= minTtlMs
   if (room.time.isTrusted()) {
     const reading = readingOf(room, room.views.read(name))
     if (enough(reading)) return reading
   }
+  if (known !== undefined) refuseTooLong(tokenOf(known.source, known.entry), minTtlMs)
   const time = deadline(room.env.clock, options.waitMs ?? waitMsDefault, options.signal)
   try {
     await trustTime(room)
@@ -70,14 +76,17 @@ async function readSlowly(
   name: string,
   { minTtlMs, signal }: { readonly minTtlMs: number; readonly signal: AbortSignal },
 ): Promise<Reading> {
+  const isServed = (): boolean => (readingOf(room, room.views.get(name))?.leftMs ?? -1) >= minTtlMs
   for (;;) {
     if (room.stopping.aborted) throw new ZhongkongError('closed', 'this node is stopping')
     const found = await look(room, name, minTtlMs)
     if ('reading' in found) return found.reading
-    const tended = await join(fresh, found.found, signal)
+    const tended = await join(room, name, { flight: fresh.tendNow(name), signal, isServed })
     const view = room.views.read(name)
     const reading = readingOf(room, view)
     if (reading !== null && reading.leftMs >= minTtlMs) return reading
+    // There is a token now, though not a long one: what can be said of it is said by another look.
+    if (tended?.kind === 'rotated' && reading !== null && !signal.aborted) continue
     if (tended !== null && !isWorthWaiting(tended, room.time.now())) throw unavailable(room, found.found, tended)
     if (signal.aborted) throw unavailable(room, found.found, tended)
     await pause(room, name, signal)
@@ -111,16 +120,21 @@ async function look(room: Room, name: string, minTtlMs: number): Promise<Look> {
   return { found: await wantMore(room, found, minTtlMs, reading.leftMs) }
 }
 
-/** A living token with less time than wanted: marks it for a refresh, if one can bring more. */
+/** No token lives that long: said whatever is left of this one, and whether or not it could be refreshed. */
+function refuseTooLong(token: Token | null, minTtlMs: number): void {
+  if (token === null || token.isGuessed || minTtlMs <= token.lifetimeMs) return
+  const seconds = Math.floor(token.lifetimeMs / 1_000)
+  throw new ZhongkongError('min_ttl_too_long', `tokens of this source live for ${seconds} s`)
+}
+
+/**
+ * A living token with less time than wanted: marks it for a refresh if one can bring more, otherwise says when to come
+ * again.
+ */
 async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: number): Promise<Found> {
   const { source, entry, revision } = found
+  refuseTooLong(entry.token, minTtlMs)
   const lifetimeMs = entry.token?.lifetimeMs ?? source.semantics.fallbackTtlMs
-  // Whoever may read must not be able to replace everybody's token more often than those who may report it.
-  const longestMs = promiseMsMax(source, lifetimeMs) - minIntervalMsOf(source, lifetimeMs)
-  if (minTtlMs > longestMs) {
-    const seconds = Math.floor(longestMs / 1_000)
-    throw new ZhongkongError('min_ttl_too_long', `tokens of this source have at most ${seconds} s left`)
-  }
   const { reissue } = source.semantics
   const waits = reissue === 'same-until-window' || reissue === 'same-until-expiry'
   const window = reissue === 'same-until-window' ? windowMsOf(source, lifetimeMs) : 0
@@ -131,6 +145,18 @@ async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: numb
   }
   const now = room.time.now()
   if (decide(source, entry, now).act !== 'rest') return found
+  // Whoever may read must not be able to replace everybody's token more often than those who may report it.
+  // An unconfirmed token would only hand its waiting on to the next one, and no more could be promised of that.
+  const intervalEndsAt = Math.max(entry.token?.issuedAt ?? 0, confirmedAt(entry)) + minIntervalMsOf(source, lifetimeMs)
+  const againAt = entry.token?.isUnconfirmed === true ? entry.dueAt : intervalEndsAt
+  const longestMs = againAt > now ? leftMs : promiseMsMax(source, lifetimeMs)
+  if (minTtlMs > longestMs) {
+    const seconds = Math.floor(longestMs / 1_000)
+    const until = againAt > now ? againAt : entry.dueAt
+    throw new ZhongkongError('token_unavailable', `no more than ${seconds} s can be promised now`, {
+      retryAfterSeconds: Math.max(1, Math.ceil((until - now) / 1_000)),
+    })
+  }
   const asked = doubted(entry, 'wanted', now)
   const refusal = refusalOf(source, asked, now)
   if (refusal !== null) {
@@ -140,13 +166,34 @@ async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: numb
   return written === null ? found : { source, entry: asked, revision: written }
 }
 
-/** Joins the look at a source, as long as the caller wants to wait. Null when the caller's time was over first. */
-async function join(fresh: KeepFresh, found: Found, signal: AbortSignal): Promise<Tended | null> {
+type Joined = {
+  readonly flight: Promise<Tended>
+  readonly signal: AbortSignal
+  readonly isServed: () => boolean
+}
+
+/**
+ * Joins the look at a source, as long as the caller wants to wait. Null when the caller's time was over first, or when
+ * there is enough to serve all the same: another node may put back a row that was lost while our request hangs.
+ */
+async function join(room: Room, name: string, { flight, signal, isServed }: Joined): Promise<Tended | null> {
+  const over = new AbortController()
+  const end = (): void => over.abort('over')
+  let forget = (): void => undefined
+  const watch = (): void => {
+    forget = room.views.onChange(name, () => (isServed() ? end() : watch()))
+  }
+  watch()
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
   try {
-    return await until(fresh.tendNow(found.source.name), signal)
+    return await until(flight, over.signal)
   } catch (thrown) {
-    if (signal.aborted) return null
+    if (over.signal.aborted) return null
     throw thrown
+  } finally {
+    signal.removeEventListener('abort', end)
+    forget()
   }
 }
 
@@ -178,7 +225,8 @@ export function unavailable(room: Room, found: Found, tended: Tended | null): Zh
     })
   }
   const failure = tended?.kind === 'failed' ? tended.failure : (trouble?.failure ?? null)
-  const detail = failure === null ? 'the first token is still being fetched' : failure.message
+  const pending = found.entry.token === null ? 'the first token is still being fetched' : 'no new token has come yet'
+  const detail = failure === null ? pending : failure.message
   return new ZhongkongError('token_unavailable', detail, { retryAfterSeconds, ...wordsOf(failure) })
 }
 

@@ -12,10 +12,11 @@ import { leaseSafetyMs, type Entry } from '../model/entry.ts'
 import type { Attempt, Failure } from '../model/failure.ts'
 import { giveBack, grant, leaseMsOf } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
+import { withoutWish } from '../model/wish.ts'
 import type { Held, Input } from '../providers/provider.ts'
 import type { Job, NeedInput, Tended } from './attempt.ts'
 import { lookUp, tell, type Room } from './room.ts'
-import { settle } from './settle-attempt.ts'
+import { settle, write } from './settle-attempt.ts'
 
 /** Lost races for one lease before the look is given up; the winner is at work by then. */
 const racesMax = 5
@@ -37,14 +38,34 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
     if (room.stopping.aborted) return { kind: 'wait', until: room.time.now() + 1_000, because: 'stopping' }
     const inputs = new Map<string, Input>()
     for (const need of source.needs) {
-      const answer = await needInput(need)
-      if (!('input' in answer)) return { kind: 'blocked', by: need, ...answer }
+      const answer = await needInput(name, need)
+      if (!('input' in answer)) {
+        await endWish(room, name)
+        return { kind: 'blocked', by: need, ...answer }
+      }
       inputs.set(need, answer.input)
     }
     const tended = await attempt(room, { source, entry, revision, decision, inputs })
     if (tended !== null) return tended
   }
   return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
+}
+
+/**
+ * A wish that cannot be granted now is not left to be granted by surprise, when what stood in its way is gone and nobody
+ * waits for it any more. One for which somebody is asking at this moment ends with that attempt.
+ */
+async function endWish(room: Room, name: string): Promise<void> {
+  for (let race = 0; race < racesMax; race += 1) {
+    const found = await lookUp(room, name)
+    if (found?.entry.lease !== null) return
+    const free = withoutWish(found.entry)
+    if (free === found.entry) return
+    const written = await room.store.write(name, { entry: free, dueAt: wakeAt(free) }, found.revision)
+    if (written === null) continue
+    if (room.views.has(name)) room.views.learn(found.source, free, written)
+    return
+  }
 }
 
 /** Takes the lease, asks, and settles. Null when somebody else was faster. */
@@ -61,8 +82,7 @@ async function attempt(room: Room, job: Job): Promise<Tended | null> {
   // The write may have taken long. An attempt that could outlive its lease must not start, so the clock is read in the
   // same tick in which the request leaves.
   if (clock.monotonic() - startedAt + source.policy.timeoutMs + leaseSafetyMs > leaseMs || room.stopping.aborted) {
-    const free = giveBack(granted)
-    await room.store.write(source.name, { entry: free, dueAt: wakeAt(free) }, revision)
+    await write(room, held, { change: giveBack, isDone: () => false })
     return { kind: 'wait', until: room.time.now() + 1_000, because: room.stopping.aborted ? 'stopping' : 'lease' }
   }
   const sentAt = room.time.now()

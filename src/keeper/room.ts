@@ -2,13 +2,14 @@
 import type { Env } from '../base/env.ts'
 import type { SingleFlight } from '../base/single-flight.ts'
 import { wakeAt } from '../model/decide.ts'
-import { lifted, newEntry, type Entry } from '../model/entry.ts'
+import { isBehind, lifted, newEntry, type Entry } from '../model/entry.ts'
 import type { KeeperEvent, ZhongkongEvent } from '../model/event.ts'
 import type { Attempt } from '../model/failure.ts'
 import { sourceName, type Source } from '../model/source.ts'
 import type { Call } from '../providers/provider.ts'
 import type { EntryStore } from '../stores/store.ts'
 import type { SourceBook } from './source-book.ts'
+import type { StoreOutage } from './store-outage.ts'
 import type { StoreTime } from './store-time.ts'
 import type { Views } from './views.ts'
 
@@ -18,7 +19,9 @@ export type Room = {
   readonly env: Env
   /** This process among all that share the store; never used twice. */
   readonly node: string
+  /** Watched by `outage`. */
   readonly store: EntryStore
+  readonly outage: StoreOutage
   readonly time: StoreTime
   readonly book: SourceBook
   readonly views: Views
@@ -47,24 +50,30 @@ export type Found = { readonly source: Source; readonly entry: Entry; readonly r
 /**
  * Reads a source and its entry; null when nothing defines the name. Callers at the same moment share one read.
  *
- * A source of the configuration that has no entry gets one. A row that was deleted under us by hand (a removal by us
- * leaves a revision behind) is put back as this node last saw it: the token in it is alive and cost a call.
+ * A source of the configuration that has no entry gets one. A row that was deleted under us by hand is put back as this
+ * node last saw it: the token in it is alive and cost a call. It is told from a removal by us by its revision, 0, as long
+ * as the store has never lost a table: afterwards unknown names begin above 0 as well. Then a source of the
+ * configuration gets a new entry, which is lifted to what this node knows, and one added while running is gone.
  */
 export async function lookUp(room: Room, name: string): Promise<Found | null> {
   // Callers may ask for anything; the store takes only what can be a name.
   if (!sourceName.test(name)) return null
   return await room.reads.join(name, async () => {
     for (;;) {
+      const { forgotten } = room.views
       const { entry, revision } = await room.store.read(name)
       room.time.touch()
+      // A source may have been removed meanwhile; what was read before must not bring it back.
+      if (room.views.forgotten !== forgotten) continue
       const known = room.views.get(name)?.entry
       if (entry !== null) {
         const source = room.book.resolve(name, entry)
         if (source === null) return null
-        const isBehind = known !== undefined && entry.version < known.version && !room.views.isPinned(name)
-        if (!isBehind) return { source, entry, revision }
+        if (known === undefined || !isBehind(entry, known) || room.views.isPinned(name))
+          return { source, entry, revision }
         const raised = lifted(entry, known)
-        await room.store.write(name, { entry: raised, dueAt: wakeAt(raised) }, revision)
+        const written = await room.store.write(name, { entry: raised, dueAt: wakeAt(raised) }, revision)
+        if (written !== null) room.views.rebase(name, written)
         continue
       }
       const lost = revision === 0 ? known : undefined

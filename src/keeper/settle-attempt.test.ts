@@ -68,6 +68,41 @@ describe('a token that was issued but could not be written', () => {
   })
 })
 
+describe('a lease that was granted too late to be used', () => {
+  test('is given back over whatever was changed meanwhile, and not waited out', async () => {
+    const { keeper, wire } = await stage.opened(weixin)
+    await stage.until(keeper.get('weixin'))
+    await stage.pass(minute)
+    const write = wire.write.bind(wire)
+    wire.write = async (name, change, ifRevision) => {
+      const revision = await write(name, change, ifRevision)
+      const isLease = (await stage.entry()).lease !== null
+      if (isLease) {
+        wire.write = write
+        await stage.clock.time.wait(6 * second)
+        // Somebody else writes the entry before the lease can be given back.
+        await stage.alter('weixin', (entry) => ({
+          ...entry,
+          doubt: { reason: 'reported', at: entry.lease!.at, version: 1, repeats: 0 },
+        }))
+      }
+      return revision
+    }
+    const refresh = Promise.allSettled([keeper.refresh('weixin', { waitMs: 3 * second })])
+    await stage.pass(6 * second + 200)
+    expect(await stage.entry()).toMatchObject({
+      lease: null,
+      doubt: { reason: 'reported' },
+      epoch: 2,
+      resolvedEpoch: 2,
+    })
+    expect(stage.upstream.count()).toBe(1)
+    await stage.until(refresh)
+    await stage.pass(2 * second)
+    expect(await stage.token(keeper)).toBe('weixin-2')
+  })
+})
+
 describe('a row that was deleted by hand', () => {
   test('is mended without an issue, and followed again', async () => {
     const { keeper } = await stage.opened(weixin)

@@ -181,7 +181,7 @@ function lookAgainAt(room: Room, job: Job, entry: Entry): number {
 }
 
 /** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
-async function write(room: Room, job: Job, settlement: Settlement): Promise<Written> {
+export async function write(room: Room, job: Job, settlement: Settlement): Promise<Written> {
   const { name } = job.source
   let record: { entry: Entry | null; revision: number } = { entry: job.entry, revision: job.revision }
   for (let race = 0; race < racesMax; race += 1) {

@@ -45,6 +45,20 @@ describe('two nodes on one store', () => {
     expect(stage.upstream.count()).toBe(2)
   })
 
+  test('a row that was lost is put back by one for those who wait for a request of the other that hangs', async () => {
+    const one = await stage.opened(weixin)
+    await stage.until(one.keeper.get('weixin'))
+    one.wire.isDeaf = true
+    await stage.deleteRow()
+    stage.upstream.does('weixin', hang)
+    const two = await stage.open(weixin)
+    const reading = two.keeper.get('weixin', { waitMs: 5 * second })
+    await stage.pass(second)
+    expect(stage.upstream.count()).toBe(2)
+    await stage.until(one.keeper.refresh('weixin', { stale: 'another' }))
+    expect((await stage.until(reading, second)).snapshot.token).toBe('weixin-1')
+  })
+
   test('what one was issued is served by the other within a second, and nobody waits in vain', async () => {
     const [one, two] = [await stage.open(weixin), await stage.open(weixin)]
     await stage.until(Promise.all([one.keeper.get('weixin'), two.keeper.get('weixin')]))

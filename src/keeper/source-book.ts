@@ -24,6 +24,12 @@ export class SourceBook {
     return this.#file
   }
 
+  /** All sources that this node knows: those of the file, and those of the store that it has come across. */
+  known(): readonly Source[] {
+    const stored = [...this.#parsed.values()].map(({ source }) => source)
+    return [...this.#file.values(), ...stored.filter(({ name }) => !this.#file.has(name))]
+  }
+
   replace(sources: readonly Source[]): void {
     this.#file = new Map(sources.map((source) => [source.name, source]))
     // What was parsed may have leant on a definition of the file.

@@ -88,6 +88,21 @@ describe('the store time', () => {
     expect(time.silentMs()).toBe(0)
   })
 
+  test('counts for how long nothing was heard of others, whatever else the store answered', async () => {
+    expect(time.behindMs()).toBe(Infinity)
+    await clock.until(time.look())
+    expect(time.behindMs()).toBe(0)
+    await clock.pass(600_000)
+    await clock.until(time.look())
+    time.touch()
+    expect(time.behindMs()).toBe(600_000)
+    time.follow()
+    expect(time.behindMs()).toBe(0)
+    clock.suspendedMs = 600_000
+    await clock.until(time.look())
+    expect(time.behindMs()).toBe(Infinity)
+  })
+
   test('is told to people in the wall time of this node', async () => {
     clock.wallOffset = 90_000
     await clock.until(time.look())

@@ -20,6 +20,7 @@ export class StoreTime {
   #isKnown = false
   #wallMinusMonotonic = 0
   #contactAt = -Infinity
+  #followedAt: number | null = null
 
   constructor(clock: Clock, store: Pick<EntryStore, 'now'>) {
     this.#clock = clock
@@ -52,8 +53,23 @@ export class StoreTime {
     this.#contactAt = this.#clock.monotonic()
   }
 
+  /**
+   * Milliseconds since this node last heard of everything that others had written. A store that answers again after a
+   * silence has not told yet what happened meanwhile.
+   */
+  behindMs(): number {
+    return this.#followedAt === null ? Infinity : this.#clock.monotonic() - this.#followedAt
+  }
+
+  /** All that others had written was heard of. */
+  follow(): void {
+    this.#followedAt = this.#clock.monotonic()
+  }
+
   /** Looks at the store's clock, again when a look took too long to tell much. Throws what the store throws. */
   async look(): Promise<void> {
+    // A machine that slept has missed what happened meanwhile, for a time that nobody can tell.
+    if (this.#isKnown && !this.isTrusted()) this.#followedAt = -Infinity
     let best: Look | null = null
     for (let count = 0; count < looksMax; count += 1) {
       const look = await this.#lookOnce()
@@ -71,6 +87,8 @@ export class StoreTime {
     const instant = await this.#store.now()
     const after = this.#clock.monotonic()
     this.touch()
+    // At the first look nothing is known yet that others could have changed.
+    this.#followedAt ??= after
     return {
       roundTripMs: after - before,
       offset: instant - (before + after) / 2,

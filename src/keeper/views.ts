@@ -32,6 +32,8 @@ export class Views {
   #readNow = new Set<string>()
   #readBefore = new Set<string>()
 
+  #forgotten = 0
+
   /** Names whose view holds a token that is not committed yet. */
   readonly #pinned = new Set<string>()
 
@@ -116,7 +118,13 @@ export class Views {
     if (known !== undefined) this.#set(source, known.entry, known.revision, known)
   }
 
+  /** How many names were forgotten: a look that began before one of them may know less than this node. */
+  get forgotten(): number {
+    return this.#forgotten
+  }
+
   forget(name: string): void {
+    this.#forgotten += 1
     const known = this.#views.get(name)
     if (known === undefined) return
     this.#disown(known)

@@ -4,7 +4,7 @@
  */
 import { allowedAt, mayForce, type Purpose } from './budget.ts'
 import { leaseMarginMs, type Entry, type Token } from './entry.ts'
-import { expiresAtOf } from './expiry.ts'
+import { expiresAtOf, windowMsOf } from './expiry.ts'
 import type { Source } from './source.ts'
 import type { StateWord } from './state.ts'
 
@@ -55,16 +55,12 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
   if (leased !== null) {
     return { act: 'wait', until: leased, because: 'lease', reason: `${need.reason}; a refresh is in the air` }
   }
-  const blockedUntil = backoffUntil(source, entry, need.purpose)
+  const blockedUntil = backoffUntil(source, entry)
   if (blockedUntil > now) {
     const why = entry.trouble === null ? 'waiting a moment' : `waiting after ${entry.trouble.failure.code}`
     return { act: 'wait', until: blockedUntil, because: 'backoff', reason: `${need.reason}; ${why}` }
   }
-  const limits = {
-    ...source.semantics.limits,
-    ...(source.policy.dailyLimit === undefined ? {} : { dailyLimit: source.policy.dailyLimit }),
-  }
-  const allowed = allowedAt(entry.budget, limits, need.purpose, now)
+  const allowed = allowedAt(entry.budget, limitsOf(source), need.purpose, now)
   if (allowed > now) {
     const until = need.purpose === 'scheduled' ? allowed : Math.min(allowed, scheduledAt(entry, false))
     return { act: 'wait', until, because: 'budget', reason: `${need.reason}; the quota is being kept` }
@@ -73,8 +69,13 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
   return { act: 'refresh', purpose: need.purpose, force, reason: need.reason }
 }
 
+/** What the upstream and the policy allow, for `allowedAt`. */
+export function limitsOf({ semantics, policy }: Source): Parameters<typeof allowedAt>[1] {
+  return { ...semantics.limits, ...(policy.dailyLimit === undefined ? {} : { dailyLimit: policy.dailyLimit }) }
+}
+
 /** A wish is not kept for longer than this, in milliseconds. */
-const wishMsMax = 1_500
+export const wishMsMax = 1_500
 
 /**
  * Why a wish cannot be granted soon; null when it can. Such a wish is refused and not written: it would keep the token
@@ -107,7 +108,7 @@ function needOf(source: Source, entry: Entry, now: number, isLeased: boolean): N
   if (isUnresolved(entry) && !isLeased) return scheduled('an attempt ended without an answer')
   if (now < entry.dueAt) return null
   const reason = now >= token.expiresAt ? 'the token has ended' : 'due'
-  return { purpose: 'scheduled', wantsForce: isCutShort(token), reason }
+  return { purpose: 'scheduled', wantsForce: isCutShort(source, token), reason }
 }
 
 /** When the entry would be refreshed if nobody reported or asked. */
@@ -122,20 +123,19 @@ function restReason(source: Source, entry: Entry, now: number): string {
 }
 
 /**
- * An attempt without an answer cut this token's life, so we stop believing in it long before the upstream does. One that
- * repeats its token until the end would then leave us without any, unless it is forced.
+ * An attempt without an answer cut this token's life, so we stop believing in it before the upstream gives out another
+ * one. It would repeat this one until then and leave us without any, unless it is forced.
  */
-function isCutShort(token: Token): boolean {
+function isCutShort(source: Source, token: Token): boolean {
   const told = expiresAtOf(token.issuedAt, token.lifetimeMs)
-  return told - token.expiresAt > token.lifetimeMs / 4
+  return told - token.expiresAt > windowMsOf(source, token.lifetimeMs)
 }
 
-/** Trouble holds attempts back, unless the configuration was changed since or a person asks. */
-function backoffUntil(source: Source, entry: Entry, purpose: Purpose): number {
+/** Trouble holds attempts back, unless the configuration was changed since. Whoever asks may cut it short (`hastened`). */
+function backoffUntil(source: Source, entry: Entry): number {
   const { trouble } = entry
   if (trouble === null) return entry.nextTry
   if (trouble.generation !== source.generation) return 0
-  if (purpose === 'asked' && trouble.class !== 'quota') return 0
   return entry.nextTry
 }
 

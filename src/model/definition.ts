@@ -8,6 +8,8 @@ export type DefinitionIssue = {
   readonly path: readonly (string | number)[]
   readonly message: Text
   readonly fix: Text | null
+  /** Where inside the text value at `path`, in characters from 0, when it is only a part of it that is wrong. */
+  readonly index?: number
 }
 
 export type ParsedDefinition =

@@ -35,6 +35,14 @@ describe('an entry that fell behind', () => {
     })
   })
 
+  test('which gave a known version to another token gives that one the next', () => {
+    const other = sampleToken({ value: 'other', version: 7, issuedAt: t0 + 2 * hour })
+    expect(lifted(sampleEntry({ version: 7, token: other }), known)).toMatchObject({
+      version: 8,
+      token: { value: 'other', version: 8 },
+    })
+  })
+
   test('keeps the doubt about the token that it keeps', () => {
     const later = sampleToken({ value: 'later', version: 1, issuedAt: t0 + hour + minute })
     const doubt = { reason: 'reported', at: t0, version: 1, repeats: 0 } as const
@@ -55,7 +63,7 @@ describe('an entry that fell behind', () => {
         has: fc.boolean(),
       })
       .map(({ version, issuedAt, has }): Entry => {
-        const token = has ? sampleToken({ value: `v${version}`, version, issuedAt }) : null
+        const token = has ? sampleToken({ value: `v${version} of ${issuedAt}`, version, issuedAt }) : null
         return sampleEntry({ version, token })
       })
     fc.assert(

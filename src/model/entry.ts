@@ -8,7 +8,8 @@
  *             (likewise), or left open after an unknown outcome (`resolvedEpoch` stays behind).
  *
  * So `epoch > resolvedEpoch` without a living lease means that somebody may have been given a token that we never
- * learned of: the entry is in doubt and is refreshed at once.
+ * learned of: the entry is in doubt and is refreshed at once. What lies between the two is the number of such attempts;
+ * only a commit settles those of before.
  */
 import type { JsonObject } from '../base/json.ts'
 import type { Budget } from './budget.ts'
@@ -68,6 +69,8 @@ export type Trouble = {
   readonly count: number
   /** The generation of the source that failed: trouble of another generation is forgotten. */
   readonly generation: string
+  /** When somebody who asked last cut short the wait of this row; absent while nobody has. */
+  readonly hurriedAt?: number
 }
 
 export type Entry = {
@@ -96,6 +99,12 @@ export const leaseMarginMs = 7_000
 /** The part of the lease in which no attempt may still be running, in milliseconds: room for clock drift and the commit. */
 export const leaseSafetyMs = 2_000
 
+/** Attempts whose end nobody knows; the one that a lease covers is not among them. */
+export function unansweredIn(entry: Entry): number {
+  const ended = entry.lease === null ? entry.epoch : entry.epoch - 1
+  return ended - entry.resolvedEpoch
+}
+
 /** An entry about which nothing is known yet. */
 export function newEntry(now: number, definition: JsonObject | null = null): Entry {
   return {
@@ -116,11 +125,20 @@ export function newEntry(now: number, definition: JsonObject | null = null): Ent
 }
 
 /**
+ * Whether a stored entry has a history that ends before what a node knows: its version is lower, or it gave the same
+ * version to another token.
+ */
+export function isBehind(entry: Entry, known: Entry): boolean {
+  if (entry.version !== known.version) return entry.version < known.version
+  return known.token !== null && entry.token?.value !== known.token.value
+}
+
+/**
  * An entry whose store lost its history (a row deleted by hand, a restored backup), brought up to what this node knows:
  * versions never go back, and the token that was issued later is the one that counts.
  */
 export function lifted(entry: Entry, known: Entry): Entry {
-  if (entry.version > known.version) return entry
+  if (!isBehind(entry, known)) return entry
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
   if (!isNewer)
     return { ...entry, token: known.token, previous: known.previous, version: known.version, dueAt: known.dueAt }

@@ -34,6 +34,7 @@ export type KeeperEvent =
   | Fact<'changed'>
   | Fact<'removed'>
 
+/** The store does not answer or cannot be written, and then does both again. */
 export type NodeEvent =
   | { readonly type: 'store-lost'; readonly at: number; readonly message: string }
   | { readonly type: 'store-back'; readonly at: number; readonly awayMs: number }

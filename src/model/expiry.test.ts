@@ -19,6 +19,7 @@ import {
   leadMs,
   lifetimeMsOf,
   marginMs,
+  mayBeDead,
   promiseCapMs,
   promiseMsMax,
   promisedAt,
@@ -192,12 +193,25 @@ describe('the promise', () => {
     )
   })
 
-  test('of a token in doubt is short, where a refresh would retire it', () => {
+  test('of a token in doubt or being replaced is short, where a refresh would retire it', () => {
     const doubt = { reason: 'asked', at: t0, version: 1, repeats: 0 } as const
     expect(promiseCapMs(sampleSource(), sampleEntry({ doubt }))).toBeLessThanOrEqual(5 * second)
     expect(promiseCapMs(sampleSource(), sampleEntry({ epoch: 2 }))).toBeLessThanOrEqual(5 * second)
+    const lease = { node: 'n1', at: t0, until: t0 + 15 * second, forced: false }
+    expect(promiseCapMs(sampleSource(), sampleEntry({ lease, epoch: 2 }))).toBeLessThanOrEqual(5 * second)
     expect(promiseCapMs(sampleSource(), sampleEntry())).toBe(Infinity)
     expect(promiseCapMs(sampleSource({ reissue: 'independent' }), sampleEntry({ doubt }))).toBe(Infinity)
+  })
+
+  test('of a token that two lost issues may have retired is known to be worth nothing', () => {
+    const stray = { reason: 'stray', at: t0, version: 1, repeats: 0 } as const
+    const lease = { node: 'n1', at: t0, until: t0 + 15 * second, forced: false }
+    const unconfirmed = sampleToken({ isUnconfirmed: true })
+    const dead = [{ epoch: 3 }, { epoch: 4, lease }, { epoch: 2, doubt: stray }, { epoch: 2, token: unconfirmed }]
+    for (const changed of dead) expect(mayBeDead(sampleSource(), sampleEntry(changed))).toBe(true)
+    const alive = [{}, { epoch: 2 }, { epoch: 3, lease }, { doubt: stray }, { token: unconfirmed }]
+    for (const changed of alive) expect(mayBeDead(sampleSource(), sampleEntry(changed))).toBe(false)
+    expect(mayBeDead(sampleSource({ reissue: 'independent' }), sampleEntry({ epoch: 3 }))).toBe(false)
   })
 
   test('right after a refresh is as long as is said to those who ask for more', () => {

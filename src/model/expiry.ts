@@ -1,5 +1,5 @@
 /** How long a token lives, when it is replaced, and what callers are told. All instants in epoch milliseconds. */
-import type { Entry, Token } from './entry.ts'
+import { unansweredIn, type Entry, type Token } from './entry.ts'
 import { graceMsOf, type Source } from './source.ts'
 import { lifetimeMsMax } from './semantics.ts'
 
@@ -84,19 +84,33 @@ function graceLeftMs(source: Source, token: Token): number {
   return token.isUnconfirmed ? 0 : graceMsOf(source, token.lifetimeMs)
 }
 
-/** While a token is in doubt, callers are told to come back after this time, in milliseconds. */
+/** While a token is in doubt or being replaced, callers are told to come back after this time, in milliseconds. */
 const doubtfulMs = 5_000
 
 /**
  * The most that a caller is promised of this entry's token at any moment, in milliseconds. A token in doubt is still
  * served, but the next refresh may come at any instant, and where it retires the tokens before it, nobody should rely
- * on this one for long.
+ * on this one for long. Nor while an attempt is under way: should its answer be lost, the next attempt follows within
+ * a second, and two issues leave this token no grace.
  */
 export function promiseCapMs(source: Source, entry: Entry): number {
-  // The attempt that a living lease covers is no reason for doubt; one before it, without an answer, is.
-  const epochBefore = entry.lease === null ? entry.epoch : entry.epoch - 1
-  const isDoubtful = entry.doubt !== null || epochBefore > entry.resolvedEpoch
-  return isDoubtful && source.semantics.reissue === 'retires-previous' ? doubtfulMs : Infinity
+  if (source.semantics.reissue !== 'retires-previous') return Infinity
+  const isSettled = entry.doubt === null && entry.lease === null && unansweredIn(entry) === 0
+  return isSettled ? Infinity : doubtfulMs
+}
+
+/**
+ * Whether the token may be dead although its believed life goes on: the upstream keeps one token beside the newest, so
+ * two issues that nobody saw leave this one no grace.
+ *
+ * It is served all the same, a moment at a time and marked as stale. Most requests without an answer were never carried
+ * out: believing the worst would let an upstream that is silent for twenty seconds stop every caller, though the token
+ * they hold works. The first unanswered attempt has cut its believed life to the grace, so this ends within that.
+ */
+export function mayBeDead(source: Source, entry: Entry): boolean {
+  if (source.semantics.reissue !== 'retires-previous') return false
+  const late = (entry.doubt?.reason === 'stray' ? 1 : 0) + (entry.token?.isUnconfirmed === true ? 1 : 0)
+  return unansweredIn(entry) + late >= 2
 }
 
 /**

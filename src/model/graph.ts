@@ -6,7 +6,7 @@
 /** The sources that each source needs, by name. */
 export type Needs = ReadonlyMap<string, readonly string[]>
 
-/** A token may depend on a token that depends on a token …: at most this many in a row. */
+/** A token may depend on a token that depends on a token …: at most this many in a row, the first one included. */
 export const chainLengthMax = 8
 
 /**

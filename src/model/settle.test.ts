@@ -12,7 +12,7 @@ import {
   t0,
 } from '../../test/model/samples.ts'
 import { decide, isUnresolved } from './decide.ts'
-import type { Doubt, Entry } from './entry.ts'
+import { unansweredIn, type Doubt, type Entry } from './entry.ts'
 import type { Attempt, Issued } from './failure.ts'
 import { commit, doubted, fail, giveBack, grant, isContested, leaseMsOf, stray, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
@@ -75,7 +75,7 @@ describe('granting the lease', () => {
 describe('giving the lease back', () => {
   test('leaves nothing open, and keeps what was open before', () => {
     expect(giveBack(granted())).toMatchObject({ lease: null, epoch: 2, resolvedEpoch: 2 })
-    expect(giveBack(granted({ epoch: 2 }))).toMatchObject({ lease: null, epoch: 3, resolvedEpoch: 1 })
+    expect(unansweredIn(giveBack(granted({ epoch: 3 })))).toBe(2)
   })
 
   test('does not give the budget back: the lease was the debit', () => {
@@ -147,6 +147,16 @@ describe('a new token', () => {
     const { entry } = commit(classic, granted({ epoch: 2 }), issued('token-2'), sent())
     expect(entry.dueAt).toBeLessThanOrEqual(now + 3 * minute)
     expect(commit(classic, granted(), issued('token-2'), sent()).entry.dueAt).toBeGreaterThan(now + hour)
+  })
+
+  test('hands the waiting on when it is replaced before it could be confirmed, a guessed lifetime or not', () => {
+    const guessed = { isUnconfirmed: true, isGuessed: true, lifetimeMs: 5 * minute, expiresAt: now + 4 * minute }
+    const soon = granted({ token: sampleToken({ ...guessed, issuedAt: now - 40 * second }), dueAt: now - second })
+    const next = commit(classic, soon, issued('token-2'), sent()).entry
+    expect(next.token?.isUnconfirmed).toBe(true)
+    expect(next.dueAt).toBeLessThanOrEqual(now + 3 * minute)
+    const late = granted({ token: sampleToken({ ...guessed, issuedAt: now - 3 * minute }), dueAt: now - second })
+    expect(commit(classic, late, issued('token-2'), sent()).entry.token?.isUnconfirmed).toBe(false)
   })
 })
 
@@ -227,10 +237,11 @@ describe('an attempt without an answer', () => {
     expect(entry).toMatchObject({ resolvedEpoch: 1, token: { expiresAt: now + 10 + 5 * minute } })
   })
 
-  test('is not forgotten when the next attempt is refused, or nothing is sent', () => {
+  test('is not forgotten when the next attempt is refused, or nothing is sent, and is counted once', () => {
     for (const attempt of [refused(), notSent]) {
-      expect(isUnresolved(ended(classic, granted({ epoch: 2 }), attempt))).toBe(true)
+      expect(unansweredIn(ended(classic, granted({ epoch: 2 }), attempt))).toBe(1)
     }
+    expect(unansweredIn(ended(classic, granted({ epoch: 2 }), unknown))).toBe(2)
     expect(isUnresolved(commit(classic, granted({ epoch: 2 }), issued('token-2'), sent()).entry)).toBe(false)
   })
 })
@@ -319,14 +330,6 @@ describe('marking a token as doubtful', () => {
       expect(doubted(entry, 'asked', now).doubt).toEqual(doubt(reason))
     }
     expect(doubted(frozen(sampleEntry({ doubt: doubt('asked') })), 'reported', now).doubt?.reason).toBe('reported')
-  })
-
-  test('by asking, ends the wait after a failure of a reported token, except for a quota', () => {
-    const trouble = { class: 'transient', failure, since: t0, at: now, count: 1, generation: 'g1' } as const
-    const entry = sampleEntry({ doubt: doubt('reported'), trouble, nextTry: now + minute })
-    expect(decide(classic, doubted(frozen(entry), 'asked', now), now)).toMatchObject({ act: 'refresh' })
-    const spent = { ...entry, trouble: { ...trouble, class: 'quota' } as const }
-    expect(decide(classic, doubted(frozen(spent), 'asked', now), now)).toMatchObject({ act: 'wait' })
   })
 
   test('a report of an older version does not stand in the way of one of this', () => {

@@ -7,8 +7,9 @@ import { spend } from './budget.ts'
 import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
-import type { Attempt, Failure, Issued, RejectionClass } from './failure.ts'
+import type { Attempt, Issued, RejectionClass } from './failure.ts'
 import { graceMsOf, type Source } from './source.ts'
+import { withoutWish } from './wish.ts'
 
 const dayMs = 86_400_000
 /** Replaced tokens that are remembered, to recognise callers that still hold one. */
@@ -57,9 +58,9 @@ export function giveBack(entry: Entry): Entry {
   return { ...entry, lease: null, resolvedEpoch: epochAfterNothing(entry) }
 }
 
-/** The resolved epoch after an attempt that issued nothing: only a commit settles an earlier attempt without an answer. */
+/** The resolved epoch after an attempt that issued nothing: as many are unanswered as before it. */
 function epochAfterNothing(entry: Entry): number {
-  return isUnresolvedBefore(entry) ? entry.resolvedEpoch : entry.epoch
+  return entry.resolvedEpoch + 1
 }
 
 export type Sent = {
@@ -112,7 +113,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
       version,
       previous: replaced(source, entry, sent.now),
       doubt: doubtAfterRotation(entry.doubt, sent),
-      dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token, sent.now)),
+      dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token) || Infinity),
       earlyDeaths: diedEarly
         ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
         : entry.earlyDeaths,
@@ -171,15 +172,20 @@ function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doub
  * carried out late and retire the very token that was to replace it. Within half the grace nobody is caught by that.
  */
 function mayComeLate(source: Source, entry: Entry, now: number): boolean {
-  if (source.semantics.reissue !== 'retires-previous') return false
   // One that is replaced before it could be confirmed hands the waiting on.
-  if (entry.token?.isUnconfirmed === true && now < entry.dueAt) return true
+  if (entry.token !== null && now < confirmAt(source, entry.token)) return true
+  // Elsewhere only a forced issue retires a token, and only a forced attempt is left without an answer.
+  if (source.semantics.reissue !== 'retires-previous') {
+    return source.semantics.limits.force !== undefined && isUnresolvedBefore(entry)
+  }
   return entry.trouble?.class === 'unknown' || entry.doubt?.reason === 'stray' || isUnresolvedBefore(entry)
 }
 
-/** When an unconfirmed token is refreshed once more. */
-function confirmAt(source: Source, token: Token, now: number): number {
-  return token.isUnconfirmed ? now + Math.floor(graceMsOf(source, token.lifetimeMs) / 2) : Infinity
+/** When an unconfirmed token is refreshed once more; 0 for one that needs no confirmation. */
+function confirmAt(source: Source, token: Token): number {
+  if (!token.isUnconfirmed) return 0
+  // A lifetime that is a guess says nothing about how late a request may come.
+  return token.issuedAt + Math.floor(graceMsOf(source, token.isGuessed ? Infinity : token.lifetimeMs) / 2)
 }
 
 function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
@@ -230,8 +236,7 @@ export function fail(
     token,
     lease: null,
     resolvedEpoch: harmful ? entry.resolvedEpoch : epochAfterNothing(entry),
-    // Whoever asked is told of the failure; a wish that outlived it would ask again and again.
-    doubt: entry.doubt?.reason === 'asked' || entry.doubt?.reason === 'wanted' ? null : entry.doubt,
+    doubt: withoutWish(entry).doubt,
     nextTry: ended.now + Math.max(waitMs, told),
     trouble: {
       class: troubleClass,
@@ -240,6 +245,7 @@ export function fail(
       at: ended.now,
       count,
       generation: source.generation,
+      ...(before?.hurriedAt === undefined ? {} : { hurriedAt: before.hurriedAt }),
     },
   }
 }
@@ -282,21 +288,11 @@ export function doubted(entry: Entry, reason: 'reported' | 'asked' | 'wanted', n
   // A reader's wish adds nothing to what was said with more right.
   if (reason === 'wanted' && entry.doubt?.version === entry.version) return entry
   const isKnown = entry.doubt?.version === entry.version
-  if (isKnown && entry.doubt.reason === reason) return entry
-  if (isKnown && entry.doubt.reason === 'reported') {
-    // Asking hastens what a report has begun; the wish alone would be forgotten with the next failure.
-    const isHeld = entry.nextTry > now && entry.trouble?.class !== 'quota'
-    return isHeld ? { ...entry, nextTry: now } : entry
-  }
+  if (isKnown && (entry.doubt.reason === reason || entry.doubt.reason === 'reported')) return entry
   return { ...entry, doubt: { reason, at: now, version: entry.version, repeats: 0 } }
 }
 
 /** Tokens died early twice within a day: somebody else fetches for this account. */
 export function isContested(entry: Entry, now: number): boolean {
   return entry.earlyDeaths.filter((at) => at > now - dayMs).length >= 2
-}
-
-/** What a failure means to a caller who needs a token now. */
-export function failureOf(entry: Entry): Failure | null {
-  return entry.trouble?.failure ?? null
 }

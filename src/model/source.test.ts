@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { hour, minute, sampleSource, second } from '../../test/model/samples.ts'
-import { graceMsOf, minIntervalMsOf, sourceName } from './source.ts'
+import { graceMsOf, minIntervalMsOf, rivals, sourceName } from './source.ts'
 
 describe('the name of a source', () => {
   test.each(['weixin', 'weixin_jsticket', 'a', '_a', '0', 'component/wx1:app@corp.x-y', 'x'.repeat(128)])(
@@ -48,6 +48,24 @@ describe('the name of a source', () => {
       ),
       { numRuns: 2_000 },
     )
+  })
+})
+
+describe('rivals', () => {
+  test('are sources of one account whose issues retire each other’s tokens, of whatever kind', () => {
+    const first = sampleSource({ name: 'first', identity: 'a', channel: 'wechat:wx1' })
+    const second = sampleSource({ name: 'second', identity: 'b', channel: 'wechat:wx1' })
+    const alike = sampleSource({ name: 'alike', identity: 'c' })
+    const other = sampleSource({ name: 'other', identity: 'c' })
+    expect(rivals([first, alike, second, other])).toEqual([
+      { source: second, first },
+      { source: other, first: alike },
+    ])
+  })
+
+  test('are none where an issue leaves the tokens before it alone', () => {
+    const sources = ['one', 'two'].map((name) => sampleSource({ name, reissue: 'same-until-expiry', channel: 'x' }))
+    expect(rivals(sources)).toEqual([])
   })
 })
 

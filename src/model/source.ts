@@ -33,6 +33,11 @@ export type Source = {
   readonly semantics: Semantics
   /** Names the upstream account and channel, without secrets: a token belongs to one identity. */
   readonly identity: string
+  /**
+   * The line of tokens that it takes part in, named alike by every kind of source that can ask for one of them; absent
+   * where no other kind can, and the identity says it all.
+   */
+  readonly channel?: string
   /** A digest of the whole definition: failures belong to one generation. */
   readonly generation: string
   /** `file`: from the configuration; `store`: added while running, kept in the store. */
@@ -59,6 +64,11 @@ export type Callback = {
  */
 export const sourceName = /^(?=.{1,128}$)[A-Za-z0-9_][A-Za-z0-9_.:@-]*(?:\/[A-Za-z0-9_][A-Za-z0-9_.:@-]*)*$/
 
+/** The line of tokens in which each issue of this source retires the one before; null where none does. */
+export function retiredChannel(source: Source): string | null {
+  return source.semantics.reissue === 'retires-previous' ? (source.channel ?? source.identity) : null
+}
+
 /**
  * Sources that would retire each other's tokens: they name one account of an upstream whose every issue retires the
  * token before. Answers each such source with the first one of its account.
@@ -67,9 +77,10 @@ export function rivals(sources: readonly Source[]): readonly { readonly source: 
   const firstOf = new Map<string, Source>()
   const found: { source: Source; first: Source }[] = []
   for (const source of sources) {
-    if (source.semantics.reissue !== 'retires-previous') continue
-    const first = firstOf.get(source.identity)
-    if (first === undefined) firstOf.set(source.identity, source)
+    const channel = retiredChannel(source)
+    if (channel === null) continue
+    const first = firstOf.get(channel)
+    if (first === undefined) firstOf.set(channel, source)
     else found.push({ source, first })
   }
   return found

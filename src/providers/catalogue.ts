@@ -36,6 +36,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
   const { settings, policy, callback } = read
   const issues = [...ofParent, ...unknownFields(provider, settings, kin)]
   if (issues.length > 0) return { ok: false, issues }
+  const channel = provider.channel?.(settings) ?? null
   const source: Source = {
     name,
     kind: provider.kind,
@@ -45,6 +46,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     needs: provider.needs(settings),
     semantics: provider.semantics(settings),
     identity: identityOf(provider, settings, kin),
+    ...(channel === null ? {} : { channel }),
     generation: sha256(canonical(complete)).toString('hex'),
     origin,
     credential: provider.credential(settings),

@@ -1,6 +1,6 @@
 /** What zod finds wrong with a definition, told in both languages as people would tell it. */
 import type { z } from 'zod'
-import type { Json } from '../base/json.ts'
+import { isJsonObject, type Json } from '../base/json.ts'
 import { nearest } from '../base/suggest.ts'
 import type { Text } from '../base/text.ts'
 import type { DefinitionIssue } from '../model/definition.ts'
@@ -72,7 +72,7 @@ function wordOf(expected: string): Text {
   return (Object.hasOwn(words, expected) ? words[expected] : undefined) ?? { en: expected, zh: expected }
 }
 
-function sentence(issue: ZodIssue, definition: Json, path: Path): { message: Text; fix: Text | null } {
+function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<DefinitionIssue, 'path'> {
   const value = readPath(definition, path.map(String))
   if (value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_value')) {
     const key = String(path.at(-1))
@@ -82,8 +82,9 @@ function sentence(issue: ZodIssue, definition: Json, path: Path): { message: Tex
     }
   }
   if (issue.code === 'custom') {
-    const text = textOf(issue.params)
-    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix: null }
+    const { text, index } = paramsOf(issue.params)
+    const place = index === undefined ? {} : { index }
+    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix: null, ...place }
   }
   if (issue.code === 'invalid_type') {
     const word = wordOf(issue.expected)
@@ -110,9 +111,10 @@ function bounds(issue: ZodIssue): Text {
   return { en: 'It does not have the right form.', zh: '格式不正确。' }
 }
 
-function textOf(params: unknown): Text | null {
-  if (typeof params !== 'object' || params === null || !('text' in params)) return null
-  const { text } = params
-  if (typeof text !== 'object' || text === null || !('en' in text) || !('zh' in text)) return null
-  return typeof text.en === 'string' && typeof text.zh === 'string' ? { en: text.en, zh: text.zh } : null
+/** What `problem` of setting.ts put there. */
+function paramsOf(params: unknown): { readonly text: Text | null; readonly index?: number } {
+  if (!isJsonObject(params) || !isJsonObject(params.text)) return { text: null }
+  const { text, index } = params
+  if (typeof text.en !== 'string' || typeof text.zh !== 'string') return { text: null }
+  return { text: { en: text.en, zh: text.zh }, ...(typeof index === 'number' ? { index } : {}) }
 }

@@ -15,6 +15,24 @@ const definitions = {
 } as const
 type Kind = keyof typeof definitions
 
+describe('a hint in Chinese', () => {
+  const zh = async (kind: Kind, errcode: number, errmsg: string): Promise<string> => {
+    const { attempt } = await askScripted(definitions[kind], () => json({ errcode, errmsg }), {
+      inputs: { above: input('T') },
+    })
+    return attempt.outcome === 'rejected' ? (attempt.failure.hint?.zh ?? '') : ''
+  }
+  it.each<[Kind, number]>([
+    ['token', 40164],
+    ['ticket', 61004],
+    ['wecom token', 60020],
+  ])('has its spaces around an address, and none where there is none (%s %i)', async (kind, code) => {
+    const words = 'invalid ip 1.2.3.4, from ip: 1.2.3.4'
+    expect(await zh(kind, code, words)).toMatch(/^请把 1\.2\.3\.4 (加入|登记)/)
+    expect(await zh(kind, code, 'no address')).toMatch(/^请把本服务器的出口 IP (加入|登记)/)
+  })
+})
+
 type Row = readonly [kinds: readonly Kind[], code: number | string, outcome: string, refusedInput?: true]
 
 const both: readonly Kind[] = ['token', 'ticket']

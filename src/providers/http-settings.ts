@@ -24,7 +24,7 @@ function template(text: string, context: z.RefinementCtx, path: (string | number
     return Template.parse(text)
   } catch (thrown) {
     if (!(thrown instanceof TemplateError)) throw thrown
-    problem(context, thrown.text, path)
+    problem(context, thrown.text, path, thrown.at - 1)
     return null
   }
 }
@@ -188,13 +188,9 @@ export const httpSchema = z
     }
     const settings = { ...rest, json, method: written.method ?? (sends ? ('POST' as const) : ('GET' as const)) }
     for (const { path, template: each } of templatesOf(settings)) {
-      for (const name of each.valueNames()) {
-        if (!written.values.has(name))
-          problem(
-            context,
-            { en: `There is no value "${name}" under \`values\``, zh: `\`values\` 中没有 "${name}"` },
-            path,
-          )
+      for (const { name, index } of each.values()) {
+        const text = { en: `There is no value "${name}" under \`values\``, zh: `\`values\` 中没有 "${name}"` }
+        if (!written.values.has(name)) problem(context, text, path, index)
       }
     }
     return settings

@@ -14,7 +14,7 @@ import { placeOf } from './setting.ts'
 import { MissingInput } from './template.ts'
 import { wechatTicketErrors, wechatTokenErrors } from './wechat-errors.ts'
 import { wechatTicketSemantics } from './wechat-ticket.ts'
-import { classicSemantics, stableSemantics } from './wechat.ts'
+import { classicChannel, classicSemantics, stableSemantics } from './wechat.ts'
 import { wecomTicketSemantics } from './wecom-ticket.ts'
 import { wecomSemantics } from './wecom.ts'
 
@@ -49,6 +49,7 @@ export const provider: Provider<HttpSettings> = {
   ],
   semantics: semanticsOf,
   identity: (settings) => `http:${placeOf(settings.url.prefix.split('?', 1)[0] ?? '')}/${digestOf(settings)}`,
+  channel: channelOf,
   credential: () => null,
   issue: async (settings, call) => {
     const values = new Map([...settings.values].map(([name, value]) => [name, value.reveal()]))
@@ -78,6 +79,18 @@ function semanticsOf(settings: HttpSettings): Semantics {
     invalidTokenCodes: invalid_token_codes ?? base.invalidTokenCodes,
     inject: inject ?? base.inject,
   }
+}
+
+/** WeChat's classic call as people write it out themselves is one line of tokens with that of a `wechat` source. */
+function channelOf(settings: HttpSettings): string | null {
+  if (provider.needs(settings).length > 0) return null
+  const values = new Map([...settings.values].map(([name, value]) => [name, value.reveal()]))
+  const { request } = buildRequest(settings, { nowMs: 0, inputs: new Map(), values })
+  if (request === null) return null
+  const { origin, pathname, searchParams } = new URL(request.url)
+  const appid = searchParams.get('appid')
+  const [base, rest] = pathname.split('/cgi-bin/token', 2)
+  return appid !== null && rest === '' ? classicChannel(`${origin}${base ?? ''}`, appid) : null
 }
 
 /** The path as the platform knows it, whatever a proxy puts before it. */

@@ -38,7 +38,7 @@ export function unknownFields(
   settings: unknown,
   { providerOf, siblings }: Kin,
 ): readonly DefinitionIssue[] {
-  return (provider.references?.(settings) ?? []).flatMap(({ path, source, field }) => {
+  return (provider.references?.(settings) ?? []).flatMap(({ path, source, field, index }) => {
     const definition = siblings(source)
     const fields = definition === undefined ? undefined : providerOf(definition)?.fields
     if (field === null || fields === undefined || fields.includes(field)) return []
@@ -48,7 +48,7 @@ export function unknownFields(
       zh: `"${source}" 的应答中没有字段 "${field}"，只有 ${fields.join('、')}。`,
     }
     const fix = near === null ? null : { en: `Did you mean "${near}"?`, zh: `是否想写 "${near}"？` }
-    return [{ path, message, fix }]
+    return [{ path, index, message, fix }]
   })
 }
 

@@ -48,6 +48,8 @@ export type Reference = {
   readonly source: string
   /** The first field of the source's answer that is used; null for the token itself. */
   readonly field: string | null
+  /** Where in the text at `path` it is named, in characters from 0. */
+  readonly index: number
 }
 
 /**
@@ -79,6 +81,11 @@ export type Provider<S = unknown> = {
    * The catalogue adds the identities of the needed sources.
    */
   identity(settings: S): string
+  /**
+   * The line of tokens at the upstream, where sources of another kind can take part in it and each issue retires the token
+   * before: all kinds name it alike. Null, and left out, where nobody else can.
+   */
+  channel?(settings: S): string | null
   /** Who callers of the upstream's own wire format (`/cgi-bin/token`) say they are; null where there is no such format. */
   credential(settings: S): Credential | null
   /**

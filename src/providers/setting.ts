@@ -5,9 +5,9 @@ import { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import { sourceName } from '../model/source.ts'
 
-/** Adds a problem in both languages to what zod found. */
-export function problem(context: z.RefinementCtx, text: Text, path: (string | number)[] = []): void {
-  context.addIssue({ code: 'custom', message: text.en, params: { text }, path })
+/** Adds a problem in both languages to what zod found; `index` is where in the text value it is, from 0. */
+export function problem(context: z.RefinementCtx, text: Text, path: (string | number)[] = [], index?: number): void {
+  context.addIssue({ code: 'custom', message: text.en, params: { text, index }, path })
 }
 
 /** A secret; hidden from print as soon as it is parsed. */

@@ -88,11 +88,11 @@ describe('a template', () => {
   it('says which sources, fields and values it uses, inside of functions too', () => {
     const template = Template.parse('{{weixin}} {{md5(results.other.a.b, hmacSha256(values.key, corp.a))}}')
     expect(template.references()).toEqual([
-      { source: 'weixin', field: null },
-      { source: 'other', field: 'a' },
-      { source: 'corp.a', field: null },
+      { source: 'weixin', field: null, index: 2 },
+      { source: 'other', field: 'a', index: 17 },
+      { source: 'corp.a', field: null, index: 59 },
     ])
-    expect(template.valueNames()).toEqual(['key'])
+    expect(template.values()).toEqual([{ name: 'key', index: 47 }])
   })
 
   it('prints as nothing, because it may hold secrets', () => {

@@ -40,9 +40,9 @@ export class MissingInput extends Error {
 type Expression =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'now'; readonly unitMs: number }
-  | { readonly kind: 'token'; readonly source: string }
-  | { readonly kind: 'field'; readonly source: string; readonly field: readonly string[] }
-  | { readonly kind: 'value'; readonly name: string }
+  | { readonly kind: 'token'; readonly source: string; readonly index: number }
+  | { readonly kind: 'field'; readonly source: string; readonly field: readonly string[]; readonly index: number }
+  | { readonly kind: 'value'; readonly name: string; readonly index: number }
   | { readonly kind: 'call'; readonly name: FunctionName; readonly args: readonly Expression[] }
 
 type Part = string | Expression
@@ -109,17 +109,17 @@ export class Template {
     return rest.length === 0 && typeof only === 'object' && only.kind === 'call' && only.name === 'number'
   }
 
-  /** Sources whose token or answer is put in, with the first field used. */
-  references(): readonly { source: string; field: string | null }[] {
+  /** Sources whose token or answer is put in, with the first field used; `index` is where the reference begins, from 0. */
+  references(): readonly { source: string; field: string | null; index: number }[] {
     return this.#all().flatMap((part) => {
-      if (part.kind === 'token') return [{ source: part.source, field: null }]
-      return part.kind === 'field' ? [{ source: part.source, field: part.field[0] ?? null }] : []
+      if (part.kind === 'token') return [{ source: part.source, field: null, index: part.index }]
+      return part.kind === 'field' ? [{ source: part.source, field: part.field[0] ?? null, index: part.index }] : []
     })
   }
 
-  /** Names under `values` that are used. */
-  valueNames(): readonly string[] {
-    return this.#all().flatMap((part) => (part.kind === 'value' ? [part.name] : []))
+  /** Names under `values` that are used; `index` is where the reference begins, from 0. */
+  values(): readonly { name: string; index: number }[] {
+    return this.#all().flatMap((part) => (part.kind === 'value' ? [{ name: part.name, index: part.index }] : []))
   }
 
   #all(): readonly Expression[] {
@@ -211,17 +211,18 @@ function parseExpression(reader: Reader, nestingLeft: number): Expression {
 
 function parseReference(first: Word, path: readonly string[]): Expression {
   const [head = '', second, ...rest] = path
+  const index = first.at - 1
   const unitMs = Object.hasOwn(instants, head) ? instants[head] : undefined
   if (second === undefined && unitMs !== undefined) return { kind: 'now', unitMs }
   if (head === 'results' && second !== undefined) {
-    if (rest.length > 0) return { kind: 'field', source: second, field: rest }
+    if (rest.length > 0) return { kind: 'field', source: second, field: rest, index }
     throw new TemplateError(first.at, {
       en: `name a field: results.${second}.FIELD; for the token itself write {{${second}}}`,
       zh: `请写出字段：results.${second}.字段名；若要令牌本身，请写 {{${second}}}`,
     })
   }
-  if (head === 'values' && second !== undefined && rest.length === 0) return { kind: 'value', name: second }
-  return { kind: 'token', source: path.join('.') }
+  if (head === 'values' && second !== undefined && rest.length === 0) return { kind: 'value', name: second, index }
+  return { kind: 'token', source: path.join('.'), index }
 }
 
 function isFunctionName(name: string): name is FunctionName {

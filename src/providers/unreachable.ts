@@ -1,6 +1,9 @@
 /**
  * Whether a failed request ever left this machine. Only errors that are certain to come before the first byte of the
  * request count as "not sent"; everything else may have reached the upstream.
+ *
+ * The same code may come early and late: a host that becomes unreachable breaks a connection on which the request has gone
+ * out already. The system call tells them apart, as nothing is read or written before there is a connection.
  */
 
 const connectCodes = new Set([
@@ -14,9 +17,16 @@ const connectCodes = new Set([
   'EMFILE',
   'ENFILE',
   'UND_ERR_CONNECT_TIMEOUT',
+  // No address answered in its share of the time.
+  'ERR_SOCKET_CONNECTION_TIMEOUT',
+  // Thrown for what undici was given, before it connects.
+  'UND_ERR_INVALID_ARG',
 ])
 
-/** OpenSSL's verdicts on a certificate, and the alerts that end a handshake. */
+/**
+ * OpenSSL's verdicts on a certificate, and the alerts that end a handshake. An alert that the other side may also send
+ * later (internal error, certificate required) is not among them.
+ */
 const tlsCodes = new Set([
   'CERT_HAS_EXPIRED',
   'CERT_NOT_YET_VALID',
@@ -25,14 +35,24 @@ const tlsCodes = new Set([
   'CERT_UNTRUSTED',
   'CERT_SIGNATURE_FAILURE',
   'CERT_CHAIN_TOO_LONG',
+  'CRL_HAS_EXPIRED',
+  'CRL_NOT_YET_VALID',
+  'CRL_SIGNATURE_FAILURE',
+  'ERROR_IN_CERT_NOT_AFTER_FIELD',
+  'ERROR_IN_CERT_NOT_BEFORE_FIELD',
   'INVALID_CA',
   'INVALID_PURPOSE',
   'HOSTNAME_MISMATCH',
+  'PATH_LENGTH_EXCEEDED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
+  'UNABLE_TO_GET_CRL',
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'ERR_TLS_CERT_ALTNAME_FORMAT',
   'ERR_TLS_CERT_ALTNAME_INVALID',
   'ERR_TLS_HANDSHAKE_TIMEOUT',
   'ERR_SSL_WRONG_VERSION_NUMBER',
@@ -44,7 +64,21 @@ const tlsCodes = new Set([
   'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',
   'ERR_SSL_DH_KEY_TOO_SMALL',
   'UND_ERR_PRX_TLS',
+  // OpenSSL refused to write: in the handshake, or with a connection that had broken before. Our requests are one write.
+  'EPROTO',
 ])
+
+/** What has no code that would tell it from something else, by the texts of Node and undici. */
+const byText: readonly (readonly [RegExp, Unreachable['kind'], string])[] = [
+  [/^Proxy response \((\d{3})\) !== 200 when HTTP Tunneling/, 'connect', 'proxy answered'],
+  // A port of another protocol, which fetch refuses to speak to.
+  [/^bad port$/, 'connect', 'bad port'],
+  [
+    /^Client network socket disconnected before secure TLS connection was established$/,
+    'tls',
+    'closed in the handshake',
+  ],
+]
 
 const causesMax = 8
 
@@ -73,13 +107,16 @@ function judge(error: object): Unreachable | null {
     return all.every((each) => each !== null) ? (all[0] ?? null) : null
   }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  if (connectCodes.has(code) || code.startsWith('EAI_')) return { kind: 'connect', word: code }
-  if (tlsCodes.has(code)) return { kind: 'tls', word: code }
-  const atConnect = 'syscall' in error && error.syscall === 'connect'
-  if (atConnect && /^E[A-Z]+$/.test(code)) return { kind: 'connect', word: code }
-  // undici has no code of its own for a proxy that refuses to open the tunnel.
+  const syscall = 'syscall' in error ? error.syscall : undefined
+  if (tlsCodes.has(code) && syscall !== 'read') return { kind: 'tls', word: code }
+  const isConnected = syscall === 'read' || syscall === 'write'
+  const isEarly = connectCodes.has(code) || code.startsWith('EAI_')
+  if (isEarly && !isConnected) return { kind: 'connect', word: code }
+  if (syscall === 'connect' && /^E[A-Z]+$/.test(code)) return { kind: 'connect', word: code }
   const text = 'message' in error && typeof error.message === 'string' ? error.message : ''
-  const tunnel = /^Proxy response \((\d{3})\) !== 200 when HTTP Tunneling/.exec(text)
-  if (tunnel !== null) return { kind: 'connect', word: `proxy answered ${tunnel[1] ?? ''}` }
+  for (const [pattern, kind, word] of byText) {
+    const found = pattern.exec(text)
+    if (found !== null) return { kind, word: [word, ...found.slice(1)].join(' ') }
+  }
   return null
 }

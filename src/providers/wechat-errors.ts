@@ -20,15 +20,15 @@ const wrongSecret = misconfigured(
   'AppSecret 不正确、已被重置，或不属于该 appid。请在 `secret` 中填写当前的 AppSecret。',
 )
 
-/** Names the address that the platform wants to have in its list. */
+/** Names the address that the platform wants to have in its list; in Chinese with the spaces that it needs around it. */
 function addressRow(en: (address: string) => string, zh: (address: string) => string): ErrorRow {
   return {
     class: 'permission',
     hint: (errmsg) => {
       const address = addressIn(errmsg)
       return address === null
-        ? { en: en('the address of this server'), zh: zh('本服务器的出口 IP') }
-        : { en: en(address), zh: zh(address) }
+        ? { en: en('the address of this server'), zh: zh('本服务器的出口 IP ') }
+        : { en: en(address), zh: zh(` ${address} `) }
     },
   }
 }
@@ -42,7 +42,7 @@ const shared: ErrorTable = {
   },
   '40164': addressRow(
     (address) => `Add ${address} to the IP allow-list of the account (the platform saw this address).`,
-    (address) => `请把 ${address} 加入该账号的 IP 白名单（这是平台看到的地址）。`,
+    (address) => `请把${address}加入该账号的 IP 白名单（这是平台看到的地址）。`,
   ),
   '45009': {
     class: 'quota',
@@ -73,7 +73,7 @@ const shared: ErrorTable = {
   ),
   '61004': addressRow(
     (address) => `Register ${address} in the IP allow-list of the third-party platform.`,
-    (address) => `请把 ${address} 登记到第三方平台的 IP 白名单。`,
+    (address) => `请把${address}登记到第三方平台的 IP 白名单。`,
   ),
   '61007': forbidden(
     'The authorisation does not cover this interface. Authorise again with more permissions.',

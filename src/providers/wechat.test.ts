@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { askScripted, input, json, source } from '../../test/providers/scripted.ts'
 import type { JsonObject } from '../base/json.ts'
+import { rivals } from '../model/source.ts'
 
 const wechat = { provider: 'wechat', appid: 'wx1', secret: 's+/&=' }
 const wecom = { provider: 'wecom', corpid: 'ww1', secret: 's+/&=' }
@@ -102,5 +103,47 @@ describe('an identity', () => {
 
   it('of two apps of one corp differs', () => {
     expect(source({ ...wecom, agentid: 1 }).identity).not.toBe(source({ ...wecom, agentid: '2' }).identity)
+  })
+})
+
+describe('the line of classic tokens of an account', () => {
+  const token = 'https://api.weixin.qq.com/cgi-bin/token'
+  const classic = { ...wechat, mode: 'classic' }
+  const asked = { grant_type: 'client_credential', appid: 'wx1', secret: 's' }
+  const isRival = (other: JsonObject, own: JsonObject = classic): boolean =>
+    rivals([source(own), source(other)]).length === 1
+
+  it.each<[string, JsonObject]>([
+    ['in the address', { url: `${token}?grant_type=client_credential&appid=wx1&secret=s` }],
+    ['as parameters', { url: token, query: asked }],
+    [
+      'with values',
+      { url: `${token}?appid={{values.id}}`, query: { secret: '{{values.key}}' }, values: { id: 'wx1', key: 's' } },
+    ],
+    ['at another host of WeChat', { url: token.replace('api', 'sz.api'), query: asked }],
+    ['at the fallback host', { url: token.replace('api', 'api2'), query: asked }],
+  ])('is that of an http source which writes the call out %s', (_how, written) => {
+    expect(isRival({ provider: 'http', ...written })).toBe(true)
+  })
+
+  it('is that of an http source behind the same proxy', () => {
+    const base = 'http://10.0.0.1:8080/wx'
+    const written = { provider: 'http', url: `${base}/cgi-bin/token`, query: asked }
+    expect(isRival(written, { ...classic, base_url: base })).toBe(true)
+    expect(isRival(written)).toBe(false)
+  })
+
+  it.each<[string, JsonObject]>([
+    ['of another account', { url: token, query: { ...asked, appid: 'wx2' } }],
+    ['of an account that nobody knows', { url: token, query: { appid: '{{weixin}}' } }],
+    ['without an account', { url: token }],
+    ['of stable tokens', { url: 'https://api.weixin.qq.com/cgi-bin/stable_token', body: asked }],
+    ['that asks for something else', { url: `${token}/more`, query: asked, reissue: 'retires-previous' }],
+  ])('is not that of an http source %s', (_what, written) => {
+    expect(isRival({ provider: 'http', ...written })).toBe(false)
+  })
+
+  it('is another one than that of its stable tokens', () => {
+    expect(isRival(wechat)).toBe(false)
   })
 })

@@ -42,6 +42,14 @@ export const stableSemantics: Semantics = {
   limits: { perMinute: 10_000, perDay: 500_000, force: { perDay: 20, gapMs: 30_000 } },
 }
 
+/** WeChat's other hosts, for regions and for the case that the main one fails; they issue the same tokens. */
+const otherHosts = /^(?:api2|(?:sh|sz|hk)\.api)\.weixin\.qq\.com(?=\/|$)/
+
+/** The line of classic tokens of an account: whoever asks for one retires the one before, by whatever kind of source. */
+export function classicChannel(baseUrl: string, appid: string): string {
+  return `wechat:${placeOf(baseUrl).replace(otherHosts, 'api.weixin.qq.com')}/${appid}/classic`
+}
+
 export const provider: Provider<Settings> = {
   kind: 'wechat',
   schema: z.strictObject({
@@ -58,6 +66,7 @@ export const provider: Provider<Settings> = {
   needs: () => [],
   semantics: ({ mode }) => (mode === 'classic' ? classicSemantics : stableSemantics),
   identity: ({ appid, mode, base_url }) => `wechat:${placeOf(base_url)}/${appid}/${mode}`,
+  channel: ({ appid, mode, base_url }) => (mode === 'classic' ? classicChannel(base_url, appid) : null),
   credential: ({ appid, secret }) => ({ account: appid, secret }),
   issue: (settings, call) =>
     ask(requestOf(settings, call.force), call, (answer) =>

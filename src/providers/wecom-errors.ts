@@ -37,7 +37,7 @@ function addressHint(errmsg: string): Text {
   const address = addressIn(errmsg)
   return {
     en: `Add ${address ?? 'the address of this server'} to the trusted IP addresses of the app (a change takes a minute to work).`,
-    zh: `请把 ${address ?? '本服务器的出口 IP'} 加入应用的“企业可信IP”（修改约一分钟后生效）。`,
+    zh: `请把${address === null ? '本服务器的出口 IP ' : ` ${address} `}加入应用的“企业可信IP”（修改约一分钟后生效）。`,
   }
 }
 

@@ -152,6 +152,7 @@ const trouble = object<Trouble>({
   at: number,
   count: number,
   generation: text,
+  hurriedAt: { optional: number },
 })
 
 const budget = object<Budget>({ hours: list(pair), recent: list(number), forced: list(number) })

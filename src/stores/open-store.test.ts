@@ -1,6 +1,16 @@
 /** From the `store` setting to an open store, and the key file of a store that was given no key. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -53,6 +63,22 @@ describe('kinds of stores', () => {
     expect(store.kind).toBe('memory')
     expect(await store.write('a', { entry, dueAt: 0 }, 0)).toBe(1)
     expect((await store.read('a')).entry).toEqual(entry)
+  })
+
+  it('a directory in the place of the file is told with what to write, and left as it was', async () => {
+    mkdirSync(path)
+    chmodSync(path, 0o755)
+    const failure = await failureOf(open())
+    expect(failure).toMatchObject({ code: 'config_invalid', message: `store: ${path} is a directory` })
+    expect(JSON.stringify(failure.hint)).toContain(`sqlite:${path}/zhongkong.db`)
+    expect(statSync(path).mode & 0o777).toBe(0o755)
+  })
+
+  it('a path through a file is told with what to do', async () => {
+    writeFileSync(path, '')
+    const failure = await failureOf(open(null, `sqlite:${path}/deeper/store.db`))
+    expect(failure.code).toBe('store_unavailable')
+    expect(JSON.stringify(failure.hint)).toMatch(/no directory.*不是目录/)
   })
 
   it.each(['redis://h', 'postgres://h/d', 'mysql://h/d'])('%s needs a key, as nodes must share one', async (url) => {

@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { ZhongkongError } from '../base/errors.ts'
+import type { Text } from '../base/text.ts'
 import type { SqliteDatabase } from './sqlite-driver.ts'
 
 const logSuffixes = ['-wal', '-shm'] as const
@@ -30,10 +31,22 @@ export function prepareFile(path: string): void {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     const file = statSync(path, { throwIfNoEntry: false })
     if (file === undefined) createFile(path)
+    // Making a directory private would take it from everybody, its owner's programs included.
+    else if (!file.isFile()) throw noFile(path, file.isDirectory())
     else if ((file.mode & 0o077) !== 0) chmodSync(path, 0o600)
   } catch (error) {
     throw fileError(error, path)
   }
+}
+
+function noFile(path: string, isDirectory: boolean): ZhongkongError {
+  const inside = `sqlite:${path}/zhongkong.db`
+  const hint = isDirectory
+    ? { en: `Name a file in it: ${inside}`, zh: `请写成其中的文件：${inside}` }
+    : { en: 'Name a plain file, or one that is not there yet.', zh: '请改为普通文件，或尚不存在的文件。' }
+  return new ZhongkongError('config_invalid', `store: ${path} is ${isDirectory ? 'a directory' : 'no plain file'}`, {
+    hint,
+  })
 }
 
 /** False when the file exists already. */
@@ -180,7 +193,24 @@ export function fileError(error: unknown, path: string): ZhongkongError {
   if (error instanceof ZhongkongError) return error
   const code = codeOf(error)
   const isFull = ['ENOSPC', 'EDQUOT', 'EROFS'].includes(code)
+  const hint = hints[code]
   return new ZhongkongError(isFull ? 'store_full' : 'store_unavailable', `${path}: ${code || 'file system failure'}`, {
     cause: error,
+    ...(hint === undefined ? {} : { hint }),
   })
+}
+
+const notAllowed: Text = {
+  en: 'This user may not write there: give the directory to it (chown), or name another path in store.',
+  zh: '当前用户无权写入该位置：请用 chown 把目录交给该用户，或在 store 中换一个路径。',
+}
+const noDirectory: Text = {
+  en: 'A part of the path before the file is no directory: mend the path in store.',
+  zh: '路径中间的某一级不是目录：请修正 store 中的路径。',
+}
+const hints: Readonly<Partial<Record<string, Text>>> = {
+  EACCES: notAllowed,
+  EPERM: notAllowed,
+  EEXIST: noDirectory,
+  ENOTDIR: noDirectory,
 }

@@ -5,14 +5,17 @@ export type TokenAnswer = {
   readonly token: string
   /** Whole seconds for which a caller may rely on this token. */
   readonly expires_in: number
-  /** When the token ends for callers, epoch seconds. While it is in doubt, `expires_in` ends earlier: come back then. */
+  /** When the token ends for callers, epoch seconds; never later than `expires_in` from now. */
   readonly expires_at: number
   /** Epoch seconds. */
   readonly issued_at: number
   readonly version: number
   /** The upstream's whole answer. */
   readonly fields: Readonly<Record<string, unknown>>
-  /** Present and true when this node has lost touch with the store for so long that the token may have been replaced elsewhere. */
+  /**
+   * Present and true when the token may be dead: this node has lost touch with the store for so long that it may have been
+   * replaced elsewhere, or two requests for a new one were left without an answer.
+   */
   readonly stale?: true
 }
 

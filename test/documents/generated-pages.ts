@@ -84,8 +84,16 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
   added: { fields: '', en: 'A source was added while running.', zh: '运行中新增了来源。' },
   changed: { fields: '', en: 'A source was changed while running.', zh: '运行中修改了来源。' },
   removed: { fields: '', en: 'A source was removed while running.', zh: '运行中移除了来源。' },
-  'store-lost': { fields: '`message`', en: 'The store does not answer.', zh: '存储没有响应。' },
-  'store-back': { fields: '`awayMs`', en: 'The store answers again.', zh: '存储恢复响应。' },
+  'store-lost': {
+    fields: '`message`',
+    en: 'The store does not answer, or cannot be written (such as a full disk). Told once, until `store-back`.',
+    zh: '存储没有响应，或无法写入（如磁盘已满）。在 `store-back` 之前只通知一次。',
+  },
+  'store-back': {
+    fields: '`awayMs`',
+    en: 'The store answers again and can be written.',
+    zh: '存储恢复响应，且可以写入。',
+  },
 }
 
 export function eventsPage(types: readonly EventType[]): string {

@@ -45,6 +45,7 @@ test('get, refresh, on and close do what the first example says', async ({ stage
   expect(reading).toMatchObject({ token: upstream.simulator.latest('ww1'), version: 1, fields: { errcode: 0 } })
   expect(reading.expiresIn).toBeGreaterThan(7_100)
   expect(reading.expiresAt.getTime() - Date.now()).toBeGreaterThan(7_100_000)
+  expect(reading.expiresAt.getTime() - Date.now()).toBeLessThanOrEqual((reading.expiresIn + 1) * 1_000)
   expect((await keeper.get('corp_jsticket')).token).toBe(upstream.simulator.latest('ww1', 'ticket:jsapi'))
 
   await moment(1_100)
@@ -126,6 +127,8 @@ test('examples/embedded.mjs runs, importing the package by its name', async () =
   const told = await runExample('embedded.mjs')
   expect(told).toMatch(/^corp: \S{6}…, version 1, good for 71\d\d s$/m)
   expect(told).toMatch(/^corp_jsticket: good for 71\d\d s$/m)
+  expect(told).toMatch(/^corp: \S{6}…, version 2, in the place of the one that was refused$/m)
+  expect(told).toMatch(/^corp: replaced already, so it was not asked for again$/m)
   expect(told).toMatch(/^expected: not_found$/m)
 })
 

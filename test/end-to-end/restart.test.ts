@@ -24,7 +24,7 @@ test.concurrent(
   async ({ stage }) => {
     const upstream = await stage.upstream({ accounts: [] })
     // The dead process's lease ends with the time that its request may take, and a little.
-    const weixin = { ...classic(upstream, 'wx-cut', { ttlSeconds: 600, delayMs: { token: 300 } }), timeout: '1s' }
+    const weixin = { ...classic(upstream, 'wx-cut', { ttlSeconds: 600, delayMs: { token: 300 } }), timeout: '3s' }
     const path = await configure(stage, { weixin })
     const first = await stage.serve(path)
     const before = await read(first, 'weixin')
@@ -39,7 +39,7 @@ test.concurrent(
 
     const second = await stage.serve(path)
     expect(await read(second, 'weixin')).toEqual(before)
-    const healed = await eventually('a newer version comes', 15_000, async () => {
+    const healed = await eventually('a newer version comes', 25_000, async () => {
       const reading = await read(second, 'weixin')
       return reading.version > before.version ? reading : null
     })

@@ -57,6 +57,8 @@ export class FakeKeeper implements Keeper {
   now = 1_800_000_000_000
   ready = true
   stale = false
+  /** The most that is promised of any token, in milliseconds: a token in doubt. */
+  capMs = Infinity
   /** What `get` and `refresh` throw, when set. */
   failure: Error | null = null
   refreshFailure: Error | null = null
@@ -93,7 +95,7 @@ export class FakeKeeper implements Keeper {
   }
 
   leftMs(snapshot: Snapshot): number {
-    return snapshot.expiresAt - this.now
+    return Math.min(snapshot.expiresAt - this.now, this.capMs)
   }
 
   isStale(): boolean {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createAccess } from '../../src/access/access.ts'
 import { ZhongkongError } from '../../src/base/errors.ts'
-import { client, noCompat, openHouse, remote } from './visitor.ts'
+import { client, loopback, noCompat, openHouse, remote } from './visitor.ts'
 
 const fields = (token: string) => ({ access_token: token, expires_in: 7200, 备注: '<b>"x"</b>' })
 const open = () => openHouse({ sources: [{ name: 'weixin', fields }, { name: 'shop/one' }] })
@@ -17,13 +17,35 @@ describe('GET /v1/tokens/{name}', () => {
       name: 'weixin',
       token: 'weixin-token-1',
       expires_in: 6999,
-      expires_at: 1_800_007_200,
+      expires_at: 1_800_007_199,
       issued_at: 1_800_000_000,
       version: 1,
       fields: fields('weixin-token-1'),
     })
     expect(told.headers.get('content-type')).toBe('application/json')
     expect(told.headers.get('etag')).toMatch(/^"1-[0-9a-f]{8}"$/)
+  })
+
+  test('200 with an expires_at that is never later than expires_in from now, also while the token is in doubt', async () => {
+    const { ask, keeper, handler, advance } = open()
+    keeper.rotate('weixin')
+    for (const capMs of [Infinity, 5_000]) {
+      keeper.capMs = capMs
+      for (const ms of [0, 1, 499, 500, 999, 60_000, 123_456]) {
+        advance(ms)
+        const glimpse = handler.glance('/v1/tokens/weixin', ['Host', 'localhost'], loopback)
+        const refreshed = await ask('/v1/tokens/weixin/refresh', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: '{"stale":"an older one"}',
+        })
+        const told = [(await ask('/v1/tokens/weixin')).json, JSON.parse(glimpse!.body), refreshed.json]
+        for (const { expires_at, expires_in } of told as { expires_at: number; expires_in: number }[]) {
+          expect(expires_at).toBeLessThanOrEqual(keeper.now / 1_000 + expires_in)
+          expect(expires_at).toBeGreaterThan(keeper.now / 1_000 + expires_in - 2)
+        }
+      }
+    }
   })
 
   test('200 with stale: true while this node may be behind the others', async () => {

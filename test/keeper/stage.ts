@@ -83,6 +83,12 @@ export const busy: Attempt = {
   failure: { code: 'upstream_busy', message: 'system busy', upstream: { errcode: -1, errmsg: 'system busy' } },
 }
 
+export const notAllowed: Attempt = {
+  outcome: 'rejected',
+  class: 'permission',
+  failure: { code: 'upstream_rejected', message: 'not in the allow-list', upstream: { errcode: 40164, errmsg: 'ip' } },
+}
+
 export const noAnswer: Attempt = {
   outcome: 'unknown',
   failure: { code: 'upstream_reset', message: 'connection reset' },
@@ -293,6 +299,16 @@ export class Stage {
     const { entry } = await this.#sealed(this.#store).read(name)
     if (entry === null) throw new Error(`there is no entry of ${name}`)
     return entry
+  }
+
+  /** Changes an entry behind everybody's back. */
+  async alter(name: string, change: (entry: Entry) => Entry): Promise<void> {
+    const store = this.#sealed(this.#store)
+    const { entry, revision } = await store.read(name)
+    if (entry === null) throw new Error(`there is no entry of ${name}`)
+    const changed = change(entry)
+    if ((await store.write(name, { entry: changed, dueAt: 0 }, revision)) === null)
+      throw new Error('it changed meanwhile')
   }
 
   async deleteRow(name = 'weixin'): Promise<void> {

@@ -13,6 +13,7 @@ export const day = 86_400_000
 export type Changed = {
   readonly name?: string
   readonly identity?: string
+  readonly channel?: string
   readonly generation?: string
   readonly needs?: readonly string[]
   readonly reissue?: Semantics['reissue']
@@ -41,6 +42,7 @@ export function sampleSource(changed: Changed = {}): Source {
       ...changed.semantics,
     },
     identity: changed.identity ?? 'sample:wx1',
+    ...(changed.channel === undefined ? {} : { channel: changed.channel }),
     generation: changed.generation ?? 'g1',
     origin: 'file',
     credential: null,

@@ -30,18 +30,19 @@ export const options: readonly CommandOption[] = [
     flags: '--online',
     summary: {
       en: 'also ask each upstream once, and look at the clock and the store',
-      zh: '同时向每个上游询问一次，并检查时钟与存储',
+      zh: '另外向每个上游实际请求一次，并检查时钟与存储',
     },
   },
   { flags: '--json', summary: { en: 'print as JSON', zh: '以 JSON 输出' } },
 ]
 
 export const notes: Text = {
-  en: `Exit code: 0 valid (warnings or not), 2 not valid, 1 valid but --online found trouble.
---online never retires a token in use: a classic WeChat token is only asked for when
-the store holds none.`,
+  en: `Exit code: 0 valid (warnings or not), 2 not valid, 1 valid but --online found
+trouble. --online never retires a token in use: a classic WeChat token is only
+asked for when the store holds none.`,
   zh: `退出码：0 配置正确（可能有警告），2 配置有误，1 配置正确但 --online 发现问题。
---online 不会使正在使用的令牌失效：classic 模式的微信令牌仅在存储中没有令牌时才会获取。`,
+--online 不会使正在使用的令牌失效：微信 classic 模式的令牌，仅当存储中没有时才会
+获取。`,
 }
 
 export async function run(input: CommandInput, io: Io): Promise<number> {

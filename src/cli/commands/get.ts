@@ -25,10 +25,10 @@ export const options: readonly CommandOption[] = [
     flags: '--min-ttl <seconds>',
     summary: {
       en: 'at least this many seconds left, refreshing first if need be',
-      zh: '至少剩余这么多秒，不足则先刷新',
+      zh: '令牌至少还要有效这么多秒，不足则先刷新',
     },
   },
-  { flags: '--watch', summary: { en: 'go on: print each new token as it comes', zh: '持续运行，每有新令牌就输出' } },
+  { flags: '--watch', summary: { en: 'go on: print each new token as it comes', zh: '持续运行，每次有新令牌就输出' } },
 ]
 
 export const notes: Text = {
@@ -36,7 +36,7 @@ export const notes: Text = {
 
 Example:
   TOKEN=$(zhongkong get weixin)`,
-  zh: `服务器由 ZHONGKONG_URL 指定（默认 http://127.0.0.1:8888），密钥由 ZHONGKONG_KEY 指定。
+  zh: `服务器：ZHONGKONG_URL（默认 http://127.0.0.1:8888）；密钥：ZHONGKONG_KEY。
 
 示例：
   TOKEN=$(zhongkong get weixin)`,

@@ -43,7 +43,7 @@ Examples:
   zhongkong key new ops --allow admin
   zhongkong key hash < key.txt`,
   zh: `密钥只显示一次，不会保存；配置中只存它的 SHA-256。
-权限之间用逗号或空格分隔。名称可用 * 匹配任意字符；单独的 read 等同 read:*。
+权限之间用逗号或空格分隔。名称可用 * 匹配任意字符；单独的 read 等同于 read:*。
 
 示例：
   zhongkong key new shop --allow read:weixin,read:weixin_*,refresh:weixin

@@ -23,17 +23,18 @@ export const options: readonly CommandOption[] = [
   },
   {
     flags: '--listen <host:port>',
-    summary: { en: 'listen here instead of server.listen', zh: '监听地址，取代 server.listen' },
+    summary: { en: 'listen here instead of server.listen', zh: '监听地址，优先于 server.listen' },
   },
-  { flags: '--store <url>', summary: { en: 'use this store instead of store', zh: '存储地址，取代 store' } },
+  { flags: '--store <url>', summary: { en: 'use this store instead of store', zh: '存储位置，优先于 store' } },
 ]
 
 export const notes: Text = {
-  en: `Prints "zhongkong ready on http://HOST:PORT" on stdout once it answers; logs go to
-stderr. SIGHUP, or saving the file, reloads sources and clients: whole, or not at
-all. SIGTERM and Ctrl-C finish what is under way and end within ten seconds.`,
-  zh: `可以应答后在标准输出打印 "zhongkong ready on http://HOST:PORT"；日志写到标准错误。
-收到 SIGHUP 或配置文件被保存时，整体重新加载来源和客户端，出错则全部不生效。
+  en: `Prints "zhongkong ready on http://HOST:PORT" on stdout once it answers; logs go
+to stderr. SIGHUP, or saving the file, reloads sources and clients: whole, or
+not at all. SIGTERM and Ctrl-C finish what is under way and end within ten
+seconds.`,
+  zh: `就绪后在标准输出打印 "zhongkong ready on http://HOST:PORT"；日志写到标准错误。
+收到 SIGHUP 或保存配置文件后，重新加载来源和客户端，有错则全部不生效。
 收到 SIGTERM 或按 Ctrl-C 后，处理完进行中的请求，十秒内退出。`,
 }
 

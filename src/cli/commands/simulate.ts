@@ -20,7 +20,7 @@ export const options: readonly CommandOption[] = [
   },
   {
     flags: '--ttl <seconds>',
-    summary: { en: 'lifetime of the tokens it issues', zh: '签发令牌的有效期（秒）' },
+    summary: { en: 'lifetime of the tokens it issues', zh: '所签发令牌的有效期，单位为秒' },
     defaultValue: '7200',
   },
 ]

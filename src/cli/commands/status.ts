@@ -26,7 +26,7 @@ export const options: readonly CommandOption[] = [
 
 export const notes: Text = {
   en: 'The server is ZHONGKONG_URL (http://127.0.0.1:8888), the key ZHONGKONG_KEY.',
-  zh: '服务器由 ZHONGKONG_URL 指定（默认 http://127.0.0.1:8888），密钥由 ZHONGKONG_KEY 指定。',
+  zh: '服务器：ZHONGKONG_URL（默认 http://127.0.0.1:8888）；密钥：ZHONGKONG_KEY。',
 }
 
 const watchMs = 2_000
@@ -74,7 +74,7 @@ function show(lines: readonly string[], past: { isWatching: boolean; shown: stri
 /** The table, and under it every failure in full with what to do about it. */
 export function statusLines(sources: readonly SourceAnswer[], language: Language, width: number): readonly string[] {
   if (sources.length === 0) {
-    return [language === 'zh' ? '没有可见的来源。' : 'There are no sources that this key may see.']
+    return [language === 'zh' ? '该密钥没有可见的来源。' : 'There are no sources that this key may see.']
   }
   const say = (en: string, zh: string): string => (language === 'zh' ? zh : en)
   const columns = [
@@ -98,11 +98,18 @@ export function statusLines(sources: readonly SourceAnswer[], language: Language
 
 function lastError(source: SourceAnswer, language: Language): string {
   if (source.trouble !== null) {
-    const { upstream, message } = source.trouble
-    return upstream === undefined ? message : `${upstream.errcode} ${upstream.errmsg}`
+    const { upstream, message, hint } = source.trouble
+    if (upstream !== undefined) return `${upstream.errcode} ${upstream.errmsg}`
+    // Messages are English, hints come in the reader's language.
+    return language === 'zh' ? (hint ?? message) : message
   }
   if (source.conflict) return language === 'zh' ? '另有程序在获取该账号的令牌' : 'somebody else fetches too'
   return '-'
+}
+
+function troubleTexts({ message, hint }: NonNullable<SourceAnswer['trouble']>, language: Language): string[] {
+  if (hint === undefined) return [message]
+  return language === 'zh' ? [hint, message] : [message, hint]
 }
 
 function explanation(source: SourceAnswer, language: Language, width: number): readonly string[] {
@@ -111,15 +118,12 @@ function explanation(source: SourceAnswer, language: Language, width: number): r
     en: 'Tokens die before their time: another program fetches for this account. Let it read from here, or use mode: stable.',
     zh: '令牌提前失效：有其他程序在为同一账号获取令牌。请让它改从这里读取，或使用 mode: stable。',
   }
-  const texts =
-    source.trouble === null
-      ? [conflict[language]]
-      : [source.trouble.message, ...(source.trouble.hint ? [source.trouble.hint] : [])]
+  const texts = source.trouble === null ? [conflict[language]] : troubleTexts(source.trouble, language)
   const times =
     source.trouble === null
       ? ''
       : language === 'zh'
-        ? `（连续 ${source.trouble.count} 次）`
+        ? `（连续失败 ${source.trouble.count} 次）`
         : ` (${source.trouble.count} in a row)`
   const body = texts.flatMap((text) => wrap(printable(text), width - 2).split('\n'))
   return ['', `${printable(source.name)}${times}`, ...body.map((line) => `  ${line}`)]

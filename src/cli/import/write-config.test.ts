@@ -26,7 +26,8 @@ async function loaded(files: NewFiles, environment: Record<string, string> = {})
       return { bytes: new TextEncoder().encode(text), mode: 0o100600 }
     },
   })
-  expect(issues).toEqual([])
+  // Some of the files here have no sources, because they are about something else.
+  expect(issues.filter(({ code }) => code !== 'no_sources')).toEqual([])
   return config!
 }
 

@@ -6,7 +6,7 @@ import type { SourceState } from '../../keeper/keeper.ts'
 import { sourceName } from '../../model/source.ts'
 import type { SourceAnswer, SourcesAnswer } from '../../wire/v1.ts'
 import { json, type Answer } from '../answer.ts'
-import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
+import { checkQuery, countParameter, readJsonObject } from '../input.ts'
 import { definitionSchema, sourceSchema, sourcesSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { secondsOf } from '../token-answer.ts'
@@ -19,8 +19,7 @@ const pagesMax = 10
 async function list(visit: Visit): Promise<Answer> {
   const { house, url, client, language } = visit
   checkQuery(url)
-  const limit = secondsParameter(url, 'limit', limitMax) ?? limitDefault
-  if (limit === 0) throw new ZhongkongError('bad_request', `limit must be a whole number from 1 to ${limitMax}`)
+  const limit = countParameter(url, 'limit', limitMax) ?? limitDefault
   let after = url.searchParams.get('after') ?? undefined
   const sources: SourceAnswer[] = []
   for (let pages = 0; pages < pagesMax && sources.length < limit; pages += 1) {

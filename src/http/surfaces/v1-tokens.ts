@@ -1,6 +1,7 @@
 /** `/v1/tokens`: read a token, and say that one has failed. */
 import { z } from 'zod'
 import { ZhongkongError } from '../../base/errors.ts'
+import type { Reading } from '../../keeper/keeper.ts'
 import type { Answer } from '../answer.ts'
 import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
 import { refreshBodySchema, refreshSchema, tokenSchema } from '../schemas.ts'
@@ -22,15 +23,18 @@ async function read(visit: Visit): Promise<Answer> {
   const ifNoneMatch = request.headers.get('if-none-match')
   const options = minTtl === undefined ? {} : { minTtlMs: minTtl * 1_000 }
   const reading = await house.keeper.get(name, { ...options, signal: request.signal })
-  const shown = { isStale: reading.stale, ifNoneMatch }
   if (wait > 0 && isKnownToCaller(reading.snapshot, ifNoneMatch)) {
     const signal = AbortSignal.any([request.signal, house.draining])
     const newer = await house.keeper.next(name, reading.snapshot.version, wait * 1_000, signal)
     // A minute may have passed: the key may be revoked and the source gone.
     visit.admitAgain()
-    if (newer !== null) return tokenAnswer(newer.snapshot, newer.leftMs, { isStale: newer.stale, ifNoneMatch })
+    if (newer !== null) return answerOf(visit, newer, ifNoneMatch)
   }
-  return tokenAnswer(reading.snapshot, reading.leftMs, shown)
+  return answerOf(visit, reading, ifNoneMatch)
+}
+
+function answerOf({ house }: Visit, { snapshot, leftMs, stale }: Reading, ifNoneMatch: string | null): Answer {
+  return tokenAnswer(snapshot, { leftMs, now: house.env.clock.now() }, { isStale: stale, ifNoneMatch })
 }
 
 async function refresh(visit: Visit): Promise<Answer> {
@@ -41,7 +45,8 @@ async function refresh(visit: Visit): Promise<Answer> {
   if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"stale": "TOKEN"}')
   const { stale } = body.data
   const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale })
-  return refreshAnswer(result.snapshot, result.leftMs, {
+  const left = { leftMs: result.leftMs, now: house.env.clock.now() }
+  return refreshAnswer(result.snapshot, left, {
     ...(result.stale ? { stale: true } : {}),
     refreshed: result.refreshed,
     ...(result.reason === undefined ? {} : { reason: result.reason }),
@@ -65,7 +70,14 @@ export const surfaces: readonly Surface[] = [
       group: 'v1',
       summary: 'The current token of a source. With If-None-Match and wait: a newer one, as soon as there is one.',
       query: z.object({
-        min_ttl: z.int().min(0).max(minTtlSecondsMax).optional().describe('At least this many seconds left.'),
+        min_ttl: z
+          .int()
+          .min(0)
+          .max(minTtlSecondsMax)
+          .optional()
+          .describe(
+            'At least this many seconds left, refreshing first if need be: 503 with Retry-After when that cannot be now, 400 when no token of the source lives that long.',
+          ),
         wait: z.int().min(0).max(waitSecondsMax).optional().describe('Seconds to wait for a newer version.'),
       }),
       answers: {
