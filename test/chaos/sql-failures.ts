@@ -1,4 +1,7 @@
-/** What befalls database servers, done to real ones: the store keeps its contract, its deadlines and its data. */
+/**
+ * What befalls database servers, done to real ones: the store keeps its contract, its deadlines and its data.
+ * Each server runs it in a file of its own, side by side with the other.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Env } from '../../src/base/env.ts'
 import { realEnv } from '../../src/base/real-env.ts'
@@ -35,8 +38,8 @@ async function untilItWorks(work: () => Promise<unknown>, msMax = 5_000): Promis
   }
 }
 
-describe.each(['postgres', 'mariadb'] as const)('a %s server', (kind) => {
-  describe.skipIf(isSkipped(sqlSubjects[kind].server))('of our own', () => {
+export function sqlFailures(kind: keyof typeof sqlSubjects): void {
+  describe.skipIf(isSkipped(sqlSubjects[kind].server))(`a ${kind} server of our own`, () => {
     let server: SqlSubject
     let url: string
     let env: ReturnType<typeof realEnv>
@@ -331,4 +334,4 @@ describe.each(['postgres', 'mariadb'] as const)('a %s server', (kind) => {
       }
     })
   })
-})
+}
