@@ -56,7 +56,10 @@ function serverOpening(url: string, { env, onNotice }: OpenStoreOptions): Server
     : async () => await (await import('./mysql.ts')).openMysqlStore({ ...common, url: answer.url })
 }
 
-async function openSealedServer(open: ServerOpening, { encryptionKey, env, onKeys }: OpenStoreOptions): Promise<EntryStore> {
+async function openSealedServer(
+  open: ServerOpening,
+  { encryptionKey, env, onKeys }: OpenStoreOptions,
+): Promise<EntryStore> {
   if (encryptionKey === null) throw keyNeeded()
   const ring = keyringFrom(encryptionKey)
   const store = await open()

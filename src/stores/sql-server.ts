@@ -12,6 +12,7 @@
  * A commit that was sent and not answered is not repeated: it may have happened, and repeated it would look like
  * somebody else's. The caller is told so, and reads.
  */
+import { setMaxListeners } from 'node:events'
 import { sql, type Kysely, type RawBuilder } from 'kysely'
 import { backoffMs } from '../base/backoff.ts'
 import type { DatabaseHost, DatabaseUrl } from '../base/database-url.ts'
@@ -97,6 +98,8 @@ export class ServerEngine implements SqlEngine {
       connect: async (host, signal) => await server.connect(host, signal),
     })
     this.#clock = new ServerClock(env.clock)
+    // Every call under way listens to it, and Node takes more than ten for a leak.
+    setMaxListeners(0, this.#closing.signal)
   }
 
   rowMissing(): Error {
