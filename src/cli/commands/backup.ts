@@ -41,8 +41,9 @@ store, and ZHONGKONG_ENCRYPTION_KEY holds its key.
 Examples:
   zhongkong backup /var/backups/zhongkong.backup
   zhongkong backup - | ssh elsewhere 'cat > zhongkong.backup'`,
-  zh: `备份时服务器可以照常运行。文件用存储的密钥（encryption_key，或 SQLite 存储的密钥文件）
-或 --key 指定的密钥加密；没有密钥，备份就无法使用，请把两者分开保存。
+  zh: `备份时服务器可以照常运行。文件用存储的密钥（encryption_key，或 SQLite
+存储的密钥文件）或 --key 指定的密钥加密；没有密钥，备份就无法使用，
+请把两者分开保存。
 备份可以恢复到任何类型的存储。没有配置文件时，用 --store 指定存储，
 用 ZHONGKONG_ENCRYPTION_KEY 提供密钥。
 
