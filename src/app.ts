@@ -8,9 +8,10 @@ import { createBus, type Bus } from './events/bus.ts'
 import { createFileSink } from './events/file-sink.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
+import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper, Snapshot } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
-import { issue, parseSource } from './providers/catalogue.ts'
+import { issue, parseSource, watch } from './providers/catalogue.ts'
 import { openStore } from './stores/open-store.ts'
 
 export type Node = {
@@ -37,7 +38,9 @@ export type NodeOptions = {
 export async function openNode(options: NodeOptions): Promise<Node> {
   const { config, env, version, onFault } = options
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
-  const { keeper, closeStore } = await openStoreAndKeeper(options, bus)
+  const node = nodeName(env)
+  const trail = createTrail(node, env.clock)
+  const { keeper, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
   const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
   const handler = createHandler({
     keeper,
@@ -46,6 +49,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     env,
     metrics,
     version,
+    trail,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
   const sink = createFileSink({
@@ -78,17 +82,18 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 async function openStoreAndKeeper(
   { config, env, onFault, onNotice }: NodeOptions,
-  bus: Bus,
+  { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
   const store = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
   try {
     const keeper = await openKeeper({
       env,
       store,
-      node: nodeName(env),
+      node,
       sources: config.sources,
       parseSource,
-      issue,
+      issue: (source, call) => issue(source, { ...call, trail: trail.of(source.name) }),
+      watch: (source, call, waitMs) => watch(source, { ...call, trail: trail.of(source.name) }, waitMs),
       emit: bus.emit,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })

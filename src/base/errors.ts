@@ -103,6 +103,15 @@ const rows = {
     retry: 'never',
     text: { en: 'A package that this setting needs is not installed.', zh: '此设置所需的软件包没有安装。' },
   },
+  loop_detected: {
+    status: 508,
+    owner: 'config',
+    retry: 'never',
+    text: {
+      en: 'These zhongkong follow each other in a circle: none of them fetches this token. Let one name the real upstream.',
+      zh: '多个 zhongkong 互相跟随形成了环路，没有一个真正获取该令牌。请让其中一个配置真实的上游。',
+    },
+  },
   token_unavailable: {
     status: 503,
     owner: 'upstream',

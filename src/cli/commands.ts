@@ -1,11 +1,13 @@
 /** The one list of commands, in the order in which help shows them. */
 import type { CommandModule } from './command.ts'
+import * as backup from './commands/backup.ts'
 import * as check from './commands/check.ts'
 import * as demo from './commands/demo.ts'
 import * as get from './commands/get.ts'
 import * as importCommand from './commands/import.ts'
 import * as key from './commands/key.ts'
 import * as refresh from './commands/refresh.ts'
+import * as restore from './commands/restore.ts'
 import * as serve from './commands/serve.ts'
 import * as simulate from './commands/simulate.ts'
 import * as start from './commands/start.ts'
@@ -21,5 +23,7 @@ export const commands: readonly CommandModule[] = [
   get,
   refresh,
   status,
+  backup,
+  restore,
   start,
 ]

@@ -244,7 +244,15 @@ describe('what is wrong is told at its place', () => {
     ['encryption_key: "${S}"', ['1:17 value_invalid encryption_key']],
     [`encryption_key: "\${ZERO}"`, ['1:17 value_invalid encryption_key']],
     [`encryption_key: ${hex}`, ['1:17 warning secret_literal encryption_key']],
-    ['store: redis://localhost/0', ['1:8 not_in_this_version store']],
+    ['store: "postgres://zk:${S}@db/tokens"', ['1:8 key_missing store']],
+    [`store: "postgres://zk:\${S}@db,db2/tokens?sslmode=require"\nencryption_key: "\${KEY}"`, []],
+    [`store: "mysql://zk:\${S}@db/tokens"\nencryption_key: "\${KEY}"`, []],
+    [`store: "mysql://zk:\${S}@db"\nencryption_key: "\${KEY}"`, ['1:8 value_invalid store']],
+    ['store: mongodb://db/tokens', ['1:8 value_invalid store']],
+    ['store: redis://localhost/0', ['1:8 key_missing store']],
+    [`store: redis+cluster://a,b\nencryption_key: "\${KEY}"`, []],
+    ['store: redis+sentinel://a,b', ['1:8 value_invalid store']],
+    ['store: redis://a,b', ['1:8 value_invalid store']],
     ['store: "sqlite:"', ['1:8 value_invalid store']],
     ['store: ":memory:"', ['1:8 value_invalid store']],
     // Sources.
@@ -330,7 +338,7 @@ describe('what is wrong is told at its place', () => {
     ['alerts: [{ kind: wecom-robot }]', ['1:1 not_in_this_version alerts']],
   ])('%s', async (text, expected) => {
     const { config, issues } = await load(text, {
-      environment: { S: 'hunter2-hunter2', SHORT: 'short', ZERO: '0'.repeat(64) },
+      environment: { S: 'hunter2-hunter2', KEY: hex, SHORT: 'short', ZERO: '0'.repeat(64) },
     })
     expect(issues.filter(({ code }) => code !== 'no_sources').map(brief)).toEqual(expected)
     expect(config === null).toBe(issues.some(({ severity }) => severity === 'error'))
@@ -405,7 +413,7 @@ describe('what is wrong is told at its place', () => {
     expect(await issuesOf(text, { overrides: { listen: '0.0.0.0:1', store: 'redis://u:hunter2@h' } })).toEqual([
       '--listen:1:1 exposed_without_clients server.listen',
       '--listen:1:1 exposed_without_tls server.listen',
-      '--store:1:1 not_in_this_version store',
+      '--store:1:1 key_missing store',
     ])
     const { config } = await load(text, { overrides: { listen: '[::1]:7', store: 'sqlite:x.db' } })
     expect(config).toMatchObject({ server: { listen: '[::1]:7' }, store: `sqlite:${directory}/x.db` })
@@ -482,6 +490,11 @@ describe('secrets stay out of issues', () => {
     `secret: ${canary}: x`,
     `secret:${canary}`,
     `store: mysql://root:${canary}@db`,
+    `store: postgres://root:${canary}@db/d?x=${canary}`,
+    `store: redis://root:${canary}@db`,
+    `store: redis://root:${canary}@a,b`,
+    `store: redis+sentinel://h?sentinel_password=${canary}`,
+    `store: redis://h?${canary}=1`,
     `store: "\${CANARY}"`,
     `server: { listen: "\${CANARY}" }`,
     `sources:\n  a:\n    secret: |\n      ${canary}\n    x: y: z`,

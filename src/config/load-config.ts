@@ -21,7 +21,7 @@ import { readShape } from './shape.ts'
 import { checkServer } from './server-checks.ts'
 import { checkSinks, laterParts } from './sink-checks.ts'
 import { checkSources } from './source-checks.ts'
-import { parseStore } from './store-url.ts'
+import { checkStore } from './store-checks.ts'
 import { checkTlsFiles } from './tls-files.ts'
 
 export type LoadOptions = {
@@ -129,7 +129,7 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   const clients = checkClients(written, raw, names)
   const compat = checkCompat(written, server.value === null || isLocal(server.value))
   const sinks = checkSinks(written, directory, names)
-  const store = checkStore(written.store, directory)
+  const store = checkStore(written.store, { directory, hasKey: written.encryption_key !== undefined })
   const key = checkKey(written.encryption_key)
   const config: Config = {
     path,
@@ -143,29 +143,6 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   }
   const parts = [server, tls, sources, clients, compat, sinks, store, key]
   return { config, problems: parts.flatMap(({ problems }) => problems) }
-}
-
-function checkStore(text: string, directory: string): { value: string; problems: Problem[] } {
-  const store = parseStore(text, directory)
-  const where = { path: ['store'] }
-  const fix = { en: 'Write sqlite:PATH, or memory.', zh: '写成 sqlite:路径 或 memory。' }
-  switch (store.kind) {
-    case 'memory':
-      return { value: 'memory:', problems: [] }
-    case 'sqlite':
-      return { value: `sqlite:${store.path}`, problems: [] }
-    case 'later': {
-      const message = {
-        en: `The store "${store.scheme}" comes with a later version.`,
-        zh: `"${store.scheme}" 存储将在后续版本提供。`,
-      }
-      return { value: text, problems: [problem('not_in_this_version', where, message, fix)] }
-    }
-    case 'unknown': {
-      const message = { en: 'This is no store that is known here.', zh: '无法识别的存储。' }
-      return { value: text, problems: [problem('value_invalid', where, message, fix)] }
-    }
-  }
 }
 
 function checkKey(text: string | undefined): { value: Uint8Array | null; problems: Problem[] } {

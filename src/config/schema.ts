@@ -73,8 +73,13 @@ export const configSchema = z
     encryption_key: z
       .string()
       .optional()
-      .describe('32 bytes as hex or base64, or file:PATH. Without it, a key file is made beside the database.'),
-    store: z.string().default('sqlite:./data/zhongkong.db').describe('Where tokens are kept: sqlite:PATH or memory.'),
+      .describe(
+        '32 bytes as hex or base64, or file:PATH. Without it, a key file is made beside the database; a shared store needs it.',
+      ),
+    store: z
+      .string()
+      .default('sqlite:./data/zhongkong.db')
+      .describe('Where tokens are kept: sqlite:PATH, memory, or what nodes share: redis://, postgres:// or mysql://.'),
     sources: z
       .record(z.string(), z.record(z.string(), z.unknown()))
       .default({})

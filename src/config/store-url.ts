@@ -1,20 +1,30 @@
 /** What `store` may be. */
 import { resolve } from 'node:path'
+import { isDatabaseUrl, parseDatabaseUrl } from '../base/database-url.ts'
+import { isRedisUrl, parseRedisUrl } from '../base/redis-url.ts'
+import type { Text } from '../base/text.ts'
 
 export type StoreUrl =
   | { readonly kind: 'memory' }
   | { readonly kind: 'sqlite'; readonly path: string }
-  | { readonly kind: 'later'; readonly scheme: string }
+  /** A server that several nodes share. */
+  | { readonly kind: 'shared' }
+  /** A known kind, written wrongly. */
+  | { readonly kind: 'wrong'; readonly why: Text }
   | { readonly kind: 'unknown' }
-
-const later = /^(rediss?(?:\+(?:sentinel|cluster))?|postgres(?:ql)?|mysql|mariadb):/i
 
 /** Reads a store's URL; a relative path of SQLite counts from `directory`. */
 export function parseStore(text: string, directory: string): StoreUrl {
   // YAML takes an unquoted `memory:` for a key, so people leave the colon out.
   if (text === 'memory:' || text === 'memory') return { kind: 'memory' }
-  const scheme = later.exec(text)?.[1]
-  if (scheme !== undefined) return { kind: 'later', scheme: scheme.toLowerCase() }
+  if (isRedisUrl(text)) {
+    const answer = parseRedisUrl(text)
+    return 'problem' in answer ? { kind: 'wrong', why: answer.problem } : { kind: 'shared' }
+  }
+  if (isDatabaseUrl(text)) {
+    const answer = parseDatabaseUrl(text)
+    return answer.ok ? { kind: 'shared' } : { kind: 'wrong', why: answer.why }
+  }
   if (!text.startsWith('sqlite:')) return { kind: 'unknown' }
   // sqlite:///abs/path and sqlite://rel/path are how other programs write the same.
   const path = text.slice('sqlite:'.length).replace(/^\/\/(?=.)/, '')

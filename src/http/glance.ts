@@ -8,6 +8,7 @@ import { headersOf, type Answer } from './answer.ts'
 import { admit, admitTokenboy } from './gate.ts'
 import type { Credentials, House, Peer } from './surface.ts'
 import { tokenAnswer, tokenboyAnswer } from './token-answer.ts'
+import { trailHeader } from './trail.ts'
 
 /** An answer as node:http writes it. */
 export type Glimpse = {
@@ -63,7 +64,7 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
 
 type Seen = Credentials & { readonly ifNoneMatch: string | null; readonly requestId: string | null }
 
-/** The headers that matter here; null when one came twice, which the surfaces judge. */
+/** The headers that matter here; null when one came twice, or from a follower, which the surfaces judge. */
 function read(rawHeaders: readonly string[]): Seen | null {
   const seen: { -readonly [Slot in keyof Seen]: Seen[Slot] } = {
     authorization: null,
@@ -78,6 +79,7 @@ function read(rawHeaders: readonly string[]): Seen | null {
     const raw = rawHeaders[at] ?? ''
     const slot = slots.get(raw) ?? slots.get(raw.toLowerCase())
     if (slot === undefined) continue
+    if (slot === 'isFollower') return null
     if (slot === 'isForwarded') seen.isForwarded = true
     else if (seen[slot] !== null) return null
     else seen[slot] = rawHeaders[at + 1] ?? ''
@@ -85,7 +87,7 @@ function read(rawHeaders: readonly string[]): Seen | null {
   return seen
 }
 
-const slots: ReadonlyMap<string, keyof Seen> = new Map<string, keyof Seen>([
+const slots: ReadonlyMap<string, keyof Seen | 'isFollower'> = new Map<string, keyof Seen | 'isFollower'>([
   ['authorization', 'authorization'],
   ['host', 'host'],
   ['origin', 'origin'],
@@ -97,4 +99,5 @@ const slots: ReadonlyMap<string, keyof Seen> = new Map<string, keyof Seen>([
   ['x-forwarded-host', 'isForwarded'],
   ['x-real-ip', 'isForwarded'],
   ['via', 'isForwarded'],
+  [trailHeader, 'isFollower'],
 ])

@@ -20,7 +20,7 @@ const described: Readonly<Record<RouteScope, string>> = {
 const anywhere: readonly ErrorCode[] = ['bad_request', 'not_found', 'method_not_allowed', 'internal', 'closed']
 const withKey: readonly ErrorCode[] = ['unauthorized', 'forbidden', 'too_many_attempts']
 const withBody: readonly ErrorCode[] = ['payload_too_large', 'unsupported_media_type']
-const ofSources: readonly ErrorCode[] = ['token_unavailable', 'conflict']
+const ofSources: readonly ErrorCode[] = ['token_unavailable', 'conflict', 'loop_detected']
 
 export function openapi(routes: readonly Surface[], version: string): JsonObject {
   const paths: Record<string, Record<string, Json>> = {}

@@ -17,6 +17,7 @@ import { languageOf, problem } from './problem.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
 import type { Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
+import { createTrail, type Trail } from './trail.ts'
 
 export type { Compat, Meter, Peer } from './surface.ts'
 export type { Glance, Glimpse } from './glance.ts'
@@ -31,6 +32,8 @@ export type ServerOptions = Reloadable & {
   readonly version: string
   /** Host names by which unkeyed callers on this machine may name the server, beside `localhost` and addresses. */
   readonly hosts?: readonly string[]
+  /** Shared with the keeper, which sends it along when it follows another zhongkong. */
+  readonly trail?: Trail
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
 }
@@ -63,6 +66,7 @@ export function createHandler(options: ServerOptions): Handler {
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
+    trail: options.trail ?? createTrail('', env.clock),
     draining: draining.signal,
     document: () => (document ??= JSON.stringify(openapi(routes, version))),
   }

@@ -8,6 +8,7 @@ import type { Keeper } from '../keeper/keeper.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
+import type { Trail } from './trail.ts'
 
 /** Who is at the other end of the connection. Headers such as X-Forwarded-For say nothing about it. */
 export type Peer = {
@@ -49,6 +50,8 @@ export type House = {
   readonly guesses: GuessLimiter
   /** Host names, beside loopback ones and addresses, by which unkeyed callers may name this server. */
   readonly hosts: ReadonlySet<string>
+  /** Who follows the sources of this node. */
+  readonly trail: Trail
   /** Aborts when the server drains: waits end early. */
   readonly draining: AbortSignal
   /** The OpenAPI document as JSON text. */

@@ -18,6 +18,7 @@ import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
 import { Views } from './views.ts'
+import { WatchUpstreams, type WatchUpstream } from './watch-upstreams.ts'
 
 /** `stop` gives up waiting for attempts in the air after this time, in milliseconds. */
 const stopMsMax = 8_500
@@ -30,6 +31,8 @@ export type KeeperOptions = {
   readonly sources: readonly Source[]
   readonly parseSource: ParseSource
   readonly issue: IssueToken
+  /** Waits at upstreams that announce; without it they are asked on schedule only. */
+  readonly watch?: WatchUpstream
   readonly emit: (event: ZhongkongEvent) => void
   /** A background task failed in a way nobody foresaw. */
   readonly onFault: (thrown: unknown) => void
@@ -55,6 +58,7 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   const refresh = new CompareAndRefresh(room, fresh)
   await fresh.open()
   background(fresh.run())
+  if (options.watch !== undefined) background(new WatchUpstreams(room, fresh, options.watch).run())
   const stop = async (): Promise<void> => {
     stopping.abort()
     const over = new AbortController()

@@ -13,7 +13,7 @@ import type { Attempt, Failure } from '../model/failure.ts'
 import { giveBack, grant, leaseMsOf } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import { withoutWish } from '../model/wish.ts'
-import type { Input } from '../providers/provider.ts'
+import type { Held, Input } from '../providers/provider.ts'
 import type { Job, NeedInput, Tended } from './attempt.ts'
 import { lookUp, tell, type Room } from './room.ts'
 import { settle, write } from './settle-attempt.ts'
@@ -100,12 +100,14 @@ async function attempt(room: Room, job: Job): Promise<Tended | null> {
 async function ask(room: Room, job: Job): Promise<Attempt> {
   const { source, inputs, decision } = job
   const time = deadline(room.env.clock, source.policy.timeoutMs)
+  const held = heldOf(source, job.entry, room.time.now())
   try {
     const answer = room.issue(source, {
       env: room.env,
       signal: time.signal,
       force: decision.force,
       inputs,
+      ...(held === null ? {} : { held }),
       ...(source.policy.proxy === undefined ? {} : { proxy: source.policy.proxy }),
     })
     return await until(answer, time.signal)
@@ -125,6 +127,14 @@ async function ask(room: Room, job: Job): Promise<Attempt> {
   } finally {
     time.done()
   }
+}
+
+/** The living token of an entry as its provider is told of it; null when there is none. */
+export function heldOf(source: Source, entry: Entry, now: number): Held | null {
+  const token = tokenOf(source, entry)
+  if (token === null || token.expiresAt <= now) return null
+  const isReported = entry.doubt?.reason === 'reported' && entry.doubt.version === token.version
+  return { token: token.value, fields: token.fields, isReported }
 }
 
 /** Whether an entry's token may be used to ask for another one: alive, and nobody doubts it. */

@@ -18,6 +18,13 @@ export type Semantics = {
   readonly graceMs: number
   /** For `same-until-window`: how long before the end the upstream begins to give out a new token, in milliseconds. */
   readonly windowMs: number
+  /**
+   * Each answer about the same token tells anew how long it may be relied on, and the last word counts. Otherwise the
+   * life of a repeated token never grows.
+   */
+  readonly retold?: true
+  /** The upstream can be waited at: it says when it has another token (`Provider.watch`). */
+  readonly announces?: true
   readonly limits: {
     readonly perDay?: number
     readonly perMinute?: number

@@ -145,6 +145,8 @@ function repeatedToken(source: Source, current: Token, told: number | null, sent
   const toldMs = lifetimeMsOf(source, told)
   const expiresAt = expiresAtOf(sentAt, toldMs)
   if (source.semantics.reissue === 'extends') return { ...current, expiresAt, lifetimeMs: toldMs, issuedAt: sentAt }
+  // The longest life told so far is the nearest to the whole one, by which pauses and windows are scaled.
+  if (source.semantics.retold) return { ...current, expiresAt, lifetimeMs: Math.max(current.lifetimeMs, toldMs) }
   if (current.isGuessed) return { ...current, expiresAt, lifetimeMs: toldMs, isGuessed: false }
   return { ...current, expiresAt: Math.min(current.expiresAt, expiresAt) }
 }

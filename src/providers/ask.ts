@@ -21,6 +21,8 @@ export type Ask = {
   readonly body?: string
   /** Let `judge` see JSON answers with status 5xx too, because this protocol says things in them. */
   readonly judgesServerErrors?: true
+  /** Let `judge` see HTTP 304, with an empty object for a body. */
+  readonly judgesNotModified?: true
 }
 
 /** A well-formed answer: a JSON object with status 2xx or 4xx (5xx only where that was asked for). */
@@ -47,12 +49,14 @@ export async function ask(request: Ask, call: Call, judge: (answer: Answer) => A
   let bytes: Uint8Array | null
   try {
     response = await until(call.env.fetch(sent, call.proxy === undefined ? {} : { proxy: call.proxy }), call.signal)
-    if (isRedirect(response)) return redirected(response)
+    const isNotModified = response.status === 304 && request.judgesNotModified === true
+    if (isRedirect(response) && !isNotModified) return redirected(response)
     bytes = await readBytes(response, call.signal)
   } catch (thrown) {
     return notAnswered(thrown, call.signal, call.env.clock.monotonic() - began)
   }
   const status = response.status
+  if (status === 304) return judge({ status, body: {}, sentAt })
   if (status === 429) return busy(response, call.env.clock.now())
   const body = bytes === null ? null : jsonObjectOf(bytes)
   if (status >= 500 || status === 408) {

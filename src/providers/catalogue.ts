@@ -9,18 +9,19 @@ import type { Source } from '../model/source.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
-import type { Call, Provider } from './provider.ts'
+import type { Call, Heard, Held, Provider } from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
 import { provider as wechat } from './wechat.ts'
 import { provider as wecomTicket } from './wecom-ticket.ts'
 import { provider as wecom } from './wecom.ts'
+import { provider as zhongkong } from './zhongkong.ts'
 
-export type { Call, Input, Provider } from './provider.ts'
+export type { Call, Heard, Held, Input, Provider } from './provider.ts'
 
 /** Every kind of source there is. */
-export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2]
+export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2, zhongkong]
 
 const byKind: ReadonlyMap<Json | undefined, Provider> = new Map(providers.map((each) => [each.kind, each]))
 
@@ -59,6 +60,13 @@ export async function issue(source: Source, call: Call): Promise<Attempt> {
   const provider = byKind.get(source.kind)
   if (provider === undefined) throw new ZhongkongError('internal', `there is no provider ${source.kind}`)
   return await provider.issue(source.settings, call)
+}
+
+/** Waits at the upstream of a source that announces, up to `waitMs`, for another token than the one held. */
+export async function watch(source: Source, call: Call & { readonly held: Held }, waitMs: number): Promise<Heard> {
+  const provider = byKind.get(source.kind)
+  if (provider?.watch === undefined) throw new ZhongkongError('internal', `${source.kind} cannot be waited at`)
+  return await provider.watch(source.settings, call, waitMs)
 }
 
 /** The JSON Schema of one source, for the schema of the whole configuration. */

@@ -50,6 +50,10 @@ export const failureHints = {
     en: 'Redirects are never followed, because the request carries secrets. Write the final address into the configuration.',
     zh: '请求中带有密钥，因此不会跟随重定向。请在配置中写入最终的地址。',
   },
+  upstream_behind: {
+    en: 'The zhongkong that is followed is about to have a newer token, or this node of it has not heard of it yet.',
+    zh: '被跟随的 zhongkong 即将换上新令牌，或应答的节点尚未得知新令牌。',
+  },
   upstream_rejected: {
     en: 'The upstream refused. Its own words say why.',
     zh: '上游拒绝了请求，原因见其返回信息。',

@@ -14,6 +14,18 @@ import type { Semantics } from '../model/semantics.ts'
 /** The token of a needed source, as an attempt uses it. */
 export type Input = { readonly token: string; readonly version: number; readonly fields: JsonObject }
 
+/** The living token that a source has now. */
+export type Held = {
+  readonly token: string
+  /** The upstream's answer that it came with. */
+  readonly fields: JsonObject
+  /** Somebody said that it was refused. */
+  readonly isReported: boolean
+}
+
+/** What an upstream said to somebody who waited at it: `refused` will not change by itself, `failed` may. */
+export type Heard = 'same' | 'changed' | 'failed' | 'refused'
+
 export type Call = {
   readonly env: Env
   /** Aborts when the attempt's time is over; pass it to every request. */
@@ -23,6 +35,10 @@ export type Call = {
   readonly force: boolean
   /** The tokens of `needs(settings)`, all present. */
   readonly inputs: ReadonlyMap<string, Input>
+  /** For upstreams that are told what the asker has already. */
+  readonly held?: Held
+  /** On whose behalf is asked, the asker first, for upstreams that might be asking us (`http/trail.ts`). */
+  readonly trail?: readonly string[]
 }
 
 /** A source that a definition names, and what of it is used. */
@@ -77,4 +93,9 @@ export type Provider<S = unknown> = {
    * Nothing in the outcome holds a secret other than the issued token itself.
    */
   issue(settings: S, call: Call): Promise<Attempt>
+  /**
+   * Waits at the upstream up to `waitMs` for another token than `call.held`; there where `semantics.announces` is. It
+   * changes nothing and holds no lease: what it hears of is then fetched by `issue`.
+   */
+  watch?(settings: S, call: Call & { readonly held: Held }, waitMs: number): Promise<Heard>
 }

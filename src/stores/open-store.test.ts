@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realEnv } from '../base/real-env.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
@@ -80,15 +81,27 @@ describe('kinds of stores', () => {
     expect(JSON.stringify(failure.hint)).toMatch(/no directory.*不是目录/)
   })
 
-  it.each(['redis://h', 'rediss://h', 'redis+sentinel://h', 'redis+cluster://h', 'postgres://h', 'mysql://h'])(
-    '%s is not supported by this version, and the message says so without repeating the password',
+  it.each(['redis://h', 'postgres://h/d', 'mysql://h/d'])('%s needs a key, as nodes must share one', async (url) => {
+    const failure = await failureOf(open(null, url.replace('//h', '//user:hunter2@h')))
+    expect(failure).toMatchObject({ code: 'config_invalid', message: expect.stringContaining('encryption_key') })
+    expect(JSON.stringify(failure) + failure.message).not.toContain('hunter2')
+  })
+
+  it.each(['redis://', 'rediss+nonsense://h', 'postgres://h', 'mysql://h/d?x=1'])(
+    '%s is written wrongly, and the message says so without repeating the password',
     async (url) => {
-      const failure = await failureOf(open(null, url.replace('//h', '//user:hunter2@h')))
-      expect(failure).toMatchObject({
-        code: 'config_invalid',
-        message: expect.stringContaining('not supported by this version'),
-      })
+      const failure = await failureOf(open(new Uint8Array(32), url.replace('//', '//user:hunter2@')))
+      expect(failure).toMatchObject({ code: 'config_invalid' })
       expect(JSON.stringify(failure) + failure.message).not.toContain('hunter2')
+    },
+  )
+
+  it.each(['postgres://user:hunter2@127.0.0.1:1/d', 'mysql://user:hunter2@127.0.0.1:1/d'])(
+    'a server that is not there is named, but not the password: %s',
+    async (url) => {
+      const failure = await failureOf(open(new Uint8Array(32), url))
+      expect(failure).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('127.0.0.1') })
+      expect(JSON.stringify(failure) + failure.message + inspect(failure)).not.toContain('hunter2')
     },
   )
 

@@ -1,34 +1,77 @@
 /** From the `store` setting to an open, sealed store. */
 import { resolve } from 'node:path'
+import { isDatabaseUrl, parseDatabaseUrl } from '../base/database-url.ts'
 import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
+import { isRedisUrl, parseRedisUrl } from '../base/redis-url.ts'
 import type { Text } from '../base/text.ts'
 import { openKeyFile, readKeyFile, writeKeyFile } from './key-file.ts'
 import { keyringFrom, masterKeyBytes, type Keyring } from './keyring.ts'
 import { createMemoryStore } from './memory.ts'
 import { keyIdOf, sealed } from './sealed.ts'
 import { openSqliteStore } from './sqlite.ts'
-import type { EntryStore } from './store.ts'
+import type { EntryStore, Store } from './store.ts'
 
 export type OpenStoreOptions = {
-  /** `memory:` or `sqlite:PATH`. */
+  /** `memory:`, `sqlite:PATH`, or a server's (base/redis-url.ts, base/database-url.ts). */
   readonly url: string
-  /** 32 bytes; null uses the key file beside the database, and for `memory:` a key of the moment. */
+  /** 32 bytes; null uses the key file beside the database, for `memory:` a key of the moment, and will not do for others. */
   readonly encryptionKey: Uint8Array | null
   readonly env: Env
   /** Told of everything that was mended, for the log. */
   readonly onNotice?: (notice: Text) => void
+  /** Told of the keys by which the store is sealed, for backups. */
+  readonly onKeys?: (keyring: Keyring) => void
 }
 
 /** Opens the store of a URL. Throws `config_invalid` for a kind it does not know, and whatever the store throws. */
 export async function openStore(options: OpenStoreOptions): Promise<EntryStore> {
   const { url, env } = options
   if (url === 'memory:') {
-    const key = options.encryptionKey ?? env.random.bytes(masterKeyBytes)
-    return sealed(createMemoryStore(env), keyringFrom(key), env.random)
+    const ring = keyringFrom(options.encryptionKey ?? env.random.bytes(masterKeyBytes))
+    options.onKeys?.(ring)
+    return sealed(createMemoryStore(env), ring, env.random)
   }
   if (url.startsWith('sqlite:')) return await openSealedSqlite(sqlitePath(url), options)
-  throw unsupported(url)
+  const open = serverOpening(url, options)
+  if (open === null) throw noStore(url)
+  return await openSealedServer(open, options)
+}
+
+type ServerOpening = () => Promise<Store>
+
+/** How a server's store is opened; null for a URL that is none. Each kind is loaded only when it is asked for. */
+function serverOpening(url: string, { env, onNotice }: OpenStoreOptions): ServerOpening | null {
+  const common = { env, ...(onNotice === undefined ? {} : { onNotice }) }
+  if (isRedisUrl(url)) {
+    const answer = parseRedisUrl(url)
+    if ('problem' in answer) throw wrongUrl(answer.problem)
+    return async () => await (await import('./redis.ts')).openRedisStore({ ...common, target: answer.target })
+  }
+  if (!isDatabaseUrl(url)) return null
+  const answer = parseDatabaseUrl(url)
+  if (!answer.ok) throw wrongUrl(answer.why)
+  return answer.url.kind === 'postgres'
+    ? async () => await (await import('./postgres.ts')).openPostgresStore({ ...common, url: answer.url })
+    : async () => await (await import('./mysql.ts')).openMysqlStore({ ...common, url: answer.url })
+}
+
+async function openSealedServer(
+  open: ServerOpening,
+  { encryptionKey, env, onKeys }: OpenStoreOptions,
+): Promise<EntryStore> {
+  if (encryptionKey === null) throw keyNeeded()
+  const ring = keyringFrom(encryptionKey)
+  const store = await open()
+  try {
+    const first = (await store.scan({ limit: 1 })).records[0]
+    if (first !== undefined && !ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(`the ${store.kind} store`)
+    onKeys?.(ring)
+    return sealed(store, ring, env.random)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 async function openSealedSqlite(path: string, options: OpenStoreOptions): Promise<EntryStore> {
@@ -49,6 +92,7 @@ async function openSealedSqlite(path: string, options: OpenStoreOptions): Promis
     const keys = keysOf(keyPath, options, first === undefined)
     keyOfFile = keys.ofFile
     if (first !== undefined && !keys.ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(path)
+    options.onKeys?.(keys.ring)
     return sealed(store, keys.ring, env.random)
   } catch (error) {
     await store.close()
@@ -92,24 +136,32 @@ function sqlitePath(url: string): string {
 function otherKey(path: string): ZhongkongError {
   return new ZhongkongError('seal_broken', `${path} was written with another encryption key than the one given`, {
     hint: {
-      en: `Give back the key with which it was written: encryption_key, or the key file ${path}.key.`,
-      zh: `请恢复写入该数据库时使用的密钥：encryption_key，或密钥文件 ${path}.key。`,
+      en: 'Give back the key with which it was written: encryption_key, or the key file beside the database.',
+      zh: '请恢复写入时使用的密钥：encryption_key，或数据库旁边的密钥文件。',
     },
   })
 }
 
-/** Kinds that a later version brings. */
-const laterKinds = /^(rediss?|redis\+[a-z]+|postgres|postgresql|mysql):/
+function keyNeeded(): ZhongkongError {
+  return new ZhongkongError('config_invalid', 'a store on a server needs an encryption_key, the same for every node', {
+    hint: {
+      en: 'Make one with "openssl rand -hex 32" and give it to every node as encryption_key.',
+      zh: '用 "openssl rand -hex 32" 生成一个密钥，并作为 encryption_key 提供给每个节点。',
+    },
+  })
+}
+
+function wrongUrl(why: Text): ZhongkongError {
+  return new ZhongkongError('config_invalid', `store: ${why.en}`, { hint: why })
+}
 
 /** The URL itself is not repeated: it may hold a password. */
-function unsupported(url: string): ZhongkongError {
-  const isLater = laterKinds.test(url)
-  const kind = /^[a-z+]{1,30}:/.exec(url)?.[0] ?? 'this kind of store'
-  const why = isLater ? 'is not supported by this version yet' : 'is no kind of store'
-  return new ZhongkongError('config_invalid', `store: ${kind} ${why}`, {
+function noStore(url: string): ZhongkongError {
+  const kind = /^[a-z+]{1,30}:/.exec(url)?.[0] ?? 'this'
+  return new ZhongkongError('config_invalid', `store: ${kind} is no kind of store`, {
     hint: {
-      en: `Use "sqlite:PATH" or "memory:".${isLater ? ' Redis, PostgreSQL and MySQL come with a later version.' : ''}`,
-      zh: `请使用 "sqlite:路径" 或 "memory:"。${isLater ? 'Redis、PostgreSQL 与 MySQL 将在后续版本中支持。' : ''}`,
+      en: 'Use "sqlite:PATH", "memory:", or the URL of a server: redis://, postgres:// or mysql://.',
+      zh: '请使用 "sqlite:路径"、"memory:"，或服务器地址：redis://、postgres://、mysql://。',
     },
   })
 }

@@ -1,9 +1,9 @@
 /**
  * The tables of the SQL stores, and how they come to be there and stay there.
  *
- * Every migration may run again on a database in which it has run: `mendSchema` makes a deleted table anew by forgetting
- * which migrations ran and running them all. A migration that an older zhongkong cannot live with raises `needs_schema`,
- * and older ones then refuse the database; all others only add, and older ones work on beside them.
+ * Every migration may run again on a database in which it has run: `mendSchema` makes a deleted table anew by running
+ * them all. One process does so at a time; the others find it done. A migration that an older zhongkong cannot live with
+ * raises `needs_schema`, and older ones then refuse the database; all others only add, and older ones work on beside them.
  *
  * **Revisions after a loss.** A revision of a name must not be used twice, or a slow writer could overwrite what it never
  * saw. Revisions live in the rows, so when rows are lost, `revision_floor` takes over: names without a row are read with
@@ -11,7 +11,7 @@
  * a revision is never higher than the number of writes, and nobody writes a thousand times a second since 1970, so
  * the time in epoch milliseconds will do.
  */
-import { Migrator, sql, type Kysely, type Migration } from 'kysely'
+import { sql, type Expression, type Kysely } from 'kysely'
 import { ZhongkongError } from '../base/errors.ts'
 
 /** One row per name ever written; a removed name keeps its row, without a body. */
@@ -41,10 +41,14 @@ export type MetaTable = {
   needs_schema: number
 }
 
+/** One row, `id` 1; only where no trigger notices deleted rows (see name-tally.ts). */
+export type TallyTable = { id: number; names: number }
+
 export type Tables = {
   zhongkong_entries: EntriesTable
   zhongkong_meta: MetaTable
-  zhongkong_migrations: { name: string }
+  zhongkong_tally: TallyTable
+  zhongkong_migrations: { name: string; timestamp: string }
 }
 
 /** The number of the schema this program writes. */
@@ -53,13 +57,21 @@ const schemaNumber = 1
 /** Tables, indexes and triggers that must be there. */
 const parts = ['zhongkong_entries', 'zhongkong_meta', 'zhongkong_entries_due', 'zhongkong_entries_changed'] as const
 
-/** What a database brings to its schema beyond what kysely knows. */
+/** What a database brings to its schema beyond what all have in common. */
 export type SchemaDialect = {
   /** The names of all tables, indexes and triggers that begin with `zhongkong_`. */
   present(db: Kysely<Tables>): Promise<ReadonlySet<string>>
-  /** A trigger by which rows deleted by hand are kept as removed names; its name is among `extraParts`. */
+  /** Runs work while no other process mends. Throws when another one takes too long over it. */
+  alone<T>(db: Kysely<Tables>, work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
+  /** Runs work, from within `alone`, in a transaction and with all writers waiting. */
+  apart<T>(db: Kysely<Tables>, work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
+  /** Both tables, those that are missing, with the indexes of the entries. */
+  createTables(db: Kysely<Tables>): Promise<void>
+  /** What there is beside them, by which rows deleted by hand are noticed; the names are in `extraParts`. */
   createExtras(db: Kysely<Tables>): Promise<void>
   readonly extraParts: readonly string[]
+  /** How many rows were deleted by hand and are not yet made up for; for databases where no trigger does that. */
+  lostRows(db: Kysely<Tables>): Promise<number>
 }
 
 export type MendOptions = {
@@ -73,38 +85,75 @@ export type MendOptions = {
 
 /** Makes whatever is missing. Answers what was lost: empty for a new database, and for one that was whole. */
 export async function mendSchema(db: Kysely<Tables>, options: MendOptions): Promise<readonly string[]> {
-  const present = await options.dialect.present(db)
-  const recorded = present.has('zhongkong_migrations')
-    ? (await db.selectFrom('zhongkong_migrations').select('name').execute()).map((row) => row.name)
-    : []
-  const meta = present.has('zhongkong_meta') ? await readMeta(db) : undefined
-  if (meta !== undefined) refuseNewer(meta)
-  const wanted = [...parts, ...options.dialect.extraParts]
-  const missing = wanted.filter((part) => !present.has(part))
-  const ours = Object.keys(migrations(options, 0))
-  if (missing.length === 0 && meta !== undefined && ours.every((name) => recorded.includes(name))) return []
-
-  const wasUsed =
-    options.wasUsed || recorded.length > 0 || present.has('zhongkong_entries') || present.has('zhongkong_meta')
-  const lost = wasUsed
-    ? [...missing, ...(present.has('zhongkong_meta') && meta === undefined ? ['its only row'] : [])]
-    : []
-  const lostRevisions = wasUsed && (missing.includes('zhongkong_entries') || meta === undefined)
-  const floor = lostRevisions ? Math.max(options.now, meta?.sequence ?? 0, await highestChange(db, present)) + 1 : 0
-  await migrate(db, options, { floor, recorded, again: missing.length > 0 || meta === undefined })
-  return lost
+  if (isWhole(await look(db, options.dialect))) return []
+  return await options.dialect.alone(db, async (alone) => {
+    // Whoever had the lock before may have done it all.
+    const found = await look(alone, options.dialect)
+    return isWhole(found) ? [] : await mend(alone, options, found)
+  })
 }
 
-async function readMeta(db: Kysely<Tables>): Promise<MetaTable | undefined> {
-  return await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).executeTakeFirst()
-}
-
-function refuseNewer(meta: MetaTable): void {
+/** Throws `store_newer` for a database that this program cannot live with. */
+export function refuseNewer(meta: Pick<MetaTable, 'needs_schema'>): void {
   if (meta.needs_schema <= schemaNumber) return
   throw new ZhongkongError(
     'store_newer',
     `the database needs schema ${meta.needs_schema}; this zhongkong knows schema ${schemaNumber}`,
   )
+}
+
+type Found = {
+  readonly present: ReadonlySet<string>
+  readonly missing: readonly string[]
+  /** The migrations that ran. */
+  readonly recorded: readonly string[]
+  readonly meta: MetaTable | undefined
+  readonly lostRows: number
+}
+
+async function look(db: Kysely<Tables>, dialect: SchemaDialect): Promise<Found> {
+  const present = await dialect.present(db)
+  const recorded = present.has('zhongkong_migrations')
+    ? (await db.selectFrom('zhongkong_migrations').select('name').execute()).map((row) => row.name)
+    : []
+  const meta = present.has('zhongkong_meta') ? await readMeta(db) : undefined
+  if (meta !== undefined) refuseNewer(meta)
+  const missing = [...parts, ...dialect.extraParts].filter((part) => !present.has(part))
+  return { present, missing, recorded, meta, lostRows: missing.length === 0 ? await dialect.lostRows(db) : 0 }
+}
+
+function isWhole({ missing, recorded, meta, lostRows }: Found): boolean {
+  const hasRun = Object.keys(migrations).every((name) => recorded.includes(name))
+  return missing.length === 0 && meta !== undefined && hasRun && lostRows === 0
+}
+
+async function mend(db: Kysely<Tables>, options: MendOptions, found: Found): Promise<readonly string[]> {
+  const { present, missing, recorded, meta } = found
+  const wasUsed =
+    options.wasUsed || recorded.length > 0 || present.has('zhongkong_entries') || present.has('zhongkong_meta')
+  const lost = wasUsed
+    ? [
+        ...missing,
+        ...(present.has('zhongkong_meta') && meta === undefined ? ['its only row'] : []),
+        ...(found.lostRows > 0 ? [`${found.lostRows} rows of zhongkong_entries`] : []),
+      ]
+    : []
+  const lostRevisions = wasUsed && (missing.includes('zhongkong_entries') || meta === undefined || found.lostRows > 0)
+  const floor = lostRevisions ? Math.max(options.now, meta?.sequence ?? 0, await highestChange(db, present)) + 1 : 0
+  const again = missing.length > 0 || meta === undefined
+  await createMigrations(db)
+  for (const [name, run] of Object.entries(migrations)) {
+    if (recorded.includes(name) && !again) continue
+    await run(db, options.dialect)
+    await recordMigration(db, name, options.now)
+  }
+  await options.dialect.apart(db, async (apart) => await startMeta(apart, options.identity, floor))
+  await options.dialect.createExtras(db)
+  return lost
+}
+
+async function readMeta(db: Kysely<Tables>): Promise<MetaTable | undefined> {
+  return await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).executeTakeFirst()
 }
 
 async function highestChange(db: Kysely<Tables>, present: ReadonlySet<string>): Promise<number> {
@@ -118,52 +167,39 @@ async function highestChange(db: Kysely<Tables>, present: ReadonlySet<string>): 
   return row?.changed ?? 0
 }
 
-async function migrate(
-  db: Kysely<Tables>,
-  options: MendOptions,
-  plan: { readonly floor: number; readonly recorded: readonly string[]; readonly again: boolean },
-): Promise<void> {
-  const ours = migrations(options, plan.floor)
-  if (plan.again && plan.recorded.length > 0) {
-    await db.deleteFrom('zhongkong_migrations').where('name', 'in', Object.keys(ours)).execute()
-  }
-  // Migrations of a newer zhongkong that only add stay recorded: kysely must not take them for damage.
-  const newer = plan.recorded.filter((name) => !(name in ours))
-  const nothing: Migration = { up: () => Promise.resolve() }
-  const provider = {
-    getMigrations: () => Promise.resolve({ ...ours, ...Object.fromEntries(newer.map((name) => [name, nothing])) }),
-  }
-  const migrator = new Migrator({
-    db,
-    provider,
-    migrationTableName: 'zhongkong_migrations',
-    migrationLockTableName: 'zhongkong_migrations_lock',
-    allowUnorderedMigrations: true,
-  })
-  const { error } = await migrator.migrateToLatest()
-  if (error instanceof Error) throw error
-  if (error !== undefined) throw new Error('a migration failed', { cause: error })
-}
-
 /** All migrations, by number. Each says everything with "if not exists", because it may run again. */
-function migrations(options: MendOptions, floor: number): Readonly<Record<string, Migration>> {
-  return {
-    '0001-entries': {
-      up: async (db: Kysely<Tables>) => {
-        await createEntries(db)
-        await createMeta(db)
-        await options.dialect.createExtras(db)
-        await startMeta(db, options.identity, floor)
-      },
-    },
-  }
+const migrations: Readonly<Record<string, (db: Kysely<Tables>, dialect: SchemaDialect) => Promise<void>>> = {
+  '0001-entries': async (db, dialect) => await dialect.createTables(db),
 }
 
-async function createEntries(db: Kysely<Tables>): Promise<void> {
+async function createMigrations(db: Kysely<Tables>): Promise<void> {
+  await db.schema
+    .createTable('zhongkong_migrations')
+    .ifNotExists()
+    .addColumn('name', 'varchar(190)', (column) => column.primaryKey().notNull())
+    .addColumn('timestamp', 'varchar(64)', (column) => column.notNull())
+    .execute()
+}
+
+async function recordMigration(db: Kysely<Tables>, name: string, now: number): Promise<void> {
+  await db.deleteFrom('zhongkong_migrations').where('name', '=', name).execute()
+  await db
+    .insertInto('zhongkong_migrations')
+    .values({ name, timestamp: new Date(now).toISOString() })
+    .execute()
+}
+
+/** The tables as SQLite and PostgreSQL take them. `name` is the type of names: its order must be that of their bytes. */
+export async function createTables(db: Kysely<Tables>, name: Expression<unknown>): Promise<void> {
+  await createEntries(db, name)
+  await createMeta(db)
+}
+
+async function createEntries(db: Kysely<Tables>, name: Expression<unknown>): Promise<void> {
   await db.schema
     .createTable('zhongkong_entries')
     .ifNotExists()
-    .addColumn('name', 'varchar(190)', (column) => column.primaryKey().notNull())
+    .addColumn('name', name, (column) => column.primaryKey().notNull())
     .addColumn('body', 'text')
     .addColumn('revision', 'bigint', (column) => column.notNull())
     .addColumn('due_at', 'bigint', (column) => column.notNull())
@@ -184,7 +220,7 @@ async function createEntries(db: Kysely<Tables>): Promise<void> {
     .execute()
 }
 
-async function createMeta(db: Kysely<Tables>): Promise<void> {
+export async function createMeta(db: Kysely<Tables>): Promise<void> {
   await db.schema
     .createTable('zhongkong_meta')
     .ifNotExists()
@@ -232,7 +268,11 @@ export const sqliteSchema: SchemaDialect = {
     }>`select name from sqlite_master where name like 'zhongkong~_%' escape '~'`.execute(db)
     return new Set(rows.map((row) => row.name))
   },
+  alone: async (db, work) => await db.transaction().execute(work),
+  apart: async (db, work) => await work(db),
+  createTables: async (db) => await createTables(db, sql`varchar(190)`),
   extraParts: ['zhongkong_entries_deleted'],
+  lostRows: () => Promise.resolve(0),
   createExtras: async (db) => {
     await sql`
       create trigger if not exists zhongkong_entries_deleted after delete on zhongkong_entries begin

@@ -1,15 +1,17 @@
 /**
  * The store contract over any SQL database, written once. What differs between databases stands in `SqlEngine` (their
- * connections, clocks, failures and ways of telling of changes) and in the functions under "Where dialects differ".
+ * connections, clocks, failures and ways of telling of changes) and in its `SqlDialect`.
  *
  * All writers take the one row of `zhongkong_meta` first. So writes have one order, the order of commits, and the change
  * feed cannot skip a write that commits late. Group commit makes up for the queueing.
  */
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely, RawBuilder, Transaction } from 'kysely'
 import type { Clock } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { GroupCommit } from './group-commit.ts'
-import type { MetaTable, Tables } from './sql-schema.ts'
+import { countNewNames, lostRows } from './name-tally.ts'
+import type { SqlDialect } from './sql-dialect.ts'
+import { refuseNewer, type MetaTable, type Tables } from './sql-schema.ts'
 import {
   checkChange,
   checkInstant,
@@ -33,6 +35,9 @@ import {
 /** The instant of a write, as it is kept with it. */
 export type WriteStamp = Pick<MetaTable, 'written_at' | 'host_run' | 'host_uptime'>
 
+/** The same as SQL, for databases whose own clock makes the stamp. */
+export type WriteStampSql = { readonly [K in keyof WriteStamp]: WriteStamp[K] | RawBuilder<WriteStamp[K]> }
+
 /** One kind of SQL database, opened. */
 export type SqlEngine = {
   readonly kind: string
@@ -41,13 +46,12 @@ export type SqlEngine = {
    * therefore be harmless to repeat from its beginning. Throws only `ZhongkongError`.
    */
   run<T>(work: (db: Kysely<Tables>) => Promise<T>, endsAt: number): Promise<T>
-  /** How writers are kept apart: the transaction does it by itself, or the row of `zhongkong_meta` must be locked. */
-  readonly writeLock: 'transaction' | 'row'
+  readonly dialect: SqlDialect
   /** A row that must be there is not: `run` mends that and tries again. */
   rowMissing(): Error
   now(): Promise<number>
   /** The stamp of a write that is about to be committed after one with the stamp `last`. */
-  stamp(last: WriteStamp): WriteStamp
+  stamp(last: WriteStamp): WriteStampSql
   /** Writes of this process were committed. Throws when the database was taken away meanwhile, so that they may be lost. */
   wrote(): void
   watch(onChange: () => void): () => void
@@ -166,6 +170,7 @@ class SqlStore implements Store {
   async #meta(db: Kysely<Tables>): Promise<MetaTable> {
     const meta = await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).executeTakeFirst()
     if (meta === undefined) throw this.#engine.rowMissing()
+    refuseNewer(meta)
     return meta
   }
 
@@ -186,13 +191,9 @@ class SqlStore implements Store {
     db: Transaction<Tables>,
     batch: readonly Write[],
   ): Promise<{ results: (number | null)[]; hasWritten: boolean }> {
-    const meta = await lockMeta(db, this.#engine)
-    const known = await db
-      .selectFrom('zhongkong_entries')
-      .select(['name', 'revision'])
-      .where('name', 'in', [...new Set(batch.map((write) => write.name))])
-      .execute()
-    const revisions = new Map(known.map((row) => [row.name, row.revision]))
+    const meta = await this.#lockMeta(db)
+    const known = await this.#revisions(db, new Set(batch.map((write) => write.name)))
+    const revisions = new Map(known)
     const rows = new Map<string, Tables['zhongkong_entries']>()
     let sequence = meta.sequence
     const results = batch.map(({ name, change, ifRevision }) => {
@@ -205,13 +206,40 @@ class SqlStore implements Store {
       return revision
     })
     if (rows.size === 0) return { results, hasWritten: false }
-    for (const row of rows.values()) await upsert(db, row)
+    const { dialect } = this.#engine
+    await dialect.upsert(db, [...rows.values()])
+    const added = [...rows.keys()].filter((name) => !known.has(name)).length
+    if (dialect.countsNames && added > 0) await countNewNames(db, added)
     await db
       .updateTable('zhongkong_meta')
       .set({ sequence, ...this.#engine.stamp(meta) })
       .where('id', '=', 1)
       .execute()
+    await dialect.announce(db)
     return { results, hasWritten: true }
+  }
+
+  /** The row that orders all writers. */
+  async #lockMeta(db: Transaction<Tables>): Promise<MetaTable> {
+    const query = db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1)
+    const isLocked = this.#engine.dialect.writeLock === 'transaction'
+    const meta = await (isLocked ? query : query.forUpdate()).executeTakeFirst()
+    if (meta === undefined) throw this.#engine.rowMissing()
+    refuseNewer(meta)
+    return meta
+  }
+
+  /** The revisions of those names that have a row. A name without one must never have had one. */
+  async #revisions(db: Transaction<Tables>, names: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
+    const known = await db
+      .selectFrom('zhongkong_entries')
+      .select(['name', 'revision'])
+      .where('name', 'in', [...names])
+      .execute()
+    if (this.#engine.dialect.countsNames && known.length < names.size && (await lostRows(db)) > 0) {
+      throw this.#engine.rowMissing()
+    }
+    return new Map(known.map((row) => [row.name, row.revision]))
   }
 }
 
@@ -237,24 +265,4 @@ function cursorOf(text: string, identity: string): number | null {
   const [of, number, ...rest] = text.split(':')
   if (of !== identity || rest.length > 0 || number === undefined || !/^\d{1,16}$/.test(number)) return null
   return Number(number)
-}
-
-// ── Where dialects differ ───────────────────────────────────────────────────────────────────────────────────────────
-
-/** The row that orders all writers. SQLite locks the whole database when the transaction begins; others lock the row. */
-async function lockMeta(db: Transaction<Tables>, engine: SqlEngine): Promise<MetaTable> {
-  const query = db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1)
-  const meta = await (engine.writeLock === 'row' ? query.forUpdate() : query).executeTakeFirst()
-  if (meta === undefined) throw engine.rowMissing()
-  return meta
-}
-
-/** One row, put in or over. MySQL says this as ON DUPLICATE KEY UPDATE. */
-async function upsert(db: Transaction<Tables>, row: Tables['zhongkong_entries']): Promise<void> {
-  const { name, ...state } = row
-  await db
-    .insertInto('zhongkong_entries')
-    .values({ name, ...state })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet(state))
-    .execute()
 }

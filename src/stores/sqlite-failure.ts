@@ -1,5 +1,6 @@
 /** What a failure of SQLite means for us. */
 import { ZhongkongError } from '../base/errors.ts'
+import { RowMissing } from './sql-failure.ts'
 
 /**
  * - `busy`: another process holds the lock; try again soon.
@@ -7,14 +8,6 @@ import { ZhongkongError } from '../base/errors.ts'
  * - `full`: no room, or not writable. `corrupt`: the file is damaged. `lost`: everything else.
  */
 export type SqliteFailure = 'busy' | 'missing' | 'full' | 'corrupt' | 'lost'
-
-/** Thrown by our own queries when a row that must be there is not. */
-export class RowMissing extends Error {
-  constructor() {
-    super('a row of zhongkong_meta is missing')
-    this.name = 'RowMissing'
-  }
-}
 
 /** The file is being put back or replaced at this very moment: try again soon. */
 export class FileChanging extends Error {

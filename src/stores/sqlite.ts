@@ -20,10 +20,12 @@ import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import { hostUptime, type HostUptime } from './host-uptime.ts'
+import { sqliteWrites, type SqlDialect } from './sql-dialect.ts'
+import { RowMissing } from './sql-failure.ts'
 import { mendSchema, sqliteSchema, type Tables } from './sql-schema.ts'
 import { createSqlStore, type SqlEngine, type WriteStamp } from './sql.ts'
 import { loadSqlite, type SqliteLibrary } from './sqlite-driver.ts'
-import { judgeSqlite, FileChanging, RowMissing, sqliteError } from './sqlite-failure.ts'
+import { judgeSqlite, FileChanging, sqliteError } from './sqlite-failure.ts'
 import { identifyFiles, isSameFiles, quarantine, refuseQuarantined, rescue } from './sqlite-file.ts'
 import { openSession, type SqliteSession } from './sqlite-session.ts'
 import { SteadyClock } from './steady-clock.ts'
@@ -60,7 +62,7 @@ const busyBackoff = { baseMs: 4, capMs: 50 }
 
 class SqliteEngine implements SqlEngine {
   readonly kind = 'sqlite'
-  readonly writeLock = 'transaction'
+  readonly dialect: SqlDialect = sqliteWrites
   readonly #path: string
   readonly #env: Env
   readonly #library: SqliteLibrary

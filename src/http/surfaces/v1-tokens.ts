@@ -7,6 +7,7 @@ import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
 import { refreshBodySchema, refreshSchema, tokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { isKnownToCaller, refreshAnswer, tokenAnswer } from '../token-answer.ts'
+import { trailHeader } from '../trail.ts'
 
 /** The longest wait for a newer version, in seconds. */
 const waitSecondsMax = 60
@@ -16,6 +17,7 @@ const minTtlSecondsMax = 315_360_000
 async function read(visit: Visit): Promise<Answer> {
   const { house, name, request, url } = visit
   checkQuery(url)
+  checkTrail(visit)
   const minTtl = secondsParameter(url, 'min_ttl', minTtlSecondsMax)
   const wait = secondsParameter(url, 'wait', waitSecondsMax) ?? 0
   const ifNoneMatch = request.headers.get('if-none-match')
@@ -35,8 +37,10 @@ function answerOf({ house }: Visit, { snapshot, leftMs, stale }: Reading, ifNone
   return tokenAnswer(snapshot, { leftMs, now: house.env.clock.now() }, { isStale: stale, ifNoneMatch })
 }
 
-async function refresh({ house, name, request, url }: Visit): Promise<Answer> {
+async function refresh(visit: Visit): Promise<Answer> {
+  const { house, name, request, url } = visit
   checkQuery(url)
+  checkTrail(visit)
   const body = refreshBodySchema.safeParse(await readJsonObject(request))
   if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"stale": "TOKEN"}')
   const { stale } = body.data
@@ -47,6 +51,13 @@ async function refresh({ house, name, request, url }: Visit): Promise<Answer> {
     refreshed: result.refreshed,
     ...(result.reason === undefined ? {} : { reason: result.reason }),
   })
+}
+
+/** Refuses a follower that asks, in the end, on behalf of the source it asks for. */
+function checkTrail({ house, name, request }: Visit): void {
+  const header = request.headers.get(trailHeader)
+  if (header === null || house.trail.follow(name, header)) return
+  throw new ZhongkongError('loop_detected', `the followers of ${name} lead back to ${name} itself`)
 }
 
 export const surfaces: readonly Surface[] = [

@@ -2,15 +2,13 @@
  * Random operations on every store at once, against a model of a dozen lines: all answers must agree at every step. The
  * run counts only if every kind of operation has succeeded at least once.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { realEnv } from '../../src/base/real-env.ts'
-import { createMemoryStore } from '../../src/stores/memory.ts'
-import { openSqliteStore } from '../../src/stores/sqlite.ts'
 import type { Store } from '../../src/stores/store.ts'
+import { storeKinds, type StartedKind } from './store-kinds.ts'
+
+/** Enough that every kind of operation comes in all its outcomes, a hundred times over. */
+const runs = 15
 
 type Write = { readonly name: string; readonly body: string | null; readonly dueAt: number; readonly behind: number }
 type Operation =
@@ -106,7 +104,7 @@ async function step(model: Model, stores: readonly Store[], cursors: string[], n
   switch (next.kind) {
     case 'read': {
       const expected = model.read(next.name)
-      for (const store of stores) expect(await store.read(next.name)).toEqual(expected)
+      await Promise.all(stores.map(async (store) => expect(await store.read(next.name), store.kind).toEqual(expected)))
       if (expected.body !== null) saw('a read of a body')
       if (expected.body === null && expected.revision > 0) saw('a read of a removed name')
       return
@@ -116,12 +114,12 @@ async function step(model: Model, stores: readonly Store[], cursors: string[], n
         const ifRevision = Math.max(0, model.revision(change.name) - change.behind)
         return { change, ifRevision, expected: model.write(change, ifRevision) }
       })
-      for (const store of stores) {
-        const results = await Promise.all(
-          calls.map(({ change, ifRevision }) => store.write(change.name, change, ifRevision)),
-        )
-        expect(results).toEqual(calls.map((call) => call.expected))
-      }
+      await Promise.all(
+        stores.map(async (store) => {
+          const writing = calls.map(({ change, ifRevision }) => store.write(change.name, change, ifRevision))
+          expect(await Promise.all(writing), store.kind).toEqual(calls.map((call) => call.expected))
+        }),
+      )
       for (const { change, expected } of calls) {
         if (expected === null) saw('a refused write')
         else saw(change.body === null ? 'a removal' : 'a write')
@@ -131,40 +129,41 @@ async function step(model: Model, stores: readonly Store[], cursors: string[], n
     }
     case 'scan': {
       const expected = model.scan(next.dueBefore)
-      for (const store of stores) expect(await scanAll(store, next.dueBefore, next.limit)).toEqual(expected)
+      await Promise.all(
+        stores.map(async (store) =>
+          expect(await scanAll(store, next.dueBefore, next.limit), store.kind).toEqual(expected),
+        ),
+      )
       if (expected.length > 0) saw(next.dueBefore === undefined ? 'a scan by name' : 'a scan by due instant')
       return
     }
     case 'changes': {
       const expected = model.follow()
-      for (const [index, store] of stores.entries()) {
-        const { changed, cursor } = await followAll(store, cursors[index]!, next.limit)
-        expect(changed).toEqual(expected)
-        cursors[index] = cursor
-      }
+      await Promise.all(
+        stores.map(async (store, index) => {
+          const { changed, cursor } = await followAll(store, cursors[index]!, next.limit)
+          expect(changed, store.kind).toEqual(expected)
+          cursors[index] = cursor
+        }),
+      )
       if (expected.length > 0) saw('a feed')
       return
     }
   }
 }
 
-const env = realEnv()
-let directory: string
+let started: readonly StartedKind[]
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'zhongkong-model-'))
-})
+  started = await Promise.all(storeKinds().map(async (kind) => await kind.start()))
+}, 120_000)
 afterAll(async () => {
-  await env.close()
-  await rm(directory, { recursive: true, force: true })
+  await Promise.all(started.map((kind) => kind.dispose()))
 })
 
 it('all stores answer like the model, and so like each other, at every step', async () => {
-  let run = 0
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { minLength: 5, maxLength: 60, size: 'max' }), async (operations) => {
-      run += 1
-      const sqlite = await openSqliteStore({ path: join(directory, `${run}.db`), env })
-      const stores = [createMemoryStore(env), sqlite]
+      const stores = await Promise.all(started.map(async (kind) => await kind.openEmpty()))
       try {
         const model = new Model()
         const cursors = await Promise.all(stores.map(async (store) => (await store.changes(null, 1)).cursor))
@@ -173,7 +172,7 @@ it('all stores answer like the model, and so like each other, at every step', as
         await Promise.all(stores.map((store) => store.close()))
       }
     }),
-    { numRuns: 60 },
+    { numRuns: runs, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: true },
   )
   expect([...seen.keys()].sort()).toEqual([
     'a feed',
@@ -188,4 +187,4 @@ it('all stores answer like the model, and so like each other, at every step', as
     'a write',
     'one name twice in a batch',
   ])
-})
+}, 90_000)

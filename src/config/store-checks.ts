@@ -1,0 +1,44 @@
+/** `store`: a kind that is known, written rightly, and with a key where several nodes need the same. */
+import { problem, type Problem } from './problem.ts'
+import { parseStore } from './store-url.ts'
+
+export function checkStore(
+  text: string,
+  { directory, hasKey }: { readonly directory: string; readonly hasKey: boolean },
+): { value: string; problems: Problem[] } {
+  const store = parseStore(text, directory)
+  const where = { path: ['store'] }
+  switch (store.kind) {
+    case 'memory':
+      return { value: 'memory:', problems: [] }
+    case 'sqlite':
+      return { value: `sqlite:${store.path}`, problems: [] }
+    case 'shared':
+      return { value: text, problems: hasKey ? [] : [problem('key_missing', where, keyMissing, makeKey)] }
+    case 'wrong': {
+      const message = {
+        en: `This store cannot be used: ${store.why.en}.`,
+        zh: `该存储地址无法使用：${store.why.zh}。`,
+      }
+      return { value: text, problems: [problem('value_invalid', where, message)] }
+    }
+    case 'unknown': {
+      const message = { en: 'This is no store that is known here.', zh: '无法识别的存储。' }
+      const fix = {
+        en: 'Write sqlite:PATH, memory, or the URL of a server: redis://, postgres:// or mysql://.',
+        zh: '写成 sqlite:路径、memory，或服务器地址：redis://、postgres://、mysql://。',
+      }
+      return { value: text, problems: [problem('value_invalid', where, message, fix)] }
+    }
+  }
+}
+
+const keyMissing = {
+  en: 'A store that nodes share needs an encryption_key: all of them must have the same.',
+  zh: '多个节点共享的存储必须设置 encryption_key：所有节点要使用同一个密钥。',
+}
+
+const makeKey = {
+  en: 'Make one with: openssl rand -hex 32. Give it to every node: encryption_key: "${ZHONGKONG_ENCRYPTION_KEY}".',
+  zh: '用此命令生成：openssl rand -hex 32，并提供给每个节点：encryption_key: "${ZHONGKONG_ENCRYPTION_KEY}"。',
+}
