@@ -43,7 +43,8 @@ test('kill -9 again and again at random moments: no acknowledged rotation is los
   expect(lostInAll).toBeLessThanOrEqual(figures.kills)
   // Two kills in a row within the same refresh can kill the token that is served, until the dead node's lease ends.
   expect(deadMsMax).toBeLessThan(10_000)
-  expect(median(readyMs)).toBeLessThan(2_000)
+  // Half a second on a machine of its own; others may be at work beside it.
+  expect(median(readyMs)).toBeLessThan(5_000)
   expect(await figures.last.stop('SIGTERM')).toMatchObject({ code: 0 })
   expect(await integrityOf(join(stage.folder, 'tokens.db'))).toEqual(whole)
 }, 400_000)

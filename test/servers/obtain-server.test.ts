@@ -16,10 +16,12 @@ test.each(['redis', 'mariadb', 'postgres', 'pgbouncer'] as const)(
   300_000,
 )
 
-test('where there is no PostgreSQL, the one of the npm package runs', (context) => {
+const hasPackage = ['linux', 'darwin'].includes(process.platform) && ['x64', 'arm64'].includes(process.arch)
+
+test.runIf(hasPackage)('where there is no PostgreSQL, the one of the npm package runs', () => {
   const root = mkdtempSync(join(tmpdir(), 'zhongkong-embedded-'))
   try {
-    if (!copyEmbeddedPostgres(root)) context.skip('the package has none for this machine')
+    expect(copyEmbeddedPostgres(root)).toBe(true)
     for (const name of ['postgres', 'initdb']) {
       const answer = execFileSync(join(root, 'usr', 'bin', name), ['--version'], {
         env: { LD_LIBRARY_PATH: join(root, 'usr', 'lib') },
