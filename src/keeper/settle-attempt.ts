@@ -144,7 +144,11 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
 async function afterCommit(room: Room, job: Job, written: Written, { last }: Commitment): Promise<Tended> {
   const { source } = job
   const now = room.time.now()
-  if (written.kind === 'removed') return { kind: 'gone' }
+  if (written.kind === 'removed') {
+    // While the store was away, the answer was served from here.
+    room.views.forget(source.name)
+    return { kind: 'gone' }
+  }
   if (written.kind === 'lost') {
     if (mayRetire(source, job.decision.force)) await markStray(room, source, now)
     return { kind: 'wait', until: now, because: 'lease' }

@@ -570,6 +570,8 @@ export class Checks {
       this.fail('P1', `${name}: the token that was served is thrown away`)
     }
     if (token === null || token.expiresAt < storeNow + 10_000) return
+    // Somebody who waited in vain is refused at the very moment at which the token comes.
+    if (watch.committedAt > time.now() - 1_000) return
     if (node.wasCutOff(30_000)) {
       // Without the store, a node has what it has seen, as long as it was read of late.
       if (served?.version !== token.version || served.at < time.now() - idleMs) return
