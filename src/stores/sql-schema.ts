@@ -141,13 +141,17 @@ async function mend(db: Kysely<Tables>, options: MendOptions, found: Found): Pro
   const lostRevisions = wasUsed && (missing.includes('zhongkong_entries') || meta === undefined || found.lostRows > 0)
   const floor = lostRevisions ? Math.max(options.now, meta?.sequence ?? 0, await highestChange(db, present)) + 1 : 0
   const again = missing.length > 0 || meta === undefined
+  const start = async (): Promise<void> =>
+    await options.dialect.apart(db, async (apart) => await startMeta(apart, options.identity, floor))
+  // Where tables are made outside a transaction, nobody may find an empty one beside the floor of before.
+  if (meta !== undefined) await start()
   await createMigrations(db)
   for (const [name, run] of Object.entries(migrations)) {
     if (recorded.includes(name) && !again) continue
     await run(db, options.dialect)
     await recordMigration(db, name, options.now)
   }
-  await options.dialect.apart(db, async (apart) => await startMeta(apart, options.identity, floor))
+  if (meta === undefined) await start()
   await options.dialect.createExtras(db)
   return lost
 }
