@@ -113,7 +113,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
       version,
       previous: replaced(source, entry, sent.now),
       doubt: doubtAfterRotation(entry.doubt, sent),
-      dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token) || Infinity),
+      dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token) ?? Infinity),
       earlyDeaths: diedEarly
         ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
         : entry.earlyDeaths,
@@ -173,7 +173,7 @@ function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doub
  */
 function mayComeLate(source: Source, entry: Entry, now: number): boolean {
   // One that is replaced before it could be confirmed hands the waiting on.
-  if (entry.token !== null && now < confirmAt(source, entry.token)) return true
+  if (entry.token !== null && now < (confirmAt(source, entry.token) ?? 0)) return true
   // Elsewhere only a forced issue retires a token, and only a forced attempt is left without an answer.
   if (source.semantics.reissue !== 'retires-previous') {
     return source.semantics.limits.force !== undefined && isUnresolvedBefore(entry)
@@ -181,9 +181,9 @@ function mayComeLate(source: Source, entry: Entry, now: number): boolean {
   return entry.trouble?.class === 'unknown' || entry.doubt?.reason === 'stray' || isUnresolvedBefore(entry)
 }
 
-/** When an unconfirmed token is refreshed once more; 0 for one that needs no confirmation. */
-function confirmAt(source: Source, token: Token): number {
-  if (!token.isUnconfirmed) return 0
+/** When an unconfirmed token is refreshed once more; null for one that needs no confirmation. */
+function confirmAt(source: Source, token: Token): number | null {
+  if (!token.isUnconfirmed) return null
   // A lifetime that is a guess says nothing about how late a request may come.
   return token.issuedAt + Math.floor(graceMsOf(source, token.isGuessed ? Infinity : token.lifetimeMs) / 2)
 }
