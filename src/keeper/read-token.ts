@@ -9,7 +9,7 @@ import { mayBeDead, promiseMsMax, windowMsOf } from '../model/expiry.ts'
 import type { Token } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
 import { doubted } from '../model/settle.ts'
-import { graceMsOf, minIntervalMsOf } from '../model/source.ts'
+import { graceMsOf, minIntervalMsOf, type Source } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { GetOptions, Reading, Snapshot } from './keeper.ts'
 import type { Tended } from './attempt.ts'
@@ -54,7 +54,7 @@ export async function readToken(room: Room, fresh: KeepFresh, name: string, opti
     const reading = readingOf(room, room.views.read(name))
     if (enough(reading)) return reading
   }
-  if (known !== undefined) refuseTooLong(tokenOf(known.source, known.entry), minTtlMs)
+  if (known !== undefined) refuseTooLong(known.source, tokenOf(known.source, known.entry), minTtlMs)
   const time = deadline(room.env.clock, options.waitMs ?? waitMsDefault, options.signal)
   try {
     await trustTime(room)
@@ -120,10 +120,18 @@ async function look(room: Room, name: string, minTtlMs: number): Promise<Look> {
   return { found: await wantMore(room, found, minTtlMs, reading.leftMs) }
 }
 
+/** The upstream gives out the current token again until it is over, or nearly so. */
+function repeats({ semantics }: Source): boolean {
+  return semantics.reissue === 'same-until-window' || semantics.reissue === 'same-until-expiry'
+}
+
 /** No token lives that long: said whatever is left of this one, and whether or not it could be refreshed. */
-function refuseTooLong(token: Token | null, minTtlMs: number): void {
-  if (token === null || token.isGuessed || minTtlMs <= token.lifetimeMs) return
-  const seconds = Math.floor(token.lifetimeMs / 1_000)
+function refuseTooLong(source: Source, token: Token | null, minTtlMs: number): void {
+  if (token === null || token.isGuessed) return
+  // Who repeats a token tells the rest of its life, so the first answer may say less than a whole life.
+  const lifetimeMs = Math.max(token.lifetimeMs, repeats(source) ? source.semantics.fallbackTtlMs : 0)
+  if (minTtlMs <= lifetimeMs) return
+  const seconds = Math.floor(lifetimeMs / 1_000)
   throw new ZhongkongError('min_ttl_too_long', `tokens of this source live for ${seconds} s`)
 }
 
@@ -133,12 +141,10 @@ function refuseTooLong(token: Token | null, minTtlMs: number): void {
  */
 async function wantMore(room: Room, found: Found, minTtlMs: number, leftMs: number): Promise<Found> {
   const { source, entry, revision } = found
-  refuseTooLong(entry.token, minTtlMs)
+  refuseTooLong(source, entry.token, minTtlMs)
   const lifetimeMs = entry.token?.lifetimeMs ?? source.semantics.fallbackTtlMs
-  const { reissue } = source.semantics
-  const waits = reissue === 'same-until-window' || reissue === 'same-until-expiry'
-  const window = reissue === 'same-until-window' ? windowMsOf(source, lifetimeMs) : 0
-  if (waits && leftMs > window) {
+  const window = source.semantics.reissue === 'same-until-window' ? windowMsOf(source, lifetimeMs) : 0
+  if (repeats(source) && leftMs > window) {
     throw new ZhongkongError('token_unavailable', 'the upstream repeats the current token until it is nearly over', {
       retryAfterSeconds: Math.max(1, Math.ceil((leftMs - window) / 1_000)),
     })

@@ -203,6 +203,18 @@ describe('the promise', () => {
     expect(promiseCapMs(sampleSource({ reissue: 'independent' }), sampleEntry({ doubt }))).toBe(Infinity)
   })
 
+  test('of a token that is being replaced by force is short, where only that retires it', () => {
+    const force = { perDay: 20, gapMs: 30 * second }
+    const source = sampleSource({ reissue: 'same-until-window', semantics: { limits: { force } } })
+    const doubt = { reason: 'asked', at: t0, version: 1, repeats: 0 } as const
+    const lease = { node: 'n1', at: t0, until: t0 + 15 * second, forced: true }
+    for (const changed of [{ doubt }, { lease, epoch: 2 }, { epoch: 2 }])
+      expect(promiseCapMs(source, sampleEntry(changed))).toBeLessThanOrEqual(5 * second)
+    const plain = { lease: { ...lease, forced: false }, epoch: 2 }
+    for (const changed of [{}, plain, { doubt: { ...doubt, reason: 'reported' as const } }])
+      expect(promiseCapMs(source, sampleEntry(changed))).toBe(Infinity)
+  })
+
   test('of a token that two lost issues may have retired is known to be worth nothing', () => {
     const stray = { reason: 'stray', at: t0, version: 1, repeats: 0 } as const
     const lease = { node: 'n1', at: t0, until: t0 + 15 * second, forced: false }

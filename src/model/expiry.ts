@@ -74,7 +74,8 @@ export function dueAtOfRepeated(source: Source, token: Token, now: number, chanc
  * token, it will be dead `grace` after its planned replacement, however long the upstream said it would live.
  */
 export function promisedUntil(source: Source, entry: Entry, token: Token): number {
-  if (source.semantics.reissue !== 'retires-previous') return token.expiresAt
+  // Where only a forced issue retires a token, an unconfirmed one is promised until its confirmation.
+  if (source.semantics.reissue !== 'retires-previous' && !token.isUnconfirmed) return token.expiresAt
   const graceMs = graceLeftMs(source, token)
   return Math.min(token.expiresAt, entry.dueAt + graceMs)
 }
@@ -94,9 +95,15 @@ const doubtfulMs = 5_000
  * a second, and two issues leave this token no grace.
  */
 export function promiseCapMs(source: Source, entry: Entry): number {
-  if (source.semantics.reissue !== 'retires-previous') return Infinity
-  const isSettled = entry.doubt === null && entry.lease === null && unansweredIn(entry) === 0
-  return isSettled ? Infinity : doubtfulMs
+  const { doubt, lease } = entry
+  const { reissue, limits } = source.semantics
+  if (reissue === 'retires-previous') {
+    const isSettled = doubt === null && lease === null && unansweredIn(entry) === 0
+    return isSettled ? Infinity : doubtfulMs
+  }
+  // Elsewhere only a forced issue retires a token, and only such an attempt is left without an answer.
+  const isForced = doubt?.reason === 'asked' || lease?.forced === true || unansweredIn(entry) > 0
+  return isForced && limits.force !== undefined ? doubtfulMs : Infinity
 }
 
 /**

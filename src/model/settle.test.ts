@@ -149,6 +149,27 @@ describe('a new token', () => {
     expect(commit(classic, granted(), issued('token-2'), sent()).entry.dueAt).toBeGreaterThan(now + hour)
   })
 
+  test('soon after another forced attempt is confirmed, although the upstream had repeated its token in between', () => {
+    const after = (ageMs: number): Entry => {
+      const { budget } = sampleEntry()
+      const entry = granted({ budget: { ...budget, forced: [now - ageMs] } }, forceful, true)
+      return commit(forceful, entry, issued('token-2'), sent({ forced: true })).entry
+    }
+    expect(after(minute).dueAt).toBeLessThanOrEqual(now + 3 * minute)
+    expect(after(hour).dueAt).toBeGreaterThan(now + hour)
+  })
+
+  test('is confirmed by a repeat, but not by one that comes too early', () => {
+    const after = (ageMs: number): Entry => {
+      const token = sampleToken({ isUnconfirmed: true, issuedAt: now - ageMs })
+      return commit(forceful, granted({ token }, forceful), issued('token-1'), sent()).entry
+    }
+    expect(after(3 * minute).token?.isUnconfirmed).toBe(false)
+    expect(after(3 * minute).dueAt).toBeGreaterThan(now + 30 * minute)
+    expect(after(minute).token?.isUnconfirmed).toBe(true)
+    expect(after(minute).dueAt).toBeLessThanOrEqual(now + 2 * minute)
+  })
+
   test('hands the waiting on when it is replaced before it could be confirmed, a guessed lifetime or not', () => {
     const guessed = { isUnconfirmed: true, isGuessed: true, lifetimeMs: 5 * minute, expiresAt: now + 4 * minute }
     const soon = granted({ token: sampleToken({ ...guessed, issuedAt: now - 40 * second }), dueAt: now - second })

@@ -127,7 +127,8 @@ function repeat(
   { current, toldMs }: { readonly current: Token; readonly toldMs: number | null },
   sent: Sent,
 ): Committed {
-  const token = repeatedToken(source, current, toldMs, sent.sentAt)
+  const isUnconfirmed = current.isUnconfirmed && sent.now < (confirmAt(source, current) ?? 0)
+  const token = { ...repeatedToken(source, current, toldMs, sent.sentAt), isUnconfirmed }
   const dueAt =
     source.semantics.reissue === 'extends'
       ? dueAtOf(source, token, sent.chance)
@@ -135,7 +136,12 @@ function repeat(
   return {
     result: 'repeated',
     diedEarly: false,
-    entry: { ...settled, token, dueAt, doubt: doubtAfterRepeat(source, settled.doubt, sent) },
+    entry: {
+      ...settled,
+      token,
+      dueAt: Math.min(dueAt, confirmAt(source, token) ?? Infinity),
+      doubt: doubtAfterRepeat(source, settled.doubt, sent),
+    },
   }
 }
 
@@ -174,10 +180,9 @@ function doubtAfterRepeat(source: Source, doubt: Doubt | null, sent: Sent): Doub
 function mayComeLate(source: Source, entry: Entry, now: number): boolean {
   // One that is replaced before it could be confirmed hands the waiting on.
   if (entry.token !== null && now < (confirmAt(source, entry.token) ?? 0)) return true
-  // Elsewhere only a forced issue retires a token, and only a forced attempt is left without an answer.
-  if (source.semantics.reissue !== 'retires-previous') {
-    return source.semantics.limits.force !== undefined && isUnresolvedBefore(entry)
-  }
+  // Elsewhere only a forced issue retires a token. One that was not answered may still be on its way although the
+  // upstream has repeated its token since, so it is the time that counts.
+  if (source.semantics.reissue !== 'retires-previous') return wasForcedBefore(source, entry, now)
   return entry.trouble?.class === 'unknown' || entry.doubt?.reason === 'stray' || isUnresolvedBefore(entry)
 }
 
@@ -207,6 +212,12 @@ function hasDiedEarly(entry: Entry, current: Token | null, now: number): boolean
 /** Before the attempt that is being committed, an earlier one had been left without an answer. */
 function isUnresolvedBefore(entry: Entry): boolean {
   return entry.epoch - 1 > entry.resolvedEpoch
+}
+
+/** Before the attempt that is being committed, another one was forced, and not so long ago that it can't be under way. */
+function wasForcedBefore(source: Source, entry: Entry, now: number): boolean {
+  const since = now - graceMsOf(source, Infinity)
+  return entry.budget.forced.some((at) => at > since && at < (entry.lease?.at ?? now))
 }
 
 export type Ended = {
