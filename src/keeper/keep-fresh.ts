@@ -202,7 +202,11 @@ export class KeepFresh {
     for (;;) {
       const changes = await this.#room.store.changes(this.#cursor, pageSize)
       const names = changes.reset ? [...this.#room.views.names()] : changes.changed.map(({ name }) => name)
-      if (changes.reset) this.#mendAt = 0
+      if (changes.reset) {
+        this.#mendAt = 0
+        // A store that lost its last writes has older revisions than the views, which would be deaf to it for a while.
+        for (const name of names) this.#room.views.rebase(name, 0)
+      }
       const revisions = new Map(changes.changed.map(({ name, revision }) => [name, revision]))
       await Promise.all(names.map((name) => this.#follow(name, revisions.get(name))))
       this.#cursor = changes.cursor

@@ -11,6 +11,7 @@ import type { Entry } from '../model/entry.ts'
 import type { Attempt, Issued } from '../model/failure.ts'
 import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
+import type { EntryRecord } from '../stores/store.ts'
 import type { Job, Refused, Tended } from './attempt.ts'
 import { tell, type Room } from './room.ts'
 
@@ -130,7 +131,8 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
   for (let failures = 1; ; failures += 1) {
     await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
     try {
-      const written = await write(room, job, commitment)
+      // A store that was failed over meanwhile may have given the revision of our lease to another write.
+      const written = await write(room, job, commitment, await room.store.read(job.source.name))
       room.views.unpin(job.source.name)
       await afterCommit(room, job, written, commitment)
       return
@@ -185,9 +187,14 @@ function lookAgainAt(room: Room, job: Job, entry: Entry): number {
 }
 
 /** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
-export async function write(room: Room, job: Job, settlement: Settlement): Promise<Written> {
+export async function write(
+  room: Room,
+  job: Job,
+  settlement: Settlement,
+  found: EntryRecord = { entry: job.entry, revision: job.revision },
+): Promise<Written> {
   const { name } = job.source
-  let record: { entry: Entry | null; revision: number } = { entry: job.entry, revision: job.revision }
+  let record = found
   for (let race = 0; race < racesMax; race += 1) {
     // A row that was deleted by hand (a removal by us leaves a revision behind) is written anew.
     if (record.entry === null && record.revision === 0) record = { entry: job.entry, revision: 0 }

@@ -99,8 +99,10 @@ export class Views {
     const known = this.#views.get(source.name)
     const isSameDefinition = known?.source === source
     if (known !== undefined) {
-      const isOlder =
-        entry.version < known.entry.version || (entry.version === known.entry.version && revision < known.revision)
+      const isSame = entry.version === known.entry.version
+      // One version has one value: what is to be committed here is told from what another node committed by a lift.
+      const isOther = this.#pinned.has(source.name) && entry.token?.value !== known.entry.token?.value
+      const isOlder = entry.version < known.entry.version || (isSame && (revision < known.revision || isOther))
       if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)
     }
     return this.#set(source, entry, revision, known)

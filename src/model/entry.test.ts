@@ -43,10 +43,39 @@ describe('an entry that fell behind', () => {
     })
   })
 
+  test('which gave a known version to an older token gives the known one the next', () => {
+    const other = sampleToken({ value: 'other', version: 7, issuedAt: t0 })
+    expect(lifted(sampleEntry({ version: 7, token: other }), known)).toMatchObject({
+      version: 8,
+      token: { value: 'known', version: 8 },
+    })
+  })
+
   test('keeps the doubt about the token that it keeps', () => {
     const later = sampleToken({ value: 'later', version: 1, issuedAt: t0 + hour + minute })
     const doubt = { reason: 'reported', at: t0, version: 1, repeats: 0 } as const
     expect(lifted(sampleEntry({ version: 1, token: later, doubt }), known).doubt).toMatchObject({ version: 8 })
+  })
+
+  test('forgets why the older token was to be replaced, as it has been', () => {
+    const doubt = { reason: 'wanted', at: t0, version: 6, repeats: 0 } as const
+    expect(lifted(sampleEntry({ version: 6, doubt }), known).doubt).toBeNull()
+    const stray = { ...doubt, reason: 'stray' } as const
+    expect(lifted(sampleEntry({ version: 6, doubt: stray }), known).doubt).toEqual(stray)
+  })
+
+  test('ends the attempt that brought the known token, and no other one', () => {
+    const ended = { ...known, epoch: 4, resolvedEpoch: 4, budget: { ...known.budget, recent: [t0] } }
+    const leased = (at: number): Entry =>
+      sampleEntry({
+        version: 6,
+        epoch: 4,
+        resolvedEpoch: 3,
+        lease: { node: 'n2', at, until: at + minute, forced: false },
+      })
+    expect(lifted(leased(t0), ended)).toMatchObject({ lease: null, epoch: 4, resolvedEpoch: 4 })
+    const other = leased(t0 + 1)
+    expect(lifted(other, ended)).toMatchObject({ lease: other.lease, resolvedEpoch: 3 })
   })
 
   test('keeps its lease, epoch and budget: whoever is asking now can still write', () => {

@@ -140,9 +140,26 @@ export function isBehind(entry: Entry, known: Entry): boolean {
 export function lifted(entry: Entry, known: Entry): Entry {
   if (!isBehind(entry, known)) return entry
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
-  if (!isNewer)
-    return { ...entry, token: known.token, previous: known.previous, version: known.version, dueAt: known.dueAt }
+  if (!isNewer) return overtaken(entry, known)
   const version = known.version + 1
   const doubt = entry.doubt?.version === entry.version ? { ...entry.doubt, version } : entry.doubt
   return { ...entry, token: { ...entry.token, version }, version, doubt }
+}
+
+/** An entry that gets back the token this node knows. What was to be done about the older token is done. */
+function overtaken(entry: Entry, known: Entry): Entry {
+  const { lease } = entry
+  // The store kept the beginning of an attempt and lost its end, which this node has seen.
+  const isOver = lease !== null && known.resolvedEpoch >= entry.epoch && known.budget.recent.includes(lease.at)
+  // One version has one value, and this one has been given to another token by somebody.
+  const version = entry.version === known.version && entry.token !== null ? known.version + 1 : known.version
+  return {
+    ...entry,
+    token: known.token === null ? null : { ...known.token, version },
+    previous: known.previous,
+    version,
+    dueAt: known.dueAt,
+    doubt: entry.doubt?.reason === 'stray' ? entry.doubt : known.doubt,
+    ...(isOver ? { lease: null, resolvedEpoch: entry.epoch } : {}),
+  }
 }

@@ -102,8 +102,9 @@ export function promiseCapMs(source: Source, entry: Entry): number {
     return isSettled ? Infinity : doubtfulMs
   }
   // Elsewhere only a forced issue retires a token, and only such an attempt is left without an answer.
-  const isForced = doubt?.reason === 'asked' || lease?.forced === true || unansweredIn(entry) > 0
-  return isForced && limits.force !== undefined ? doubtfulMs : Infinity
+  const willForce = doubt?.reason === 'asked' || (doubt !== null && doubt.repeats > 0)
+  const mayRetire = willForce || lease?.forced === true || unansweredIn(entry) > 0
+  return mayRetire && limits.force !== undefined ? doubtfulMs : Infinity
 }
 
 /**

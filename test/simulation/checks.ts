@@ -8,7 +8,7 @@
  */
 import type { Entry } from '../../src/model/entry.ts'
 import type { ZhongkongEvent } from '../../src/model/event.ts'
-import { Fates } from './fates.ts'
+import { Fates, type Overtaking } from './fates.ts'
 import type { FaultKind } from './faults.ts'
 import { keys } from './keys.ts'
 import type { Flight } from './network.ts'
@@ -64,6 +64,12 @@ class Watch {
   /** Since when no configuration file names it; null while one does. */
   droppedAt: number | null = null
   rowDeletedAt = -Infinity
+  /** When failovers of the store lost what was last written of it. */
+  readonly losses: number[] = []
+  /** When a failover lost its removal, on which everybody had forgotten it. */
+  removalLostAt = -Infinity
+  /** Every token that was once committed, by its value. */
+  readonly committed = new Set<string>()
   /** The lifetimes told of the last two tokens. */
   lives: readonly number[] = []
   /** A version whose lifetime was once a guess; what was told of it may grow. */
@@ -74,7 +80,20 @@ class Watch {
   /** When the upstream gave out a new token. */
   readonly issues: number[] = []
   readonly forced: number[] = []
+
+  /** Whether the store has lost its row, or the end of its history. */
+  hasForgotten(since: number): boolean {
+    return this.rowDeletedAt > since || this.hasLost(since)
+  }
+
+  /** Whether a failover lost writes of it since, or a little before: the write itself is older than what it led to. */
+  hasLost(since: number): boolean {
+    return this.losses.some((at) => at > since - lossMs)
+  }
 }
+
+/** A write that a failover loses, and the answer that says it was made, are at most this far apart, in milliseconds. */
+const lossMs = 10_000
 
 /** An attempt was granted and never resolved; said here anew, so that a mutant of the model cannot hide it. */
 function isOpen(entry: Entry): boolean {
@@ -137,7 +156,7 @@ export class Checks {
   readonly fates = new Fates()
   readonly violations: Violation[] = []
   readonly #watches = new Map<string, Watch>()
-  readonly #versions = new Map<string, number>()
+  readonly #versions = new Map<string, { readonly version: number; readonly process: string | null }>()
   readonly #ends = new Map<string, number>()
   readonly #seenTokens: string[] = []
   /** The end of a run: no more faults, so that everything comes to rest. */
@@ -212,6 +231,25 @@ export class Checks {
     this.watch(name).unsettledAt = this.#world.time.now()
   }
 
+  /** A failover lost what was last written of a name; it was `lost` before. */
+  lostWrites(name: string, lost: Entry | null): void {
+    const { time, store } = this.#world
+    const watch = this.watch(name)
+    const held = store.entry(name)
+    this.#world.trace(() => `lost: ${name} v${lost?.version ?? 0} e${lost?.epoch ?? 0} is v${held?.version ?? 0} again`)
+    watch.losses.push(time.now())
+    watch.unsettledAt = time.now()
+    watch.strikes += 1
+    watch.openAt = held !== null && isOpen(held) && held.lease === null ? time.now() : null
+    // What was removed is there again, and what was added is not.
+    if (lost === null || held === null) this.hinder(time.now() + 600_000, name)
+    if (lost === null) {
+      watch.removedAt = null
+      watch.removalLostAt = time.now()
+      this.forgetVersions(name)
+    }
+  }
+
   /** Versions of this source may begin anew. */
   forgetVersions(name: string): void {
     for (const key of this.#versions.keys()) if (key.endsWith(` ${name}`)) this.#versions.delete(key)
@@ -236,11 +274,13 @@ export class Checks {
     }
     const holder = before.lease?.node ?? null
     if (after.version > before.version && after.epoch === before.epoch && before.epoch > 0 && node.process !== null) {
-      const isOurs = holder === node.process || after.token?.value === before.token?.value
-      // A node that still knows more than a store that lost a row puts it back.
-      if (!isOurs && watch.rowDeletedAt < now - 7_200_000)
+      // A node that still knows more than a store that lost a row or its last writes puts back what was committed once.
+      // So does one whose lease was among those, with the answer that came to it.
+      const isKnown = after.token === null || watch.committed.has(after.token.value) || watch.hasLost(now - minuteMs)
+      if (holder !== node.process && !isKnown)
         this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
+    if (after.token !== null) watch.committed.add(after.token.value)
     if (after.version > before.version) watch.committedAt = now
     if (isOpen(after) && after.lease === null) watch.openAt ??= now
     if (!isOpen(after)) watch.openAt = null
@@ -301,7 +341,7 @@ export class Checks {
     const { rate } = this.#world.plan
     const unsure = ['pause', 'pause-with-lease', 'send-late', 'store-slow', 'store-answer-slow'] as const
     const isSure = unsure.every((kind) => rate[kind] === 0)
-    if (isSure && last !== undefined && now - last < 150)
+    if (isSure && last !== undefined && now - last < 150 && !watch.hasLost(last))
       this.fail('I8', `${name}: two attempts within ${now - last} ms`)
     watch.grants.push(now)
     while (watch.grants[0]! < now - dayMs) watch.grants.shift()
@@ -318,7 +358,8 @@ export class Checks {
     const entry = store.entry(name)
     const lease = entry?.lease ?? null
     const watch = this.watch(name)
-    if (entry !== null && (lease?.node !== flight.process || lease.until < storeNow - 1_600)) {
+    const isGranted = lease?.node === flight.process && lease.until >= storeNow - 1_600
+    if (entry !== null && !isGranted && !watch.hasLost(time.now())) {
       this.fail('I16', `${name}: a request without a lease`)
     }
     if (entry === null && watch.removedAt !== null && time.now() > watch.removedAt + leaseMs) {
@@ -331,15 +372,16 @@ export class Checks {
     for (const other of this.#world.network.flights) {
       if (other === flight || other.channel !== name || other.channel === 'stable') continue
       // An outside hand that deletes the row takes the lease with it.
-      if (watch.rowDeletedAt >= other.leftAt) continue
+      if (watch.rowDeletedAt >= other.leftAt || watch.hasLost(other.leftAt)) continue
       if (time.now() - other.leftAt < 8_000) this.fail('I2', `${name}: two requests in flight`)
     }
     if (body?.includes('"force_refresh":true') === true) {
       const last = watch.forced.at(-1)
-      if (last !== undefined && time.now() - last < 28_000) this.fail('I9', `${name}: forced twice within 30 s`)
+      if (last !== undefined && time.now() - last < 28_000 && !watch.hasLost(last))
+        this.fail('I9', `${name}: forced twice within 30 s`)
       watch.forced.push(time.now())
-      // The row that an outside hand deletes has the day's count in it.
-      const since = Math.max(time.now() - dayMs, watch.rowDeletedAt)
+      // The row that an outside hand deletes has the day's count in it, and a failover loses some of it.
+      const since = Math.max(time.now() - dayMs, watch.rowDeletedAt, watch.losses.at(-1) ?? -Infinity)
       if (watch.forced.filter((at) => at > since).length > 20) this.fail('I9', `${name}: forced too often`)
     }
     this.#checkInput(name, new URL(request.url))
@@ -377,7 +419,8 @@ export class Checks {
     flight.isLate = entry !== null && (entry.epoch !== flight.epoch || (entry.lease?.until ?? 0) < storeNow)
     const value = this.#latest(name)
     const by = flight.isLate || entry === null ? 'late' : 'us'
-    if (value !== null && this.fates.issued(name, value, now, by)) watch.issues.push(now)
+    const asker = { process: flight.process, leftAt: flight.leftAt }
+    if (value !== null && this.fates.issued(name, value, { at: now, by, asker })) watch.issues.push(now)
     if (!flight.isLate) return
     watch.lateAt = now
     watch.unsettledAt = now
@@ -450,11 +493,12 @@ export class Checks {
       this.fail('P-min-ttl', `${name}: ${served.minTtl} s were asked for, ${served.expiresIn} s given`)
     this.#servedWhatIsGone(node, name, now)
     const key = `${node.index} ${name}`
-    const known = this.#versions.get(key) ?? 0
-    const hasLostRow = this.watch(name).rowDeletedAt > now - 7_200_000
-    if (served.version < known && !hasLostRow)
-      this.fail('I4', `${name}: node ${node.index} went back from ${known} to ${served.version}`)
-    this.#versions.set(key, served.version)
+    const known = this.#versions.get(key)
+    // What a store has lost is still known to the processes that have seen it.
+    const hasForgotten = this.watch(name).hasForgotten(now - 7_200_000) && known?.process !== node.process
+    if (known !== undefined && served.version < known.version && !hasForgotten)
+      this.fail('I4', `${name}: node ${node.index} went back from ${known.version} to ${served.version}`)
+    this.#versions.set(key, { version: served.version, process: node.process })
     if (served.expiresIn < 0) this.fail('I12', `${name}: expires_in is ${served.expiresIn}`)
     if (!Object.values(served.fields).includes(served.token)) this.fail('I25', `${name}: fields are of another token`)
     const endKey = `${node.index} ${name} ${served.version} ${node.process ?? ''}`
@@ -510,7 +554,7 @@ export class Checks {
     const isReplaced = current !== null && current.value !== value
     if (isReplaced && !isCutOff && this.watch(name).committedAt < now - newsMs) return false
     const { overtaken, killedAt, reportedAt } = fate
-    if (killedAt !== null || overtaken.some(({ by }) => by === 'stranger')) {
+    if (killedAt !== null || overtaken.some((by) => this.#isUnknown(name, by))) {
       if (!hasReporters || node === null || reportedAt === null) return true
       return now - reportedAt <= healMs || isCutOff || this.#isHindered(name, recoverMs)
     }
@@ -526,6 +570,14 @@ export class Checks {
     // One of our own within its lease: the grace was known to everybody, and one who is cut off says so. Only a forced
     // issue retires a token where issues do not retire any as a rule, and there nothing is said.
     return !retiring.has(name) && isCutOff
+  }
+
+  /** Nobody here can know of an issue: a stranger's, or one whose traces a failover lost before its process died. */
+  #isUnknown(name: string, { at, by, asker }: Overtaking): boolean {
+    if (by === 'stranger' || asker === null) return true
+    if (at < this.watch(name).removalLostAt) return true
+    const isAlive = this.#world.nodes.some((node) => node.process === asker.process)
+    return !isAlive && this.watch(name).losses.some((lost) => lost > asker.leftAt - lossMs && lost < at + minuteMs)
   }
 
   /** Versions whose first promise ran out on a node before they were replaced. */
@@ -566,12 +618,14 @@ export class Checks {
     const storeNow = time.now() + store.clockOffset
     const watch = this.watch(name)
     const served = this.#servers.get(`${process ?? ''} ${name}`)
-    if (token === null && served !== undefined && watch.rowDeletedAt < served.at) {
+    if (token === null && served !== undefined && !watch.hasForgotten(served.at)) {
       this.fail('P1', `${name}: the token that was served is thrown away`)
     }
     if (token === null || token.expiresAt < storeNow + 10_000) return
     // Somebody who waited in vain is refused at the very moment at which the token comes.
     if (watch.committedAt > time.now() - 1_000) return
+    // Nor does one who began anew, since somebody had deleted the row, know at once that another node has put it back.
+    if (watch.committedAt > time.now() - newsMs && watch.hasForgotten(time.now() - 7_200_000)) return
     if (node.wasCutOff(30_000)) {
       // Without the store, a node has what it has seen, as long as it was read of late.
       if (served?.version !== token.version || served.at < time.now() - idleMs) return

@@ -9,10 +9,18 @@
  */
 export type Issuer = 'us' | 'late' | 'stranger'
 
+/** An issue as seen by the tokens before it. */
+export type Overtaking = {
+  readonly at: number
+  readonly by: Issuer
+  /** The process that asked for it, and when its request left; null for a stranger's. */
+  readonly asker: { readonly process: string | null; readonly leftAt: number } | null
+}
+
 export type Fate = {
   readonly issuedAt: number
   /** The issues after this one that bear on it, oldest first: the second one kills at once, overlap or not. */
-  readonly overtaken: { readonly at: number; readonly by: Issuer }[]
+  readonly overtaken: Overtaking[]
   /** When it was revoked; null when it was not. */
   killedAt: number | null
   /** When a program first said that it was dead, to a process that lived on; null before. */
@@ -28,10 +36,10 @@ export class Fates {
   readonly #lines = new Map<string, string[]>()
 
   /** An issuing request was carried out. False when it gave a value that was there before. */
-  issued(channel: string, value: string, at: number, by: Issuer): boolean {
+  issued(channel: string, value: string, { at, by, asker }: Overtaking): boolean {
     const line = this.#lines.get(channel) ?? []
     if (this.#fates.has(value)) return false
-    for (const earlier of line) this.#fates.get(earlier)?.overtaken.push({ at, by })
+    for (const earlier of line) this.#fates.get(earlier)?.overtaken.push({ at, by, asker })
     this.#fates.set(value, { issuedAt: at, overtaken: [], killedAt: null, reportedAt: null })
     this.#lines.set(channel, [...line, value].slice(-overtakingsMax))
     return true

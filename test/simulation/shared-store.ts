@@ -18,9 +18,18 @@ export type WriteSeen = {
   readonly at: number
 }
 
+/** What a write replaced, kept for as long as a failover may lose it. */
+type Undo = { readonly at: number; readonly name: string; readonly before: Row | undefined }
+
+/** Writes older than this have reached every replica, in milliseconds. */
+const replicatedMs = 5_000
+
 export class SharedStore {
   readonly #rows = new Map<string, Row>()
   #sequence = 0
+  #undo: Undo[] = []
+  /** A store that was failed over knows that cursors of before mean nothing to it. */
+  #timeline = 0
   readonly watchers = new Set<{ node: SimulatedNode; onChange: () => void }>()
   /** The store's clock is not the nodes' clock. */
   readonly clockOffset: number
@@ -57,11 +66,30 @@ export class SharedStore {
     return { entry: row?.entry ?? null, revision: row?.revision ?? 0 }
   }
 
-  write(name: string, change: { entry: Entry | null; dueAt: number }, ifRevision: number): number | null {
+  /** A replica that had not heard of the last writes takes over. Answers what each lost name was before that. */
+  loseSince(since: number): ReadonlyMap<string, Entry | null> {
+    const lost = new Map<string, Entry | null>()
+    for (let undo = this.#undo.at(-1); undo !== undefined && undo.at > since; undo = this.#undo.at(-1)) {
+      this.#undo.pop()
+      if (!lost.has(undo.name)) lost.set(undo.name, this.entry(undo.name))
+      if (undo.before === undefined) this.#rows.delete(undo.name)
+      else this.#rows.set(undo.name, undo.before)
+    }
+    this.#timeline += 1
+    return lost
+  }
+
+  write(
+    name: string,
+    change: { entry: Entry | null; dueAt: number },
+    { ifRevision, at }: { readonly ifRevision: number; readonly at: number },
+  ): number | null {
     const row = this.#rows.get(name)
     if ((row?.revision ?? 0) !== ifRevision) return null
     this.#sequence += 1
     const revision = ifRevision + 1
+    this.#undo = this.#undo.filter((undo) => undo.at > at - replicatedMs)
+    this.#undo.push({ at, name, before: row })
     this.#rows.set(name, { entry: change.entry, revision, dueAt: change.dueAt, changed: this.#sequence })
     return revision
   }
@@ -78,11 +106,13 @@ export class SharedStore {
   }
 
   changes(since: string | null): Changes {
-    const from = since === null ? this.#sequence : Number(since)
+    const cursor = `${this.#timeline}:${this.#sequence}`
+    const [timeline, from] = (since ?? cursor).split(':').map(Number)
+    if (timeline !== this.#timeline) return { changed: [], cursor, more: false, reset: true }
     const changed = [...this.#rows]
-      .filter(([, row]) => row.changed > from)
+      .filter(([, row]) => row.changed > (from ?? 0))
       .map(([name, row]) => ({ name, revision: row.revision }))
-    return { changed, cursor: String(this.#sequence), more: false, reset: false }
+    return { changed, cursor, more: false, reset: false }
   }
 }
 
@@ -104,6 +134,19 @@ export function stepOf(before: Entry | null, after: Entry | null): string {
   return 'other'
 }
 
+/** A replica takes over soon after a write that it has not heard of, and is found some time later. */
+function failOver(world: World): void {
+  const { store, time, chance, checks } = world
+  const since = time.now() - chance.pick([1, 1, 200, 2_000])
+  time.after(chance.between(0, 2_000), () => {
+    for (const [name, entry] of store.loseSince(since)) checks.lostWrites(name, entry)
+    const awayMs = chance.between(500, 5_000)
+    store.setDown(true)
+    checks.hinder(time.now() + awayMs)
+    time.after(awayMs, () => store.setDown(false))
+  })
+}
+
 /** One node's wire to the store. */
 export function storeOf(
   world: World,
@@ -118,10 +161,11 @@ export function storeOf(
       const label = `write:${stepOf(store.entry(name), change.entry)}`
       return call(label, () => {
         const before = store.entry(name)
-        const revision = store.write(name, change, ifRevision)
+        const revision = store.write(name, change, { ifRevision, at: world.time.now() })
         if (revision !== null) {
           store.onWrite({ name, before, after: change.entry, node, at: world.time.now() })
           world.announce(node)
+          if (world.strikes('store-failover')) failOver(world)
         }
         return revision
       })

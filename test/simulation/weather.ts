@@ -73,7 +73,7 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
   },
   'foreign-refresh': (world) => {
     const value = world.simulator.rotateByForeigner('wxclassic', 'classic')
-    world.checks.fates.issued('classic', value, world.time.now(), 'stranger')
+    world.checks.fates.issued('classic', value, { at: world.time.now(), by: 'stranger', asker: null })
     world.checks.disturb('classic')
   },
   'clock-jump': (world) => {
@@ -105,7 +105,6 @@ const strikes: Partial<Record<FaultKind, (world: World) => void>> = {
     world.checks.watch(name).rowDeletedAt = world.time.now()
     world.checks.disturb(name)
     world.checks.hinder(world.time.now() + 600_000, name)
-    world.checks.forgetVersions(name)
   },
   'source-removed': (world) => void removeAndAdd(world),
 }
@@ -127,6 +126,8 @@ function flood(world: World): void {
     const issues = watch.issues.length - before
     // An issue whose answer never came is followed by another one.
     if ([...watch.unknownAt.values()].some((at) => at >= floodedAt)) return
+    // A failover that loses the news of the first one, too.
+    if (watch.hasLost(floodedAt)) return
     // Only new tokens count: stable mode is asked twice, plainly, and by force once that has repeated the token.
     if (issues > 1 + inFlight) world.checks.fail('I9', `${name}: ${issues} issues for one reported token`)
   })
