@@ -36,6 +36,14 @@ describe('a view', () => {
     expect(views.learn(source, version(3), 5).snapshot?.token).toBe('token-3')
   })
 
+  test('of a token that is still to be committed does not take another value for the same version', () => {
+    const other = version(2, { token: sampleToken({ value: 'other', version: 2 }) })
+    views.learn(source, version(2), 20)
+    views.pin('weixin')
+    expect(views.learn(source, other, 21).snapshot?.token).toBe('token-2')
+    expect(views.learn(source, version(3), 22).snapshot?.token).toBe('token-3')
+  })
+
   test('of a record that was written anew follows its new revisions', () => {
     views.learn(source, version(2), 20)
     views.rebase('weixin', 1)

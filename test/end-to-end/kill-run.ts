@@ -25,6 +25,8 @@ export type KillFigures = {
   readonly failures: readonly string[]
   /** Milliseconds from each start to `/readyz` saying 200, shortest first. */
   readonly readyMs: readonly number[]
+  /** The same for the first start, which followed on no kill. */
+  readonly firstReadyMs: number
   readonly killedAtBoot: number
   /** Per source: issues that the upstream made and no version came of. */
   readonly lost: Readonly<Record<string, number>>
@@ -84,6 +86,7 @@ export async function killAgainAndAgain(run: KillRun): Promise<KillFigures> {
     breaches: callers.ledger.breaches,
     failures: callers.failures,
     readyMs: readyMs.toSorted(ascending),
+    firstReadyMs: readyMs[0] ?? 0,
     killedAtBoot,
     lost: await lostIssues(last, upstream, accounts),
     last,

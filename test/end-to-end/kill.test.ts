@@ -31,7 +31,7 @@ test('kill -9 again and again at random moments: no acknowledged rotation is los
   )
   const path = await stage.configure({ store: 'sqlite:tokens.db', sources })
   const figures = await killAgainAndAgain({ stage, upstream, path, accounts, ...planned })
-  const { counts, readyMs, lost, deadMsMax } = figures
+  const { counts, readyMs, firstReadyMs, lost, deadMsMax } = figures
   const lostInAll = Object.values(lost).reduce((sum, count) => sum + count, 0)
   tell(figures, lostInAll)
   expect(figures.breaches).toEqual([])
@@ -43,8 +43,9 @@ test('kill -9 again and again at random moments: no acknowledged rotation is los
   expect(lostInAll).toBeLessThanOrEqual(figures.kills)
   // Two kills in a row within the same refresh can kill the token that is served, until the dead node's lease ends.
   expect(deadMsMax).toBeLessThan(10_000)
-  // Half a second on a machine of its own; others may be at work beside it.
-  expect(median(readyMs)).toBeLessThan(5_000)
+  // Half a second on a machine of its own, and others may be at work beside it. A kill leaves nothing behind that a start
+  // has to wait for: no lease, no lock, no recovery.
+  expect(median(readyMs)).toBeLessThan(2 * firstReadyMs + 500)
   expect(await figures.last.stop('SIGTERM')).toMatchObject({ code: 0 })
   expect(await integrityOf(join(stage.folder, 'tokens.db'))).toEqual(whole)
 }, 400_000)
