@@ -78,6 +78,18 @@ describe('an entry that fell behind', () => {
     expect(lifted(other, ended)).toMatchObject({ lease: other.lease, resolvedEpoch: 3 })
   })
 
+  test('which has not heard of an attempt gets back what became of it, unless somebody is asking', () => {
+    const open = { ...known, epoch: 5, resolvedEpoch: 4 }
+    const before = { ...known, epoch: 4, resolvedEpoch: 4 }
+    expect(lifted(before, open)).toMatchObject({ version: 7, epoch: 5, resolvedEpoch: 4 })
+    const shorter = { ...before, token: sampleToken({ value: 'known', version: 7, expiresAt: t0 + minute }) }
+    expect(lifted(shorter, open).token?.expiresAt).toBe(t0 + minute)
+    const doubt = { reason: 'reported', at: t0, version: 7, repeats: 0 } as const
+    expect(lifted({ ...before, doubt }, open).doubt).toEqual(doubt)
+    const asking = { ...before, lease: { node: 'n2', at: t0, until: t0 + minute, forced: false } }
+    expect(lifted(asking, open)).toBe(asking)
+  })
+
   test('keeps its lease, epoch and budget: whoever is asking now can still write', () => {
     const lease = { node: 'n2', at: t0, until: t0 + minute, forced: false }
     const entry = { ...newEntry(t0), lease, epoch: 1, budget: { hours: [[1, 1]], recent: [t0], forced: [] } } as const

@@ -125,20 +125,30 @@ export function newEntry(now: number, definition: JsonObject | null = null): Ent
 }
 
 /**
- * Whether a stored entry has a history that ends before what a node knows: its version is lower, or it gave the same
- * version to another token.
+ * Whether a stored entry has a history that ends before what a node knows: its version is lower, it gave the same version
+ * to another token, or it has not heard of an attempt. Who is asking at the moment is left in peace.
  */
 export function isBehind(entry: Entry, known: Entry): boolean {
   if (entry.version !== known.version) return entry.version < known.version
+  return isOfAnotherToken(entry, known) || (entry.lease === null && entry.epoch < known.epoch)
+}
+
+function isOfAnotherToken(entry: Entry, known: Entry): boolean {
   return known.token !== null && entry.token?.value !== known.token.value
 }
 
 /**
- * An entry whose store lost its history (a row deleted by hand, a restored backup), brought up to what this node knows:
- * versions never go back, and the token that was issued later is the one that counts.
+ * An entry whose store lost its history (a row deleted by hand, a restored backup, a failover), brought up to what this
+ * node knows: versions never go back, and the token that was issued later is the one that counts.
  */
 export function lifted(entry: Entry, known: Entry): Entry {
   if (!isBehind(entry, known)) return entry
+  // Only attempts were lost. One of them may have retired the token.
+  if (entry.version === known.version && !isOfAnotherToken(entry, known)) {
+    const isShorter = (entry.token?.expiresAt ?? Infinity) < (known.token?.expiresAt ?? -Infinity)
+    const token = isShorter ? entry.token : known.token
+    return { ...known, token, doubt: entry.doubt ?? known.doubt, definition: entry.definition }
+  }
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
   if (!isNewer) return overtaken(entry, known)
   const version = known.version + 1

@@ -263,7 +263,7 @@ export class Checks {
     const watch = this.watch(name)
     this.#world.trace(
       () =>
-        `${node.process ?? '?'} writes ${name}: ${stepOf(before, after)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
+        `${node.process ?? '?'} writes ${name}: ${stepOf(before, after, node.process)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
     )
     if (after !== null && watch.removedAt !== null) this.fail('I15', `${name}: written anew after it had been removed`)
     if (before === null || after === null) return
@@ -292,7 +292,7 @@ export class Checks {
     if (after.token?.isGuessed === true) watch.guessedVersion = after.version
     if (after.token !== null && after.token.lifetimeMs !== watch.lives.at(-1))
       watch.lives = [...watch.lives, after.token.lifetimeMs].slice(-2)
-    const step = stepOf(before, after)
+    const step = stepOf(before, after, node.process)
     if (step === 'lease') {
       this.#granted(watch, name, before, now)
       this.#believedAfterDeath(name, before, after)
@@ -592,6 +592,8 @@ export class Checks {
     // News takes a moment to reach the other nodes, or a whole sweep when a notice is lost.
     const newsMs = this.#world.plan.rate['notice-lost'] > 0 ? 25_000 : 2_000
     if (watch.unsettledAt >= at - newsMs || watch.disturbedAt >= at - 310_000 || served.stale) return
+    const overtaken = this.fates.of(served.token)?.overtaken ?? []
+    if (watch.losses.length > 0 && overtaken.some((by) => this.#isUnknown(served.name, by))) return
     if (!this.#world.simulator.accepts(served.token)) {
       this.fail('I12', `${served.name}: a token promised for ${served.expiresIn} s died earlier`)
     }

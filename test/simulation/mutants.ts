@@ -468,4 +468,14 @@ export const mutants: readonly Mutant[] = [
     faults: ['store-failover', 'crash', 'crash-in-flight', 'notice-lost', 'asked-refresh', 'source-removed'],
     rates: { 'store-failover': 0.05 },
   },
+  {
+    id: 'L8e',
+    title: 'an attempt that a failover lost is forgotten by those who know of it',
+    seenIn: 'fencing tokens that begin anew behind a failover',
+    file: 'src/model/entry.ts',
+    find: ' || (entry.lease === null && entry.epoch < known.epoch)',
+    replace: '',
+    faults: ['store-failover', 'answer-lost'],
+    rates: { 'store-failover': 0.05, 'answer-lost': 0.2 },
+  },
 ]

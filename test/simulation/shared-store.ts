@@ -121,10 +121,10 @@ function compare(left: string, right: string): number {
 }
 
 /** What a write of an entry was for, read off the change itself; labels the points at which a node may die. */
-export function stepOf(before: Entry | null, after: Entry | null): string {
+export function stepOf(before: Entry | null, after: Entry | null, writer: string | null): string {
   if (after === null) return 'remove'
   if (before === null) return 'create'
-  if (after.epoch > before.epoch) return 'lease'
+  if (after.epoch > before.epoch) return after.lease?.node === writer ? 'lease' : 'lift'
   if (after.version > before.version) return 'commit'
   if (before.lease !== null && after.lease === null) {
     if (after.resolvedEpoch === before.resolvedEpoch) return 'leave-open'
@@ -158,7 +158,7 @@ export function storeOf(
     kind: 'simulated',
     read: (name) => call('read', () => store.read(name)),
     write: (name, change, ifRevision) => {
-      const label = `write:${stepOf(store.entry(name), change.entry)}`
+      const label = `write:${stepOf(store.entry(name), change.entry, node.process)}`
       return call(label, () => {
         const before = store.entry(name)
         const revision = store.write(name, change, { ifRevision, at: world.time.now() })
