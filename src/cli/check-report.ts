@@ -2,6 +2,7 @@
 import { formatDuration } from '../base/duration.ts'
 import type { Text } from '../base/text.ts'
 import type { Config } from '../config/config.ts'
+import { shownStore } from '../config/store-url.ts'
 import type { Source } from '../model/source.ts'
 import type { OnlineFindings, SourceFinding } from './check-online.ts'
 import type { Io } from './command.ts'
@@ -26,7 +27,7 @@ export function summaryLines(config: Config, io: Io): string[] {
   ]
   const rows: [Text, string][] = [
     [{ en: 'listen', zh: '监听' }, `${server.listen}${say(reach)}`],
-    [{ en: 'store', zh: '存储' }, config.store],
+    [{ en: 'store', zh: '存储' }, shownStore(config.store)],
     [{ en: 'sources', zh: '来源' }, sources.length === 0 ? none : String(sources.length)],
     [
       { en: 'clients', zh: '客户端' },

@@ -3,6 +3,7 @@ import { relative } from 'node:path'
 import { realEnv } from '../../base/real-env.ts'
 import type { Text } from '../../base/text.ts'
 import type { Config, ConfigIssue } from '../../config/config.ts'
+import { shownStore } from '../../config/store-url.ts'
 import { isTrouble, onlineLines, summaryLines } from '../check-report.ts'
 import { checkOnline, type OnlineFindings } from '../check-online.ts'
 import type { CommandArgument, CommandInput, CommandOption, Io } from '../command.ts'
@@ -137,7 +138,7 @@ function jsonReport(file: string, config: Config | null, { issues, online }: Fou
         ? null
         : {
             listen: config.server.listen,
-            store: config.store,
+            store: shownStore(config.store),
             sources: config.sources.map(({ name: source, kind, needs }) => ({ name: source, provider: kind, needs })),
             clients: config.clients.map((client) => client.name),
           },
