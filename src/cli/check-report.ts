@@ -80,6 +80,7 @@ export function onlineLines(findings: OnlineFindings, io: Io): string[] {
     ...(store.outcome === 'ok' ? row(say(storeLabel), say(storeWorks)) : []),
     ...(store.outcome === 'failed' ? row(say(storeLabel), `${say(failedWord)}${store.message}`) : []),
     ...(store.outcome === 'failed' ? row('', `→ ${say(store.hint)}`) : []),
+    ...store.notices.flatMap((notice) => row('', `${notice.isCalm === true ? '·' : '!'} ${say(notice)}`)),
     ...(findings.skewMs === null ? [] : row(say({ en: 'clock', zh: '时钟' }), say(skewText(findings.skewMs)))),
     ...findings.sources.flatMap((finding) => {
       const lines = row(finding.name, say(sourceText(finding)))

@@ -9,6 +9,7 @@ import { checkOnline, type OnlineFindings } from '../check-online.ts'
 import type { CommandArgument, CommandInput, CommandOption, Io } from '../command.ts'
 import { configPath, printIssues, readConfig } from '../config-file.ts'
 import { flagOption, textOption } from '../option.ts'
+import type { Notice } from '../../stores/store.ts'
 
 export const name = 'check'
 
@@ -109,7 +110,8 @@ async function askOnline(config: Config, io: Io): Promise<OnlineFindings> {
     const outside = {
       env,
       issue,
-      openStore: async ({ store, encryptionKey }: Config) => await openStore({ url: store, encryptionKey, env }),
+      openStore: async ({ store, encryptionKey }: Config, onNotice: (notice: Notice) => void) =>
+        await openStore({ url: store, encryptionKey, env, onNotice }),
     }
     return await checkOnline(config, outside, io.signal)
   } finally {
