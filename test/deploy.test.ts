@@ -94,9 +94,15 @@ describe.each(shared)('the proxy of compose/%s.yaml', (name) => {
   it('knows as many nodes as there are, asks whether they are ready, and waits longer than callers do', () => {
     const node = serviceOf(join(deploy, 'compose'), `${name}.yaml`, 'zhongkong')
     const proxy = text('compose/haproxy.cfg')
-    const [, count, host, at] = /server-template node (\d+) (\w+):(\d+) check/.exec(proxy) ?? []
-    expect([Number(count), host, Number(at)]).toEqual([node.deploy?.replicas, 'zhongkong', port])
-    expect(isServed(/httpchk GET (\S+)/.exec(proxy)?.[1] ?? '')).toBe(true)
+    const known = [...proxy.matchAll(/server-template node (\d+) (\w+):(\d+) check/g)]
+    for (const [, count, host, at] of known) {
+      expect([Number(count), host, Number(at)]).toEqual([node.deploy?.replicas, 'zhongkong', port])
+    }
+    const asked = [...proxy.matchAll(/httpchk GET (\S+)/g)].map((match) => match[1]!)
+    // A store that is away makes no node ready; then whoever answers serves what it remembers.
+    expect(asked).toEqual(['/readyz', '/healthz'])
+    expect(asked.every(isServed)).toBe(true)
+    expect(known).toHaveLength(asked.length)
     for (const [, seconds] of proxy.matchAll(/timeout (?:client|server) (\d+)s/g))
       expect(Number(seconds)).toBeGreaterThan(60)
     expect(serviceOf(join(deploy, 'compose'), `${name}.yaml`, 'proxy').volumes).toEqual([
@@ -139,7 +145,8 @@ describe('the image', () => {
     expect(made).not.toHaveProperty('devDependencies')
   })
 
-  it('is healthy when the server is ready, and not when it is not or does not answer', async () => {
+  it('is healthy when the server answers, ready or not, and not when it does not', async () => {
+    expect(text('healthcheck.mjs')).toContain('/healthz')
     expect(isServed(/127\.0\.0\.1:8888(\/\w+)/.exec(text('healthcheck.mjs'))?.[1] ?? '')).toBe(true)
     const server = createServer((request, response) => response.writeHead(request.url === '/good' ? 200 : 503).end())
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -222,6 +229,7 @@ describe('Kubernetes', () => {
         ports: object[]
         readinessProbe: Probe
         livenessProbe: Probe
+        startupProbe: Probe
         lifecycle: { preStop: { exec: { command: string[] } } }
         securityContext: object
       },
@@ -252,8 +260,9 @@ describe('Kubernetes', () => {
     const pod = part('Deployment').spec!.template.spec
     const [container] = pod.containers
     expect(container.ports).toEqual([{ name: 'http', containerPort: port }])
-    expect(isServed(container.readinessProbe.httpGet.path)).toBe(true)
-    expect(isServed(container.livenessProbe.httpGet.path)).toBe(true)
+    expect(isServed(container.startupProbe.httpGet.path)).toBe(true)
+    expect(container.livenessProbe.httpGet.path).toBe('/healthz')
+    expect(container.readinessProbe.httpGet.path).toBe('/healthz')
     const pause = Number(/(\d+)\)$/.exec(container.lifecycle.preStop.exec.command.at(-1) ?? '')?.[1]) / 1_000
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(drainSeconds + pause)
     expect(part('PodDisruptionBudget').spec!.minAvailable).toBeLessThan(part('Deployment').spec!.replicas!)
