@@ -1,7 +1,6 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
 import { asZhongkongError } from './base/errors.ts'
-import type { Text } from './base/text.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
@@ -13,6 +12,7 @@ import type { Keeper, Snapshot } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { issue, parseSource, watch } from './providers/catalogue.ts'
 import { openStore } from './stores/open-store.ts'
+import type { Notice } from './stores/store.ts'
 
 export type Node = {
   readonly keeper: Keeper
@@ -32,7 +32,7 @@ export type NodeOptions = {
   /** Something broke that nobody foresaw; for the log. */
   readonly onFault: (thrown: unknown, where: string) => void
   /** Something the operator should know about the store, such as a mended table. */
-  readonly onNotice: (notice: Text) => void
+  readonly onNotice: (notice: Notice) => void
 }
 
 export async function openNode(options: NodeOptions): Promise<Node> {

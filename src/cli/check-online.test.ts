@@ -8,7 +8,7 @@ import { newEntry, type Entry } from '../model/entry.ts'
 import { issue, parseSource } from '../providers/catalogue.ts'
 import { createSimulator, type Simulator } from '../simulator/simulator.ts'
 import type { EntryStore } from '../stores/store.ts'
-import { checkOnline, type OnlineFindings } from './check-online.ts'
+import { checkOnline, type OnlineFindings, type OnlineOutside } from './check-online.ts'
 import { isTrouble, onlineLines } from './check-report.ts'
 import type { Io } from './command.ts'
 import { widthOf } from './terminal.ts'
@@ -98,7 +98,7 @@ describe('asking the upstreams', () => {
     const store = storeOf({}, place.clock)
     const findings = await checked(place, store)
     expect(outcomes(findings)).toEqual({ js: 'ok', classic: 'ok', stable: 'ok', corp: 'ok' })
-    expect(findings.store).toEqual({ outcome: 'ok' })
+    expect(findings.store).toEqual({ outcome: 'ok', notices: [] })
     expect(store.written).toEqual(['~check'])
     expect(place.simulator.journal()).toHaveLength(4)
     expect(isTrouble(findings)).toBe(false)
@@ -129,7 +129,7 @@ describe('asking the upstreams', () => {
       outcome: 'not-asked',
       why: expect.objectContaining({ en: expect.stringContaining('memory') }),
     })
-    expect(findings.store).toEqual({ outcome: 'nothing-to-check' })
+    expect(findings.store).toEqual({ outcome: 'nothing-to-check', notices: [] })
   })
   test('a store that cannot be opened is told, and nothing is retired', async () => {
     const place = await stage()
@@ -183,6 +183,20 @@ describe('clocks', () => {
 })
 
 describe('the report', () => {
+  test('has what the store says of its server, and that is no trouble', async () => {
+    const place = await stage()
+    const openStore: OnlineOutside['openStore'] = async (_, onNotice) => {
+      onNotice({ en: 'loses writes', zh: '会丢失写入' })
+      onNotice({ en: 'does not tell', zh: '没有说明', isCalm: true })
+      return storeOf({}, place.clock)
+    }
+    const asking = checkOnline(place.config, { env: place.env, issue, openStore }, new AbortController().signal)
+    const findings = await place.clock.until(asking)
+    expect(isTrouble(findings)).toBe(false)
+    expect(onlineLines(findings, { language: 'zh', columns: 80 } as Io).join('\n')).toMatch(
+      /正常，可以读写\n +! 会丢失写入\n +· 没有说明\n/,
+    )
+  })
   test.each(['en', 'zh'] as const)(
     'no line is wider than the terminal, and no token is in it (%s)',
     async (language) => {

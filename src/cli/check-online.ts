@@ -11,7 +11,7 @@ import { topologicalOrder } from '../model/graph.ts'
 import type { Source } from '../model/source.ts'
 import type { Call, Input } from '../providers/provider.ts'
 import type { Attempt } from '../model/failure.ts'
-import type { EntryStore } from '../stores/store.ts'
+import type { EntryStore, Notice } from '../stores/store.ts'
 
 export type SourceFinding = { readonly name: string } & (
   | { readonly outcome: 'ok'; readonly lifetimeMs: number | null; readonly tookMs: number }
@@ -19,9 +19,13 @@ export type SourceFinding = { readonly name: string } & (
   | { readonly outcome: 'failed'; readonly failure: Failure }
 )
 
-export type StoreFinding =
+export type StoreFinding = (
   | { readonly outcome: 'ok' | 'nothing-to-check' }
   | { readonly outcome: 'failed'; readonly message: string; readonly hint: Text }
+) & {
+  /** What the store says of itself and of its server: settings by which writes may be lost, say. */
+  readonly notices: readonly Notice[]
+}
 
 export type OnlineFindings = {
   readonly store: StoreFinding
@@ -33,7 +37,7 @@ export type OnlineFindings = {
 export type OnlineOutside = {
   readonly env: Env
   readonly issue: (source: Source, call: Call) => Promise<Attempt>
-  readonly openStore: (config: Config, env: Env) => Promise<EntryStore>
+  readonly openStore: (config: Config, onNotice: (notice: Notice) => void) => Promise<EntryStore>
 }
 
 /** A name that no source can have, so that the probe touches nobody's record. */
@@ -60,19 +64,20 @@ export async function checkOnline(
 /** Opens the store and writes that a name which nothing has is still nothing. */
 async function probeStore(
   config: Config,
-  { env, openStore }: OnlineOutside,
+  { openStore }: OnlineOutside,
 ): Promise<{ finding: StoreFinding; store: EntryStore | null }> {
-  if (config.store === 'memory:') return { finding: { outcome: 'nothing-to-check' }, store: null }
+  const notices: Notice[] = []
+  if (config.store === 'memory:') return { finding: { outcome: 'nothing-to-check', notices }, store: null }
   let store: EntryStore | null = null
   try {
-    store = await openStore(config, env)
+    store = await openStore(config, (notice) => notices.push(notice))
     const { revision } = await store.read(probeName)
     // Null would say that another check wrote in between, and so has shown that the store can be written.
     await store.write(probeName, { entry: null, dueAt: 0 }, revision)
-    return { finding: { outcome: 'ok' }, store }
+    return { finding: { outcome: 'ok', notices }, store }
   } catch (thrown) {
     const { message, code, hint = errorTable[code].text } = asZhongkongError(thrown)
-    return { finding: { outcome: 'failed', message, hint }, store }
+    return { finding: { outcome: 'failed', message, hint, notices }, store }
   }
 }
 

@@ -2,6 +2,7 @@
 import { formatDuration } from '../base/duration.ts'
 import type { Text } from '../base/text.ts'
 import type { Config } from '../config/config.ts'
+import { shownStore } from '../config/store-url.ts'
 import type { Source } from '../model/source.ts'
 import type { OnlineFindings, SourceFinding } from './check-online.ts'
 import type { Io } from './command.ts'
@@ -26,7 +27,7 @@ export function summaryLines(config: Config, io: Io): string[] {
   ]
   const rows: [Text, string][] = [
     [{ en: 'listen', zh: '监听' }, `${server.listen}${say(reach)}`],
-    [{ en: 'store', zh: '存储' }, config.store],
+    [{ en: 'store', zh: '存储' }, shownStore(config.store)],
     [{ en: 'sources', zh: '来源' }, sources.length === 0 ? none : String(sources.length)],
     [
       { en: 'clients', zh: '客户端' },
@@ -79,6 +80,7 @@ export function onlineLines(findings: OnlineFindings, io: Io): string[] {
     ...(store.outcome === 'ok' ? row(say(storeLabel), say(storeWorks)) : []),
     ...(store.outcome === 'failed' ? row(say(storeLabel), `${say(failedWord)}${store.message}`) : []),
     ...(store.outcome === 'failed' ? row('', `→ ${say(store.hint)}`) : []),
+    ...store.notices.flatMap((notice) => row('', `${notice.isCalm === true ? '·' : '!'} ${say(notice)}`)),
     ...(findings.skewMs === null ? [] : row(say({ en: 'clock', zh: '时钟' }), say(skewText(findings.skewMs)))),
     ...findings.sources.flatMap((finding) => {
       const lines = row(finding.name, say(sourceText(finding)))

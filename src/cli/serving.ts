@@ -85,7 +85,7 @@ export async function openLoggedNode(config: Config, { env, bus, log, io }: Node
     bus,
     version: packageVersion(),
     onFault: (thrown, where) => logFault(log, thrown, { where }),
-    onNotice: (notice) => log.warn(notice[io.language]),
+    onNotice: (notice) => log[notice.isCalm === true ? 'info' : 'warn'](notice[io.language]),
   })
 }
 

@@ -28,7 +28,7 @@ export type Config = {
   }
   /** 32 bytes, or null when a key file beside the database is to be used. */
   readonly encryptionKey: Uint8Array | null
-  /** `memory:` or `sqlite:PATH` (absolute after loading). */
+  /** `memory:`, `sqlite:PATH` (absolute after loading) or a server's URL, which may hold a password: show `shownStore`. */
   readonly store: string
   readonly sources: readonly Source[]
   readonly clients: readonly ClientGrant[]

@@ -17,6 +17,7 @@ describe('what a line shows', () => {
     ['  secret: ${WEIXIN_SECRET:-hunter2}', '  secret: ${WEIXIN_SECRET:-***}'],
     ['  secret: file:/run/secrets/x', '  secret: file:/run/secrets/x'],
     ['store: mysql://root:hunter2@db/x', 'store: mysql://***@db/x'],
+    ['store: redis://:canary/5f?@canary@db/0', 'store: redis://***@db/0'],
     ['  url: https://a.example/t?key=hunter2', '  url: https://a.example/t?***'],
     ['  listen: 0.0.0.0:8888', '  listen: 0.0.0.0:8888'],
     ['  mode: 5f4dcc3b5aa765d61d8327deb882cf99', '  mode: ***'],

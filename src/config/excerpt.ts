@@ -111,7 +111,8 @@ function shownValue(value: string, owner: string | null): string {
   const defaulted = /^(["']?\$\{[A-Za-z_][A-Za-z0-9_]*:-)[^}]*(\}?["']?)$/.exec(value)
   if (defaulted !== null) return `${defaulted[1] ?? ''}${mask}${defaulted[2] ?? ''}`
   const isPublic = owner !== null && publicKeys.has(owner) && !looksRandom(bare)
-  return isPublic ? value.replace(/\?.*/, `?${mask}`).replace(/\/\/[^/@]*@/, `//${mask}@`) : mask
+  // The last @: a password may hold others, and a question mark too.
+  return isPublic ? value.replace(/\/\/.*@/, `//${mask}@`).replace(/\?.*/, `?${mask}`) : mask
 }
 
 /** A long run of letters and digits is no word: secrets look like this. */

@@ -286,6 +286,32 @@ describe('what is wrong is told at its place', () => {
       ['3:63 warning secret_literal sources.b.headers.x-api-key'],
     ],
     [source('  b: { provider: http, url: "http://u:hunter2@h" }'), ['3:30 warning secret_literal sources.b.url']],
+    [source('  b: { provider: http, url: "http://u:${S}@h/?secret=${S}&type=x" }'), []],
+    [
+      source('  b: { provider: http, url: "http://h/?appid=x&secret=hunter2" }'),
+      ['3:30 warning secret_literal sources.b.url'],
+    ],
+    [source('  b: { provider: http, url: "http://h", headers: { authorization: "Bearer ${S}" } }'), []],
+    [
+      source('  b: { provider: http, url: "http://h", headers: { authorization: "Basic hunter2hunter2${S}" } }'),
+      ['3:68 warning secret_literal sources.b.headers.authorization'],
+    ],
+    ...[
+      'postgres://zk:hunter2@db/tokens',
+      'postgres://zk:hunter2@${HOST}/tokens',
+      'postgres://zk:${NO:-hunter2}@db/tokens',
+      'postgres://zk@db/tokens?listen=postgres%3A%2F%2Fzk%3Ahunter2%40db%2Ftokens',
+      'mysql://zk:hunter2@db/tokens',
+      'redis://:hunter2@db',
+      'redis://:hunter2/@db',
+      'redis+sentinel://db/mymaster?sentinel_password=hunter2',
+    ].map((url): [string, string[]] => [
+      `store: "${url}"\nencryption_key: "\${KEY}"`,
+      ['1:9 warning secret_literal store'],
+    ]),
+    ...['postgres://zk@db:5432/tokens', 'redis://zk:${S}@db', 'redis+sentinel://db/m?sentinel_password=${S}'].map(
+      (url): [string, string[]] => [`store: "${url}"\nencryption_key: "\${KEY}"`, []],
+    ),
     // Clients.
     [`clients: { "a b": { key: "${keyHash}", admin: true } }`, ['1:12 value_invalid clients.a b']],
     [
@@ -338,7 +364,7 @@ describe('what is wrong is told at its place', () => {
     ['alerts: [{ kind: wecom-robot }]', ['1:1 not_in_this_version alerts']],
   ])('%s', async (text, expected) => {
     const { config, issues } = await load(text, {
-      environment: { S: 'hunter2-hunter2', KEY: hex, SHORT: 'short', ZERO: '0'.repeat(64) },
+      environment: { S: 'hunter2-hunter2', HOST: 'db', KEY: hex, SHORT: 'short', ZERO: '0'.repeat(64) },
     })
     expect(issues.filter(({ code }) => code !== 'no_sources').map(brief)).toEqual(expected)
     expect(config === null).toBe(issues.some(({ severity }) => severity === 'error'))
@@ -347,6 +373,24 @@ describe('what is wrong is told at its place', () => {
       expect(message.zh).toMatch(/[\u4e00-\u9fff]|^(unknown|not|no) /)
       if (fix !== null) expect(fix.zh).not.toBe('')
     }
+  })
+  test('a password on the command line is told as such, and store may come from a file', async () => {
+    const key = 'encryption_key: "${KEY}"'
+    const environment = { KEY: hex }
+    const store = 'redis://:hunter2@db'
+    const said = await load(`store: memory\n${key}`, { environment, overrides: { store } })
+    expect(said.issues.filter(({ path }) => path === 'store')).toMatchObject([
+      {
+        file: '--store',
+        code: 'secret_literal',
+        severity: 'warning',
+        message: { zh: expect.stringContaining('命令行') },
+      },
+    ])
+    expect(JSON.stringify(said.issues)).not.toContain('hunter2')
+    const written = await load(`store: "file:url"\n${key}`, { environment, files: { url: `${store}\n` } })
+    expect(written.config?.store).toBe(store)
+    expect(written.issues.map(({ code }) => code)).toEqual(['no_sources'])
   })
   test('everything wrong is told at once, not only the first', async () => {
     const text =
@@ -414,6 +458,7 @@ describe('what is wrong is told at its place', () => {
       '--listen:1:1 exposed_without_clients server.listen',
       '--listen:1:1 exposed_without_tls server.listen',
       '--store:1:1 key_missing store',
+      '--store:1:1 warning secret_literal store',
     ])
     const { config } = await load(text, { overrides: { listen: '[::1]:7', store: 'sqlite:x.db' } })
     expect(config).toMatchObject({ server: { listen: '[::1]:7' }, store: `sqlite:${directory}/x.db` })

@@ -129,7 +129,11 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   const clients = checkClients(written, raw, names)
   const compat = checkCompat(written, server.value === null || isLocal(server.value))
   const sinks = checkSinks(written, directory, names)
-  const store = checkStore(written.store, { directory, hasKey: written.encryption_key !== undefined })
+  const store = checkStore(written.store, {
+    directory,
+    hasKey: written.encryption_key !== undefined,
+    isFromCommandLine: stage.overrides.store !== undefined,
+  })
   const key = checkKey(written.encryption_key)
   const config: Config = {
     path,

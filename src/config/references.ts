@@ -4,8 +4,10 @@ import type { TextScalar } from './document.ts'
 import { interpolate, type Fault, type Lookup } from './interpolate.ts'
 import { dotted, problem, warning, type Path, type Problem } from './problem.ts'
 import { isOpenToOthers, readText, type ReadFile, type TextRead } from './read-file.ts'
-import { hasPasswordInUrl, isSecretPath, mayBeFile } from './secret-keys.ts'
+import { hasPasswordInUrl, hasSecretInQuery, isSecretPath, mayBeFile } from './secret-keys.ts'
+import { holdsPassword } from './store-url.ts'
 import { nearest } from '../base/suggest.ts'
+import type { Text } from '../base/text.ts'
 
 /** Stands in the tree where a reference could not be resolved; nothing is judged there. */
 const placeholder = 'unresolved'
@@ -32,7 +34,7 @@ export class References {
   take(scalar: TextScalar): string {
     const { path, text } = scalar
     const isFile = text.startsWith(filePrefix) && mayBeFile(path)
-    const { value, faults, referred, defaulted } = interpolate(text, this.#lookup)
+    const { value, faults, referred } = interpolate(text, this.#lookup)
     for (const fault of faults) this.problems.push(this.#faultProblem(fault, scalar))
     if (faults.length > 0) {
       this.unresolved.push(dotted(path))
@@ -42,7 +44,7 @@ export class References {
       this.#files.push({ scalar, file: value.slice(filePrefix.length) })
       return placeholder
     }
-    if (!referred || defaulted) this.#noticeLiteral(scalar, value)
+    this.#noticeLiteral(scalar)
     if (referred && scalar.plain) this.#noteType(path, value)
     return value
   }
@@ -102,18 +104,31 @@ export class References {
     return problem('reference_unset', where, message, fix)
   }
 
-  #noticeLiteral(scalar: TextScalar, value: string): void {
-    const isSecret = isSecretPath(scalar.path) || hasPasswordInUrl(value)
-    if (!isSecret || value === '' || isOnlyTemplate(value)) return
-    const where = { path: scalar.path, at: scalar.offsetOf(0) }
-    const name = scalar.path
-      .slice(scalar.path[0] === 'sources' ? 1 : 0)
+  /** Judges what of a text is written in the configuration itself, defaults that are in force included. */
+  #noticeLiteral(scalar: TextScalar): void {
+    const { path, text } = scalar
+    const blanked = (name: string): string | undefined => {
+      const found = this.#lookup(name)
+      return found === undefined || found === '' ? found : outside
+    }
+    const seen = interpolate(text, blanked).value
+    const literal = seen.replaceAll(outside, '')
+    const isUrl = path[0] === 'store' ? holdsPassword(literal) : hasPasswordInUrl(literal) || hasSecretInQuery(literal)
+    // Beside a reference, a word such as `Bearer` is no secret.
+    const isSecret = isUrl || (isSecretPath(path) && (seen === literal || longRun.test(literal)))
+    if (!isSecret || literal === '' || isOnlyTemplate(literal)) return
+    const where = { path, at: scalar.offsetOf(0) }
+    const name = path
+      .slice(path[0] === 'sources' ? 1 : 0)
       .join('_')
       .toUpperCase()
       .replace(/[^A-Z0-9]+/g, '_')
       .replace(/^_+|_+$/g, '')
-    const fix = { en: `Put it into .env and write "\${${name}}" here.`, zh: `请放入 .env，此处写 "\${${name}}"。` }
-    this.problems.push(warning('secret_literal', where, literalSecret, fix))
+    this.problems.push(
+      isUrl
+        ? warning('secret_literal', where, secretInUrl, secretInUrlFix(`\${${name}_SECRET}`, path[0] === 'store'))
+        : warning('secret_literal', where, literalSecret, literalSecretFix(`\${${name}}`)),
+    )
   }
 
   #noteType(path: Path, value: string): void {
@@ -124,13 +139,33 @@ export class References {
 
 /** Templates that name another source's token hold no secret, and neither does a word such as `Bearer` beside them. */
 function isOnlyTemplate(value: string): boolean {
-  return value.includes('{{') && !/[A-Za-z0-9+/=_-]{8,}/.test(value.replace(/\{\{[^]*?\}\}/g, ' '))
+  return value.includes('{{') && !longRun.test(value.replace(/\{\{[^]*?\}\}/g, ' '))
 }
+
+const longRun = /[A-Za-z0-9+/=_-]{8,}/
+/** Stands for what a reference brought in; no value from outside can hold it. */
+const outside = '\u0000'
 
 const literalSecret = {
   en: 'A secret is written in the configuration itself.',
   zh: '密钥直接写在了配置文件里。',
 }
+const literalSecretFix = (reference: string): Text => ({
+  en: `Put it into .env and write "${reference}" here.`,
+  zh: `请放入 .env，此处写 "${reference}"。`,
+})
+const secretInUrl = {
+  en: 'A password or another secret is written in this URL.',
+  zh: '密码或其他密钥直接写在了这个地址里。',
+}
+const secretInUrlFix = (reference: string, isStore: boolean): Text => ({
+  en:
+    `Put the secret into .env and write ${reference} in its place` +
+    (isStore ? ', or the whole URL into a file of mode 600: store: "file:PATH".' : '.'),
+  zh:
+    `请把密钥放入 .env，原处写 ${reference}` +
+    (isStore ? '；或把整个地址写入权限为 600 的文件：store: "file:路径"。' : '。'),
+})
 const fileFix = {
   en: 'Paths count from the directory of the configuration.',
   zh: '相对路径以配置文件所在目录为准。',

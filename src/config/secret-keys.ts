@@ -36,9 +36,18 @@ export function hasPasswordInUrl(text: string): boolean {
   return passwordInUrl.test(text)
 }
 
+/** A URL of an upstream with a secret among its parameters. */
+export function hasSecretInQuery(text: string): boolean {
+  const query = /^https?:\/\/[^?#]*\?([^#]*)/i.exec(text)?.[1] ?? ''
+  return query.split('&').some((pair) => {
+    const [name = '', ...value] = pair.split('=')
+    return looksSecretInRequest(name) && value.join('=').replace(/\{\{[^]*?\}\}/g, '') !== ''
+  })
+}
+
 /** Whether `file:PATH` is understood at this path. */
 export function mayBeFile(path: Path): boolean {
-  return (path[0] === 'sources' && path.length > 2) || isSecretPath(path)
+  return (path[0] === 'sources' && path.length > 2) || path[0] === 'store' || isSecretPath(path)
 }
 
 function nameAt(path: Path): string | undefined {

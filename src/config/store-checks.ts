@@ -1,13 +1,24 @@
 /** `store`: a kind that is known, written rightly, and with a key where several nodes need the same. */
-import { problem, type Problem } from './problem.ts'
-import { parseStore } from './store-url.ts'
+import { problem, warning, type Problem } from './problem.ts'
+import { holdsPassword, parseStore } from './store-url.ts'
 
-export function checkStore(
-  text: string,
-  { directory, hasKey }: { readonly directory: string; readonly hasKey: boolean },
-): { value: string; problems: Problem[] } {
+export type StoreSurroundings = {
+  readonly directory: string
+  readonly hasKey: boolean
+  /** `--store` said it. */
+  readonly isFromCommandLine: boolean
+}
+
+export function checkStore(text: string, around: StoreSurroundings): { value: string; problems: Problem[] } {
+  const { value, problems } = judge(text, around)
+  if (!around.isFromCommandLine || !holdsPassword(text)) return { value, problems }
+  return { value, problems: [...problems, warning('secret_literal', where, seenByAll, seenByAllFix)] }
+}
+
+const where = { path: ['store'] }
+
+function judge(text: string, { directory, hasKey }: StoreSurroundings): { value: string; problems: Problem[] } {
   const store = parseStore(text, directory)
-  const where = { path: ['store'] }
   switch (store.kind) {
     case 'memory':
       return { value: 'memory:', problems: [] }
@@ -41,4 +52,14 @@ const keyMissing = {
 const makeKey = {
   en: 'Make one with: openssl rand -hex 32. Give it to every node: encryption_key: "${ZHONGKONG_ENCRYPTION_KEY}".',
   zh: '用此命令生成：openssl rand -hex 32，并提供给每个节点：encryption_key: "${ZHONGKONG_ENCRYPTION_KEY}"。',
+}
+
+const seenByAll = {
+  en: 'A password is written on the command line, where every user of this machine can see it.',
+  zh: '密码写在了命令行上，本机所有用户都能看到。',
+}
+
+const seenByAllFix = {
+  en: 'Write store in the configuration instead: with ${NAME} in place of the password, or as "file:PATH".',
+  zh: '请改在配置文件中写 store：密码处写 ${NAME}，或写成 "file:路径"。',
 }

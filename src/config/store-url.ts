@@ -31,3 +31,27 @@ export function parseStore(text: string, directory: string): StoreUrl {
   if (path === '' || path === ':memory:' || path.endsWith('/') || path.includes('\0')) return { kind: 'unknown' }
   return { kind: 'sqlite', path: resolve(directory, path) }
 }
+
+const secretOption = /([?&](?:sentinel_password|listen)=)([^&]+)/gi
+
+/** The URL as it may be shown, without user and passwords. A password may hold any sign, so the last `@` ends it. */
+export function shownStore(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+]*:\/\/).*@/i, '$1***@').replace(secretOption, '$1***')
+}
+
+/** Whether the URL holds a password. */
+export function holdsPassword(text: string): boolean {
+  const login = isDatabaseUrl(text) ? /^[^/]*\/\/([^/?#]*)@/ : /^rediss?(?:\+[a-z]+)?:\/\/(.*)@/i
+  if (/:./.test(login.exec(text)?.[1] ?? '')) return true
+  return [...text.matchAll(secretOption)].some(([, option = '', value = '']) => {
+    return !/listen/i.test(option) || holdsPassword(decoded(value))
+  })
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

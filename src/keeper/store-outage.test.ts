@@ -1,7 +1,7 @@
 /** What is told of a store that cannot be read, or cannot be written. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hour, Stage, type Node } from '../../test/keeper/stage.ts'
-import { minute, sampleSource, second } from '../../test/model/samples.ts'
+import { minute, reissues, sampleSource, second } from '../../test/model/samples.ts'
 
 const weixin = sampleSource()
 
@@ -100,6 +100,24 @@ describe('a store that can be read and not written', () => {
 })
 
 describe('a store that does not answer', () => {
+  test.each(reissues)(
+    'causes no upstream call (%s): what lives is served, and the rest comes with the store',
+    async (reissue) => {
+      const node = await stage.opened(sampleSource({ reissue }))
+      await stage.until(node.keeper.get('weixin'))
+      node.wire.isCut = true
+      await stage.pass(hour)
+      expect(await stage.token(node.keeper)).toBe('weixin-1')
+      await stage.pass(2 * hour)
+      expect(await stage.code(node.keeper.get('weixin'))).toBe('store_unavailable')
+      expect(stage.upstream.count()).toBe(1)
+      node.wire.isCut = false
+      await stage.pass(5 * second)
+      expect(await stage.token(node.keeper)).toBe('weixin-2')
+      expect(stage.upstream.count()).toBe(2)
+    },
+  )
+
   test('is told of once, whether a sweep or a write finds it out', async () => {
     const node = await stage.opened(weixin)
     stage.upstream.does('weixin', (asked) => {

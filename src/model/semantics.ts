@@ -12,8 +12,6 @@ export type Semantics = {
    * - `independent`: a new token; earlier ones live their own lives (most of OAuth 2.0).
    */
   readonly reissue: 'retires-previous' | 'same-until-window' | 'same-until-expiry' | 'extends' | 'independent'
-  /** Two nodes asking at once do no harm to each other. */
-  readonly safeConcurrent: boolean
   /** How long a replaced token still works, in milliseconds. */
   readonly graceMs: number
   /** For `same-until-window`: how long before the end the upstream begins to give out a new token, in milliseconds. */

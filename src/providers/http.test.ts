@@ -208,7 +208,6 @@ describe('semantics', () => {
     }
     expect(source({ provider: 'http', url, ...written }).semantics).toMatchObject({
       reissue: 'retires-previous',
-      safeConcurrent: false,
       graceMs: 60_000,
       fallbackTtlMs: 86_400_000,
       invalidTokenCodes: [110],

@@ -30,7 +30,6 @@ const known: Readonly<Record<string, Semantics>> = {
 
 const independent: Semantics = {
   reissue: 'independent',
-  safeConcurrent: true,
   graceMs: 0,
   windowMs: 0,
   limits: {},
@@ -72,7 +71,6 @@ function semanticsOf(settings: HttpSettings): Semantics {
   return {
     ...base,
     reissue,
-    safeConcurrent: reissue !== 'retires-previous',
     graceMs: grace ?? base.graceMs,
     windowMs: window ?? base.windowMs,
     fallbackTtlMs: fallback_ttl ?? base.fallbackTtlMs,

@@ -70,7 +70,6 @@ export const provider: Provider<Settings> = {
   needs: () => [],
   semantics: ({ fallback_ttl }): Semantics => ({
     reissue: 'independent',
-    safeConcurrent: true,
     graceMs: 0,
     windowMs: 0,
     limits: {},

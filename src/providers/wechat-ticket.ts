@@ -15,7 +15,6 @@ type Settings = { readonly of: string; readonly type: 'jsapi' | 'wx_card'; reado
  */
 export const wechatTicketSemantics: Semantics = {
   reissue: 'same-until-window',
-  safeConcurrent: true,
   graceMs: 300_000,
   windowMs: 300_000,
   limits: {},

@@ -66,7 +66,6 @@ describe('semantics', () => {
   it('of a classic token: every issue retires the one before in five minutes, 2000 a day, one at a time', () => {
     expect(source({ ...wechat, mode: 'classic' }).semantics).toMatchObject({
       reissue: 'retires-previous',
-      safeConcurrent: false,
       graceMs: 300_000,
       limits: { perDay: 2_000 },
       invalidTokenCodes: [40001, 40014, 42001],
@@ -76,7 +75,6 @@ describe('semantics', () => {
   it('of a stable token: the same until its last five minutes, forced 20 times a day, 30 seconds apart', () => {
     expect(source(wechat).semantics).toMatchObject({
       reissue: 'same-until-window',
-      safeConcurrent: true,
       windowMs: 300_000,
       graceMs: 300_000,
       limits: { perMinute: 10_000, perDay: 500_000, force: { perDay: 20, gapMs: 30_000 } },
@@ -86,7 +84,6 @@ describe('semantics', () => {
   it('of WeCom: the same until its end', () => {
     expect(source(wecom).semantics).toMatchObject({
       reissue: 'same-until-expiry',
-      safeConcurrent: true,
       invalidTokenCodes: [40014, 42001, 40001],
     })
   })

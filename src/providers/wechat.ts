@@ -28,7 +28,6 @@ const common = {
 export const classicSemantics: Semantics = {
   ...common,
   reissue: 'retires-previous',
-  safeConcurrent: false,
   windowMs: 0,
   limits: { perDay: 2_000 },
 }
@@ -37,7 +36,6 @@ export const classicSemantics: Semantics = {
 export const stableSemantics: Semantics = {
   ...common,
   reissue: 'same-until-window',
-  safeConcurrent: true,
   windowMs: 300_000,
   limits: { perMinute: 10_000, perDay: 500_000, force: { perDay: 20, gapMs: 30_000 } },
 }

@@ -12,7 +12,6 @@ type Settings = { readonly of: string; readonly type: 'jsapi' | 'agent_config'; 
 /** The same ticket until it has expired. */
 export const wecomTicketSemantics: Semantics = {
   reissue: 'same-until-expiry',
-  safeConcurrent: true,
   graceMs: 0,
   windowMs: 0,
   limits: {},

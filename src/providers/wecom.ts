@@ -20,7 +20,6 @@ type Settings = {
 /** The same token until it has expired, so refreshing early brings nothing. */
 export const wecomSemantics: Semantics = {
   reissue: 'same-until-expiry',
-  safeConcurrent: true,
   graceMs: 0,
   windowMs: 0,
   limits: {},

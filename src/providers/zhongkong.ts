@@ -27,7 +27,6 @@ const semantics: Semantics = {
   reissue: 'same-until-window',
   retold: true,
   announces: true,
-  safeConcurrent: true,
   graceMs: 0,
   // The other side says when it has a new token. Should that stay unheard, it is asked in the last minute.
   windowMs: 60_000,

@@ -65,7 +65,10 @@ export async function openMysqlSession(options: MysqlSessionOptions, signal: Abo
     return {
       db: databaseOver(client, cut),
       isWritable: found.is_read_only !== 1,
-      warnings: found.flushes === 1 ? [] : [notFlushed],
+      warnings: [
+        ...(found.flushes === 1 ? [] : [notFlushed]),
+        ...(found.logs === 1 && found.log_syncs !== 1 ? [logNotSynced] : []),
+      ],
       isUsable: () => isUsable,
       cut,
       end: async () => {
@@ -93,7 +96,8 @@ function configOf({ url, ssl, host }: MysqlSessionOptions): Readonly<Record<stri
 async function setUp(client: MysqlClient): Promise<Row | undefined> {
   const [found] = await ask(
     client,
-    `select version() as version, ${readOnlySql} as is_read_only, @@global.innodb_flush_log_at_trx_commit as flushes`,
+    `select version() as version, ${readOnlySql} as is_read_only, @@global.innodb_flush_log_at_trx_commit as flushes,
+            @@global.log_bin as logs, @@global.sync_binlog as log_syncs`,
   )
   const isMaria = String(found?.version).includes('MariaDB')
   const settings = [
@@ -172,4 +176,10 @@ class SessionDriver extends MysqlDriver {
 const notFlushed: Text = {
   en: 'innodb_flush_log_at_trx_commit is not 1: a power cut may lose the last second of writes. Set it to 1.',
   zh: 'innodb_flush_log_at_trx_commit 不为 1：断电可能丢失最后一秒的写入。请设置为 1。',
+}
+
+/** With a binary log, a restart undoes what is not in it: the log decides what was committed. */
+const logNotSynced: Text = {
+  en: 'sync_binlog is not 1 though there is a binary log: a power cut may lose the last writes. Set it to 1.',
+  zh: '开启了二进制日志，但 sync_binlog 不为 1：断电可能丢失最近的写入。请设置为 1。',
 }

@@ -10,7 +10,7 @@ import { keyringFrom, masterKeyBytes, type Keyring } from './keyring.ts'
 import { createMemoryStore } from './memory.ts'
 import { keyIdOf, sealed } from './sealed.ts'
 import { openSqliteStore } from './sqlite.ts'
-import type { EntryStore, Store } from './store.ts'
+import type { EntryStore, Notice, Store } from './store.ts'
 
 export type OpenStoreOptions = {
   /** `memory:`, `sqlite:PATH`, or a server's (base/redis-url.ts, base/database-url.ts). */
@@ -18,8 +18,8 @@ export type OpenStoreOptions = {
   /** 32 bytes; null uses the key file beside the database, for `memory:` a key of the moment, and will not do for others. */
   readonly encryptionKey: Uint8Array | null
   readonly env: Env
-  /** Told of everything that was mended, for the log. */
-  readonly onNotice?: (notice: Text) => void
+  /** Told of everything that was mended, and of settings of a server by which writes may be lost, for the log. */
+  readonly onNotice?: (notice: Notice) => void
   /** Told of the keys by which the store is sealed, for backups. */
   readonly onKeys?: (keyring: Keyring) => void
 }

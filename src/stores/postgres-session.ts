@@ -100,18 +100,11 @@ function tlsOptions(tls: DatabaseTls | null): unknown {
 export async function openPostgresSession(options: PostgresClientOptions, signal: AbortSignal): Promise<SqlSession> {
   const { client, cut, isUsable } = await connectClient(options, signal)
   try {
-    const { rows } = await until(
-      client.query(
-        `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as is_read_only,
-                current_setting('fsync') = 'on' as is_synced`,
-      ),
-      signal,
-    )
-    const found = rows[0] ?? {}
+    const found = await until(describeServer(client), signal)
     return {
       db: databaseOver(client, cut),
       isWritable: found.is_read_only !== true,
-      warnings: found.is_synced === false ? [notSynced] : [],
+      warnings: warningsOf(found, options.url),
       isUsable,
       cut,
       end: async () => await client.end(),
@@ -120,6 +113,36 @@ export async function openPostgresSession(options: PostgresClientOptions, signal
     cut()
     throw error
   }
+}
+
+async function describeServer(client: PostgresClient): Promise<Row> {
+  const settings = `pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as is_read_only,
+    current_setting('fsync') = 'on' as is_synced, current_setting('full_page_writes') = 'on' as writes_pages,
+    current_setting('synchronous_standby_names') as standbys`
+  try {
+    const { rows } = await client.query(
+      `select ${settings}, (select count(*) from pg_catalog.pg_stat_replication) as followers`,
+    )
+    return rows[0] ?? {}
+  } catch (error) {
+    if (!isForbidden(error)) throw error
+    const { rows } = await client.query(`select ${settings}`)
+    return rows[0] ?? {}
+  }
+}
+
+function isForbidden(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === '42501'
+}
+
+/** What synchronous_commit says is of no matter: each transaction of ours sets its own (`begin`, below). */
+function warningsOf(found: Row, { hosts }: DatabaseUrl): readonly Text[] {
+  const mayFailOver = hosts.length > 1 || Number(found.followers ?? 0) > 0
+  return [
+    ...(found.is_synced === false ? [notSynced] : []),
+    ...(found.writes_pages === false ? [tornPages] : []),
+    ...(mayFailOver && found.standbys === '' ? [notWaited] : []),
+  ]
 }
 
 function databaseOver(client: PostgresClient, cut: () => void): Kysely<Tables> {
@@ -186,4 +209,14 @@ class SessionDriver extends PostgresDriver {
 const notSynced: Text = {
   en: 'PostgreSQL runs with fsync = off: a power cut may lose or damage everything. Set it to on.',
   zh: 'PostgreSQL 正以 fsync = off 运行：断电可能丢失或损坏全部数据。请设置为 on。',
+}
+
+const tornPages: Text = {
+  en: 'PostgreSQL runs with full_page_writes = off: a power cut may damage the tables. Set it to on.',
+  zh: 'PostgreSQL 正以 full_page_writes = off 运行：断电可能损坏数据表。请设置为 on。',
+}
+
+const notWaited: Text = {
+  en: 'PostgreSQL has standbys, and no commit waits for them: a failover may lose the last writes. Set synchronous_standby_names.',
+  zh: 'PostgreSQL 有备库，但提交不等待备库：主备切换可能丢失最近的写入。请设置 synchronous_standby_names。',
 }

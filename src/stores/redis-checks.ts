@@ -2,17 +2,21 @@
 import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import type { RedisTarget } from '../base/redis-url.ts'
+import type { Notice } from './store.ts'
 
 /** One server, as it describes itself. */
 export type RedisServerState = {
   /** The answer of INFO. */
   readonly info: string
-  /** `CONFIG GET save`; null when the server does not tell, as many that are rented. */
-  readonly save: string | null
+  /** As `CONFIG GET` has them; null when the server does not tell, as many that are rented. */
+  readonly settings: { readonly save: string; readonly appendfsync: string } | null
 }
 
 /** Refuses a server that cannot hold the contract (`config_invalid`); answers what people should know of the others. */
-export function checkServer({ info, save }: RedisServerState, kind: RedisTarget['kind']): readonly Text[] {
+export function checkServer(
+  { info, settings }: RedisServerState,
+  { kind, wait }: Pick<RedisTarget, 'kind' | 'wait'>,
+): readonly Notice[] {
   const fields = new Map(
     info.split('\r\n').flatMap((line) => {
       const colon = line.indexOf(':')
@@ -28,14 +32,29 @@ export function checkServer({ info, save }: RedisServerState, kind: RedisTarget[
   return [
     ...(isEvicting ? [notices.mayEvict(policy)] : []),
     ...(policy === undefined ? [notices.evictionUnknown] : []),
-    ...persistenceNotices(fields, save),
+    ...persistenceNotices(fields, settings),
+    ...replicaNotices(fields, { kind, wait }),
   ]
 }
 
-function persistenceNotices(fields: ReadonlyMap<string, string>, save: string | null): readonly Text[] {
-  if (fields.get('aof_enabled') === '1') return []
-  if (save === null) return [notices.persistenceUnknown]
-  return [save === '' ? notices.noPersistence : notices.snapshotsOnly]
+function persistenceNotices(
+  fields: ReadonlyMap<string, string>,
+  settings: RedisServerState['settings'],
+): readonly Notice[] {
+  const appends = fields.get('aof_enabled') === '1'
+  if (settings === null) return [appends ? notices.syncUnknown : notices.persistenceUnknown]
+  if (appends) return settings.appendfsync === 'no' ? [notices.neverSynced] : []
+  return [settings.save === '' ? notices.noPersistence : notices.snapshotsOnly]
+}
+
+/** What replaces this server when it dies has only those writes that it waited for. */
+function replicaNotices(
+  fields: ReadonlyMap<string, string>,
+  { kind, wait }: Pick<RedisTarget, 'kind' | 'wait'>,
+): readonly Notice[] {
+  const replicas = Number(fields.get('connected_slaves') ?? 0)
+  if (wait > replicas) return [notices.replicasMissing(wait, replicas)]
+  return wait === 0 && (replicas > 0 || kind === 'sentinel') ? [notices.notWaited] : []
 }
 
 function refuseOld(version: string): void {
@@ -78,6 +97,7 @@ const notices = {
   evictionUnknown: {
     en: 'Redis does not tell its maxmemory-policy, so it could not be checked. It must be noeviction.',
     zh: 'Redis 没有提供 maxmemory-policy，无法检查。该值必须为 noeviction。',
+    isCalm: true,
   },
   noPersistence: {
     en: 'Redis keeps nothing on disk: when it restarts, all tokens are lost and fetched anew. Set "appendonly yes".',
@@ -90,5 +110,23 @@ const notices = {
   persistenceUnknown: {
     en: 'Redis has no append-only file, and does not tell whether it saves at all (CONFIG is forbidden).',
     zh: 'Redis 没有开启 AOF，且不允许查询是否保存快照（CONFIG 被禁用）。',
+    isCalm: true,
   },
-} satisfies Record<string, Text | ((policy: string) => Text)>
+  syncUnknown: {
+    en: 'Redis appends to a file, and does not tell how often that reaches the disk (CONFIG is forbidden).',
+    zh: 'Redis 已开启 AOF，但不允许查询多久落盘一次（CONFIG 被禁用）。',
+    isCalm: true,
+  },
+  neverSynced: {
+    en: 'Redis leaves it to the system when writes reach the disk (appendfsync no): a crash of the machine loses half a minute or more. Set "appendfsync always", or everysec.',
+    zh: 'Redis 何时落盘由操作系统决定（appendfsync no）：机器崩溃会丢失半分钟甚至更久的写入。请设置 "appendfsync always" 或 everysec。',
+  },
+  notWaited: {
+    en: 'Redis has replicas, and no write waits for them: a failover may lose the last writes. Add ?wait=1 to the URL of the store.',
+    zh: 'Redis 有副本，但写入不等待副本：主从切换可能丢失最近的写入。请在 store 地址中加上 ?wait=1。',
+  },
+  replicasMissing: (wait: number, replicas: number): Notice => ({
+    en: `Each write waits for ${wait} replica(s) of Redis, and ${replicas} are connected: until there are more, nothing is fetched.`,
+    zh: `每次写入要等待 ${wait} 个 Redis 副本，目前只连接了 ${replicas} 个：数量足够之前不会获取新令牌。`,
+  }),
+} satisfies Record<string, Notice | ((...given: never[]) => Notice)>

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs'
 import type { Env } from '../base/env.ts'
 import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
 import type { RedisTarget } from '../base/redis-url.ts'
-import type { Text } from '../base/text.ts'
 import { RedisCaller } from './redis-caller.ts'
 import { checkServer, type RedisServerState } from './redis-checks.ts'
 import { loadRedis, type RedisLibrary } from './redis-connection.ts'
@@ -11,11 +10,12 @@ import { layoutNumber, RedisLayout, shardsOf } from './redis-layout.ts'
 import { listOf, textOf } from './redis-reply.ts'
 import { RedisShards } from './redis-shards.ts'
 import { connector, topologyOf } from './redis-topology.ts'
+import type { Notice } from './store.ts'
 
 export type OpeningOptions = {
   readonly target: RedisTarget
   readonly env: Env
-  readonly onNotice?: (notice: Text) => void
+  readonly onNotice?: (notice: Notice) => void
   readonly onLoss: () => void
   readonly library?: RedisLibrary
 }
@@ -59,17 +59,20 @@ async function inspect(shards: RedisShards, { target, onNotice }: OpeningOptions
   const states = await Promise.all(
     Array.from({ length: shards.count }, async (_, shard) => await stateOf(shards, shard)),
   )
-  const notices = states.flatMap((state) => checkServer(state, target.kind))
+  const notices = states.flatMap((state) => checkServer(state, target))
   for (const notice of new Map(notices.map((each) => [each.en, each])).values()) onNotice?.(notice)
 }
 
 async function stateOf(shards: RedisShards, shard: number): Promise<RedisServerState> {
   const info = textOf(await shards.command(['INFO'], shard))
+  const setting = async (name: string): Promise<string> => {
+    const [, value] = listOf(await shards.command(['CONFIG', 'GET', name], shard))
+    return textOf(value)
+  }
   try {
-    const [, save] = listOf(await shards.command(['CONFIG', 'GET', 'save'], shard))
-    return { info, save: textOf(save) }
+    return { info, settings: { save: await setting('save'), appendfsync: await setting('appendfsync') } }
   } catch (error) {
-    if (error instanceof ZhongkongError && error.code === 'store_unavailable') return { info, save: null }
+    if (error instanceof ZhongkongError && error.code === 'store_unavailable') return { info, settings: null }
     throw error
   }
 }

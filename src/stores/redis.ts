@@ -8,7 +8,6 @@
  */
 import type { Env } from '../base/env.ts'
 import type { RedisTarget } from '../base/redis-url.ts'
-import type { Text } from '../base/text.ts'
 import type { RedisCaller } from './redis-caller.ts'
 import type { RedisLibrary } from './redis-connection.ts'
 import { formatCursor, isFollowed, mergePages, parseCursor, type FeedPage } from './redis-feed.ts'
@@ -27,13 +26,13 @@ import {
   formatDuePlace,
   parseDuePlace,
 } from './store-arguments.ts'
-import type { Change, Changes, NamedRecord, ScanPage, ScanQuery, Store, StoredRecord } from './store.ts'
+import type { Change, Changes, NamedRecord, Notice, ScanPage, ScanQuery, Store, StoredRecord } from './store.ts'
 
 export type RedisOptions = {
   readonly target: RedisTarget
   readonly env: Env
   /** Told of what people should know of this Redis, for the log. */
-  readonly onNotice?: (notice: Text) => void
+  readonly onNotice?: (notice: Notice) => void
   /** The library; another one only in tests. */
   readonly library?: RedisLibrary
 }
@@ -53,7 +52,7 @@ const noticeRestMs = 5_000
 class RedisStore implements Store {
   readonly kind: string
   readonly #env: Env
-  readonly #onNotice: (notice: Text) => void
+  readonly #onNotice: (notice: Notice) => void
   readonly #shards: RedisShards
   readonly #watch: RedisWatch
   #latest = 0
@@ -210,7 +209,7 @@ function readFeed([line, write, ...fields]: readonly Reply[]): FeedPage {
   return { place: { line: textOf(line), write: numberOf(write) }, rows }
 }
 
-const newLine: Text = {
+const newLine: Notice = {
   en: 'Redis restarted, failed over or lost keys. Its last writes may be gone, so everything is looked at anew.',
   zh: 'Redis 发生过重启、主从切换或数据丢失，最近的写入可能已丢失，现在重新检查全部来源。',
 }

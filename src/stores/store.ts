@@ -28,7 +28,14 @@
  * Bodies are opaque texts: `sealed` encrypts entries into them. A store never looks inside.
  */
 
+import type { Text } from '../base/text.ts'
 import type { Entry } from '../model/entry.ts'
+
+/** What people should know of a store, for the log. */
+export type Notice = Text & {
+  /** Nothing is wrong as far as is known: something could not be looked at, say. */
+  readonly isCalm?: true
+}
 
 /** What a store keeps of a name. */
 export type StoredRecord = { readonly body: string | null; readonly revision: number }

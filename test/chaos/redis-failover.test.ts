@@ -27,7 +27,12 @@ describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
     (await (await master()).command('INFO', 'replication')).includes('state=online')
 
   it('a frozen master is replaced; when it wakes nobody believes it, and nothing that counted is lost', async () => {
-    const store = await open(`${servers.url}?wait=1`)
+    const notices: string[] = []
+    await open(servers.url, ({ en }) => notices.push(en))
+    expect(notices.join()).toContain('?wait=1')
+    notices.length = 0
+    const store = await open(`${servers.url}?wait=1`, ({ en }) => notices.push(en))
+    expect(notices.join()).not.toContain('wait')
     await put(store, 'a', 'before')
     const cursor = await cursorOf(store)
     const old = await master()

@@ -2,9 +2,8 @@
 import { afterAll, afterEach, expect } from 'vitest'
 import { realEnv } from '../../src/base/real-env.ts'
 import { parseRedisUrl, type RedisTarget } from '../../src/base/redis-url.ts'
-import type { Text } from '../../src/base/text.ts'
 import { openRedisStore } from '../../src/stores/redis.ts'
-import { storeMsMax, type Store } from '../../src/stores/store.ts'
+import { storeMsMax, type Notice, type Store } from '../../src/stores/store.ts'
 import { until } from '../servers/redis-server.ts'
 
 /** What a call may take that ends in time: the test itself is late on a busy machine. */
@@ -24,7 +23,7 @@ export function targetOf(url: string): RedisTarget {
   return parsed.target
 }
 
-export async function open(url: string, onNotice?: (notice: Text) => void): Promise<Store> {
+export async function open(url: string, onNotice?: (notice: Notice) => void): Promise<Store> {
   const store = await openRedisStore({ target: targetOf(url), env, ...(onNotice === undefined ? {} : { onNotice }) })
   opened.push(store)
   return store

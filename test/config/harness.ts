@@ -84,7 +84,6 @@ export const fakeParseSource: ParseSource = (name, definition, origin) => {
       needs: needsOf(definition),
       semantics: {
         reissue: 'independent',
-        safeConcurrent: true,
         graceMs: 0,
         windowMs: 0,
         limits: {},

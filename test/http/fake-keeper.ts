@@ -29,7 +29,6 @@ export function sourceOf(fake: FakeSource): Source {
     needs: fake.needs ?? [],
     semantics: {
       reissue: fake.reissue ?? 'same-until-window',
-      safeConcurrent: true,
       graceMs: 0,
       windowMs: 300_000,
       limits: {},

@@ -32,7 +32,6 @@ export function sampleSource(changed: Changed = {}): Source {
     needs: changed.needs ?? [],
     semantics: {
       reissue: changed.reissue ?? 'retires-previous',
-      safeConcurrent: false,
       graceMs: 5 * minute,
       windowMs: 5 * minute,
       limits: {},

@@ -3,11 +3,13 @@ import { relative } from 'node:path'
 import { realEnv } from '../../base/real-env.ts'
 import type { Text } from '../../base/text.ts'
 import type { Config, ConfigIssue } from '../../config/config.ts'
+import { shownStore } from '../../config/store-url.ts'
 import { isTrouble, onlineLines, summaryLines } from '../check-report.ts'
 import { checkOnline, type OnlineFindings } from '../check-online.ts'
 import type { CommandArgument, CommandInput, CommandOption, Io } from '../command.ts'
 import { configPath, printIssues, readConfig } from '../config-file.ts'
 import { flagOption, textOption } from '../option.ts'
+import type { Notice } from '../../stores/store.ts'
 
 export const name = 'check'
 
@@ -108,7 +110,8 @@ async function askOnline(config: Config, io: Io): Promise<OnlineFindings> {
     const outside = {
       env,
       issue,
-      openStore: async ({ store, encryptionKey }: Config) => await openStore({ url: store, encryptionKey, env }),
+      openStore: async ({ store, encryptionKey }: Config, onNotice: (notice: Notice) => void) =>
+        await openStore({ url: store, encryptionKey, env, onNotice }),
     }
     return await checkOnline(config, outside, io.signal)
   } finally {
@@ -137,7 +140,7 @@ function jsonReport(file: string, config: Config | null, { issues, online }: Fou
         ? null
         : {
             listen: config.server.listen,
-            store: config.store,
+            store: shownStore(config.store),
             sources: config.sources.map(({ name: source, kind, needs }) => ({ name: source, provider: kind, needs })),
             clients: config.clients.map((client) => client.name),
           },

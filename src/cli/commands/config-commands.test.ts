@@ -78,6 +78,17 @@ describe('check', () => {
       'zhongkong.yaml: 3 errors',
     ])
   })
+  test('the store is shown without its password, wherever that came from', async () => {
+    const url = 'postgres://zk:${S}@db/tokens?sslmode=require'
+    write('zhongkong.yaml', `${good}encryption_key: "\${K}"\nstore: "${url}"\n`)
+    write('.env', `S=hunter2\nK=${'0123456789abcdef'.repeat(3)}fedcba9876543210\n`)
+    for (const options of [{}, { json: true }]) {
+      const io = terminal()
+      expect(await check(input([], options), io)).toBe(0)
+      expect(io.stdout.join('\n')).toContain('postgres://***@db/tokens?sslmode=require')
+      expect(io.stdout.join('\n')).not.toContain('hunter2')
+    }
+  })
   test('2 for a file that is not there', async () => {
     const io = terminal()
     expect(await check(input([], { config: 'none.yaml' }), io)).toBe(2)
