@@ -131,8 +131,7 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
   for (let failures = 1; ; failures += 1) {
     await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
     try {
-      // A store that was failed over meanwhile may have given the revision of our lease to another write.
-      const written = await write(room, job, commitment, await room.store.read(job.source.name))
+      const written = await write(room, job, commitment)
       room.views.unpin(job.source.name)
       await afterCommit(room, job, written, commitment)
       return
@@ -187,14 +186,11 @@ function lookAgainAt(room: Room, job: Job, entry: Entry): number {
 }
 
 /** Writes a change of the entry that granted our lease, over whatever else was changed meanwhile. */
-export async function write(
-  room: Room,
-  job: Job,
-  settlement: Settlement,
-  found: EntryRecord = { entry: job.entry, revision: job.revision },
-): Promise<Written> {
+export async function write(room: Room, job: Job, settlement: Settlement): Promise<Written> {
   const { name } = job.source
-  let record = found
+  let record: EntryRecord = isJustRead(room, job)
+    ? { entry: job.entry, revision: job.revision }
+    : await room.store.read(name)
   for (let race = 0; race < racesMax; race += 1) {
     // A row that was deleted by hand (a removal by us leaves a revision behind) is written anew.
     if (record.entry === null && record.revision === 0) record = { entry: job.entry, revision: 0 }
@@ -210,6 +206,17 @@ export async function write(
     record = await room.store.read(name)
   }
   throw new Error(`the entry of ${name} kept changing`)
+}
+
+/** No failover of a store, and somebody's write after it, is as quick as this, in milliseconds. */
+const failoverMsMin = 500
+
+/**
+ * Whether the record of our lease is the last word but for what its revision tells. A store that was failed over since
+ * may have lost the lease and given its revision to another write.
+ */
+function isJustRead(room: Room, { entry: { lease } }: Job): boolean {
+  return lease !== null && room.time.now() - lease.at < failoverMsMin
 }
 
 /** Marks the entry as doubtful, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */

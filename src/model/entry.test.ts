@@ -86,6 +86,8 @@ describe('an entry that fell behind', () => {
     expect(lifted(shorter, open).token?.expiresAt).toBe(t0 + minute)
     const doubt = { reason: 'reported', at: t0, version: 7, repeats: 0 } as const
     expect(lifted({ ...before, doubt }, open).doubt).toEqual(doubt)
+    const alsoOpen = { ...known, epoch: 1, resolvedEpoch: 0, dueAt: t0 }
+    expect(lifted(alsoOpen, open)).toMatchObject({ epoch: 6, resolvedEpoch: 4, dueAt: t0 })
     const asking = { ...before, lease: { node: 'n2', at: t0, until: t0 + minute, forced: false } }
     expect(lifted(asking, open)).toBe(asking)
   })

@@ -143,17 +143,28 @@ function isOfAnotherToken(entry: Entry, known: Entry): boolean {
  */
 export function lifted(entry: Entry, known: Entry): Entry {
   if (!isBehind(entry, known)) return entry
-  // Only attempts were lost. One of them may have retired the token.
-  if (entry.version === known.version && !isOfAnotherToken(entry, known)) {
-    const isShorter = (entry.token?.expiresAt ?? Infinity) < (known.token?.expiresAt ?? -Infinity)
-    const token = isShorter ? entry.token : known.token
-    return { ...known, token, doubt: entry.doubt ?? known.doubt, definition: entry.definition }
-  }
+  if (entry.version === known.version && !isOfAnotherToken(entry, known)) return remembering(entry, known)
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
   if (!isNewer) return overtaken(entry, known)
   const version = known.version + 1
   const doubt = entry.doubt?.version === entry.version ? { ...entry.doubt, version } : entry.doubt
   return { ...entry, token: { ...entry.token, version }, version, doubt }
+}
+
+/** An entry that gets back the attempts this node knows of. One of them, or of its own, may have retired the token. */
+function remembering(entry: Entry, known: Entry): Entry {
+  const isShorter = (entry.token?.expiresAt ?? Infinity) < (known.token?.expiresAt ?? -Infinity)
+  return {
+    ...entry,
+    token: isShorter ? entry.token : known.token,
+    lease: known.lease,
+    epoch: known.epoch + unansweredIn(entry),
+    resolvedEpoch: known.resolvedEpoch,
+    doubt: entry.doubt ?? known.doubt,
+    trouble: entry.trouble ?? known.trouble,
+    dueAt: Math.min(entry.dueAt, known.dueAt),
+    budget: known.budget,
+  }
 }
 
 /** An entry that gets back the token this node knows. What was to be done about the older token is done. */

@@ -460,13 +460,13 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'L12',
-    title: 'an answer that could not be written is written over whatever has the revision now',
+    title: 'the end of an attempt is written over whatever has the revision of its lease now',
     seenIn: 'compare-and-swap on a counter that a failover sets back',
     file: 'src/keeper/settle-attempt.ts',
-    find: 'const written = await write(room, job, commitment, await room.store.read(job.source.name))',
-    replace: 'const written = await write(room, job, commitment)',
-    faults: ['store-failover', 'crash', 'crash-in-flight', 'notice-lost', 'asked-refresh', 'source-removed'],
-    rates: { 'store-failover': 0.05 },
+    find: 'return lease !== null && room.time.now() - lease.at < failoverMsMin',
+    replace: 'return lease !== null',
+    faults: ['store-failover', 'answer-slow'],
+    rates: { 'store-failover': 0.05, 'answer-slow': 0.5 },
   },
   {
     id: 'L8e',
