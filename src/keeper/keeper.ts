@@ -88,7 +88,10 @@ export type Keeper = {
   remove(name: string): Promise<boolean>
   /** Replaces the sources of the configuration file, whole. */
   replaceSources(sources: readonly Source[]): Promise<void>
-  /** The store answers and the sources of the configuration are known. */
+  /**
+   * The sources of the configuration are known, and the store answers; while it is silent, only as long as this node
+   * remembers living tokens, and none that others may have replaced since.
+   */
   isReady(): boolean
   /** Ends within ten seconds: no new attempt starts, those in the air land or are left to the next node. */
   stop(): Promise<void>

@@ -12,7 +12,7 @@ import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
-import { isStale, nextToken, readToken } from './read-token.ts'
+import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
@@ -93,8 +93,13 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
 /** A sweep may come late; a silence longer than this means that the store does not answer, in milliseconds. */
 const readyMsMax = 30_000
 
+/** A node that remembers good tokens is of use while the store is away; one that may serve dead ones is not. */
 function isReady(room: Room, fresh: KeepFresh): boolean {
-  return fresh.isReady && room.time.silentMs() < readyMsMax
+  if (!fresh.isReady) return false
+  if (room.time.silentMs() < readyMsMax) return true
+  const readings = [...room.views.names()].map((name) => readingOf(room, room.views.get(name)))
+  const served = readings.filter((reading) => reading !== null)
+  return served.length > 0 && served.every(({ stale }) => !stale)
 }
 
 type Changes = Pick<Keeper, 'refresh' | 'put' | 'remove' | 'replaceSources'>

@@ -142,3 +142,26 @@ describe('a store that does not answer', () => {
     expect(told(node)).toEqual([])
   })
 })
+
+describe('a node without its store', () => {
+  test('is ready as long as it remembers a living token that nobody can have replaced for too long', async () => {
+    const lasting = sampleSource({ name: 'lasting', identity: 'sample:lasting', reissue: 'independent' })
+    const node = await stage.opened(weixin, lasting)
+    await stage.until(node.keeper.get('lasting'))
+    node.wire.isCut = true
+    await stage.pass(minute)
+    expect(node.keeper.isReady()).toBe(true)
+    await stage.pass(3 * hour)
+    expect(node.keeper.isReady()).toBe(false)
+    node.wire.isCut = false
+    await stage.pass(10 * second)
+    expect(node.keeper.isReady()).toBe(true)
+    await stage.until(node.keeper.get('weixin'))
+    node.wire.isCut = true
+    await stage.pass(3 * minute)
+    expect(node.keeper.isReady()).toBe(true)
+    await stage.pass(2 * minute)
+    expect(node.keeper.isReady()).toBe(false)
+    node.wire.isCut = false
+  })
+})

@@ -277,6 +277,7 @@ describe('the text of entries', () => {
           expect(() => decodeEntry(text)).toThrow(/^[\w\s.:[\]-]{1,80}$/)
         },
       ),
+      { examples: [['{"v":1.0000000000000002}'], ['{"v":1e300}']] },
     )
   })
 

@@ -52,7 +52,7 @@ export const surfaces: readonly Surface[] = [
     handler: ready,
     doc: {
       group: 'operating',
-      summary: 'The store answers and the sources are known; not while stopping.',
+      summary: 'The sources are known, and the store answers or living tokens are remembered; not while stopping.',
       answers: {
         200: { description: 'Ready', schema: healthSchema },
         503: { description: 'Not ready', schema: healthSchema },
