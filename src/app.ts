@@ -5,13 +5,14 @@ import type { Text } from './base/text.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
-import { createFileSink } from './events/file-sink.ts'
-import { createMetrics, type SourceGauge } from './events/metrics.ts'
+import { createFileSink, type FileSink } from './events/file-sink.ts'
+import { createMetrics, type Metrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper, Snapshot } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { issue, parseSource, watch } from './providers/catalogue.ts'
+import { announced, type ChangeLine } from './stores/announced.ts'
 import { openStore } from './stores/open-store.ts'
 
 export type Node = {
@@ -20,14 +21,34 @@ export type Node = {
   readonly bus: Bus
   /** Puts a new configuration in place: sources, clients and compatibility settings, whole. */
   replaceConfig(config: Config): Promise<void>
+  /** Its own metrics, for whoever adds up those of several nodes. */
+  ownMetrics(): Promise<string>
   /** Stops refreshing, lets attempts in the air land, closes the store; ends within ten seconds. */
   stop(): Promise<void>
+}
+
+/**
+ * What one node tells another of the same server: something was written to the store (null), or a source has another
+ * token or is gone. Never a token.
+ */
+export type SiblingNotice = { readonly name: string | null }
+
+/** The other nodes of the same server: processes on this machine, over the same store, behind the same address. */
+export type Siblings = {
+  /** One of them writes the files of sinks, so that none is overwritten with an older version. */
+  readonly writesFiles: boolean
+  readonly tell: (notice: SiblingNotice) => void
+  readonly hear: (listener: (notice: SiblingNotice) => void) => () => void
+  /** The metrics of all of them, given what this one shows. */
+  readonly addMetrics: (text: string) => Promise<string>
 }
 
 export type NodeOptions = {
   readonly config: Config
   readonly env: Env
   readonly bus?: Bus
+  /** Absent: this node is alone behind its address. */
+  readonly siblings?: Siblings
   readonly version: string
   /** Something broke that nobody foresaw; for the log. */
   readonly onFault: (thrown: unknown, where: string) => void
@@ -36,7 +57,7 @@ export type NodeOptions = {
 }
 
 export async function openNode(options: NodeOptions): Promise<Node> {
-  const { config, env, version, onFault } = options
+  const { config, env, version, onFault, siblings } = options
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
@@ -47,19 +68,12 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     access: createAccess(config.clients),
     compat: config.compat,
     env,
-    metrics,
+    metrics: siblings === undefined ? metrics : { ...metrics, expose: () => exposeAll(metrics, siblings) },
     version,
     trail,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
-  const sink = createFileSink({
-    sinks: config.sinks,
-    read: (name) => readForSink(keeper, name),
-    bus,
-    env,
-    onFault: (thrown) => onFault(thrown, 'a file sink'),
-  })
-  if (config.sinks.length > 0) sink.catchUp(config.sources.map(({ name }) => name))
+  const sink = openFileSink(options, { keeper, bus })
   return {
     keeper,
     handler,
@@ -70,6 +84,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       await keeper.replaceSources(next.sources)
       handler.replace(settings)
     },
+    ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
       await keeper.stop()
@@ -81,10 +96,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 }
 
 async function openStoreAndKeeper(
-  { config, env, onFault, onNotice }: NodeOptions,
+  { config, env, siblings, onFault, onNotice }: NodeOptions,
   { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
-  const store = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  const opened = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  const store = siblings === undefined ? opened : announced(opened, changeLine(siblings))
   try {
     const keeper = await openKeeper({
       env,
@@ -109,6 +125,66 @@ async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceG
   return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
 }
 
+function changeLine({ tell, hear }: Siblings): ChangeLine {
+  return {
+    tell: () => tell({ name: null }),
+    hear: (onTold) =>
+      hear(({ name }) => {
+        if (name === null) onTold()
+      }),
+  }
+}
+
+async function exposeAll(metrics: Metrics, { addMetrics }: Siblings): Promise<{ type: string; text: string }> {
+  const { type, text } = await metrics.expose()
+  return { type, text: await addMetrics(text) }
+}
+
+type Told = { readonly keeper: Keeper; readonly bus: Bus }
+
+/** The file sinks. Among siblings one writes them; the others tell it what it does not see itself. */
+function openFileSink({ config, env, siblings, onFault }: NodeOptions, { keeper, bus }: Told): FileSink {
+  const isWriter = siblings?.writesFiles ?? true
+  const sink = createFileSink({
+    sinks: isWriter ? config.sinks : [],
+    read: (name) => (siblings === undefined ? readForSink(keeper, name) : readAmongSiblings(keeper, name)),
+    bus,
+    env,
+    onFault: (thrown) => onFault(thrown, 'a file sink'),
+  })
+  if (config.sinks.length === 0) return sink
+  if (isWriter) sink.catchUp(config.sources.map(({ name }) => name))
+  if (siblings === undefined) return sink
+  if (!isWriter) {
+    bus.on((event) => {
+      const { type } = event
+      if (type === 'rotated' || type === 'repeated' || type === 'removed') siblings.tell({ name: event.name })
+    })
+    return sink
+  }
+  const onBroken = (thrown: unknown): void => onFault(thrown, 'a file sink')
+  siblings.hear(({ name }) => {
+    if (name !== null) followSibling(keeper, sink, name).catch(onBroken)
+  })
+  catchUpAll(keeper, sink).catch(onBroken)
+  return sink
+}
+
+/** Whether the source is there is asked anew: of two reloads the news of the first may come after the second. */
+async function followSibling(keeper: Keeper, sink: FileSink, name: string): Promise<void> {
+  if ((await keeper.source(name)) === undefined) sink.remove(name)
+  else sink.catchUp([name])
+}
+
+/** While no process wrote the files, siblings went on rotating: sources that were added while running, too. */
+async function catchUpAll(keeper: Keeper, sink: FileSink): Promise<void> {
+  for (let after: string | null | undefined; after !== null;) {
+    const page = await keeper.states({ limit: 500, ...(after === undefined ? {} : { after }) })
+    sink.catchUp(page.states.map(({ source }) => source.name))
+    after = page.next
+  }
+}
+
 /** What a file is to hold: null while there is no token, which the next rotation will change. */
 async function readForSink(keeper: Keeper, name: string): Promise<Snapshot | null> {
   try {
@@ -118,6 +194,17 @@ async function readForSink(keeper: Keeper, name: string): Promise<Snapshot | nul
     if (code === 'token_unavailable' || code === 'budget_spent' || code === 'not_found') return null
     throw thrown
   }
+}
+
+/**
+ * The same where a sibling may have rotated a moment ago: what this node serves may be older than what is stored. The
+ * store is looked at twice, because the first look may be shared with one that began before the notice came.
+ */
+async function readAmongSiblings(keeper: Keeper, name: string): Promise<Snapshot | null> {
+  await keeper.state(name)
+  const stored = (await keeper.state(name))?.snapshot ?? null
+  const served = keeper.peek(name)
+  return served !== undefined && served.version > (stored?.version ?? 0) ? served : stored
 }
 
 /** A name for this process that no other one has or ever had. */

@@ -18,7 +18,7 @@ const client = (name: string, read: string[]): ClientGrant => ({
 
 const config: Config = {
   path: '/zhongkong.yaml',
-  server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false },
+  server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false, workers: 1 },
   encryptionKey: null,
   store: 'memory:',
   sources: [source('weixin', '1'), source('corp', '1')],

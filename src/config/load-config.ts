@@ -129,11 +129,20 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   const clients = checkClients(written, raw, names)
   const compat = checkCompat(written, server.value === null || isLocal(server.value))
   const sinks = checkSinks(written, directory, names)
-  const store = checkStore(written.store, { directory, hasKey: written.encryption_key !== undefined })
+  const store = checkStore(written.store, {
+    directory,
+    hasKey: written.encryption_key !== undefined,
+    workers: written.server.workers,
+  })
   const key = checkKey(written.encryption_key)
   const config: Config = {
     path,
-    server: { listen: written.server.listen, tls: tls.value, trustedNetwork: written.server.trusted_network },
+    server: {
+      listen: written.server.listen,
+      tls: tls.value,
+      trustedNetwork: written.server.trusted_network,
+      workers: written.server.workers,
+    },
     encryptionKey: key.value,
     store: store.value,
     sources: sources.value,

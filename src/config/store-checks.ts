@@ -4,13 +4,14 @@ import { parseStore } from './store-url.ts'
 
 export function checkStore(
   text: string,
-  { directory, hasKey }: { readonly directory: string; readonly hasKey: boolean },
+  { directory, hasKey, workers }: { readonly directory: string; readonly hasKey: boolean; readonly workers: number },
 ): { value: string; problems: Problem[] } {
   const store = parseStore(text, directory)
   const where = { path: ['store'] }
   switch (store.kind) {
     case 'memory':
-      return { value: 'memory:', problems: [] }
+      // Each would have a memory of its own, fetch for itself, and retire what the others serve.
+      return { value: 'memory:', problems: workers === 1 ? [] : [problem('value_invalid', where, apart, sharedFile)] }
     case 'sqlite':
       return { value: `sqlite:${store.path}`, problems: [] }
     case 'shared':
@@ -31,6 +32,16 @@ export function checkStore(
       return { value: text, problems: [problem('value_invalid', where, message, fix)] }
     }
   }
+}
+
+const apart = {
+  en: 'With several workers (server.workers), each would have a memory of its own and retire the tokens of the others.',
+  zh: '多个工作进程（server.workers）各有各的内存，会互相作废对方的令牌。',
+}
+
+const sharedFile = {
+  en: 'Write store: sqlite:./data/zhongkong.db, which all workers share; or workers: 1.',
+  zh: '写成 store: sqlite:./data/zhongkong.db，由所有工作进程共享；或写 workers: 1。',
 }
 
 const keyMissing = {
