@@ -366,6 +366,13 @@ test('a renewed certificate is used by every worker, and one that does not fit b
     const found = await shown()
     return found.size === 1 && found.has(second.fingerprint) ? true : null
   })
+  // Somebody is just writing the files: a worker that comes now begins with the pair that the others have.
+  await put('half a certifica', second.key)
+  process.kill(workersOf(served)[0]!, 'SIGKILL')
+  await eventually('another worker is there', 15_000, async () =>
+    logOf(served).some(({ msg }) => msg === 'a worker took the place') ? true : null,
+  )
+  expect(await shown()).toEqual(new Set([second.fingerprint]))
 }, 60_000)
 
 test('two servers of two workers each, started together on no file, come up and share one token', async ({ stage }) => {
