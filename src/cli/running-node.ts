@@ -2,13 +2,14 @@
  * A node that listens, from its start to its end. The order of ending matters: first no new connections, then the keeper
  * lands its attempts, and all of it within ten seconds whatever hangs.
  */
-import { openNode, type Node, type Siblings } from '../app.ts'
+import { openNode, type Node } from '../app.ts'
 import type { Env } from '../base/env.ts'
 import { realEnv } from '../base/real-env.ts'
 import type { Config } from '../config/config.ts'
 import { createBus, type Bus } from '../events/bus.ts'
 import { logEvents, logFault, type Log } from '../events/log.ts'
 import { listen, type Listening, type ReadPem } from '../http/listen.ts'
+import type { Siblings } from '../siblings.ts'
 import type { Io } from './command.ts'
 import { listenFault } from './listen-address.ts'
 import { packageVersion } from './package-version.ts'

@@ -2,7 +2,7 @@
  * What the supervisor and its workers say to each other. It stays between processes of one server, over the channels that
  * Node made with them: the files of the configuration hold secrets, but nothing here holds a token.
  */
-import type { SiblingNotice } from '../app.ts'
+import type { SiblingNotice } from '../siblings.ts'
 import type { ConfigPlace } from './config-file.ts'
 import type { ConfigFiles } from './config-snapshot.ts'
 

@@ -3,7 +3,7 @@
  * given them, so that all workers understand the same. It ends when it is told to, by a signal of its own, and, as Node
  * has it for the workers of a cluster, when its supervisor is gone.
  */
-import type { SiblingNotice, Siblings } from '../app.ts'
+import type { SiblingNotice, Siblings } from '../siblings.ts'
 import type { Config } from '../config/config.ts'
 import { logFault, type Log } from '../events/log.ts'
 import type { Io } from './command.ts'
