@@ -34,8 +34,10 @@ type Member = {
   readonly counting: Set<() => void>
 }
 
-/** What supervisors wait before they kill is ten seconds and more; a worker itself ends a little earlier. */
-const stopMsMax = 9_850
+/** A worker ends within nine seconds; what is left after this time, in milliseconds, hangs. All is over within ten. */
+const stopMsMax = 9_500
+/** How long the kernel may take to end a worker that was killed, in milliseconds. */
+const killMsMax = 150
 const restart = { baseMs: 250, capMs: 10_000 }
 /** A worker that lived this long, in milliseconds, did not end because of how it began. */
 const steadyMs = 60_000
@@ -87,11 +89,12 @@ export class Crew {
     const over = new AbortController()
     const gone = new Promise<void>((resolve) => (this.#onGone = resolve))
     if (this.#members.size > 0) await Promise.race([gone, pause(stopMsMax, over.signal)])
-    over.abort()
     for (const { worker, number } of this.#members.values()) {
       this.#options.log.warn('a worker did not end in time and was killed', { worker: number })
       worker.process.kill('SIGKILL')
     }
+    if (this.#members.size > 0) await Promise.race([gone, pause(killMsMax, over.signal)])
+    over.abort()
   }
 
   /** Resolves with its URL when the worker is ready. */
