@@ -11,7 +11,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { backoffMs } from '../base/backoff.ts'
 import { realClock } from '../base/real-env.ts'
-import type { Log } from '../events/log.ts'
+import type { Log, LogFields } from '../events/log.ts'
 import { countersOf, mergeMetrics } from '../events/merge-metrics.ts'
 import type { ConfigFiles } from './config-snapshot.ts'
 import { pause } from './pause.ts'
@@ -173,16 +173,22 @@ export class Crew {
       this.#fail(code === null || code === 0 ? 1 : code)
       return
     }
-    const isSteady = isReady && realClock.monotonic() - startedAt >= steadyMs
-    const failures = isSteady ? 1 : (this.#failures.get(number) ?? 0) + 1
+    if (isReady && realClock.monotonic() - startedAt >= steadyMs) this.#failures.delete(number)
+    void this.#replace(number, how)
+  }
+
+  async #replace(number: number, how: LogFields): Promise<void> {
+    const failures = (this.#failures.get(number) ?? 0) + 1
     this.#failures.set(number, failures)
     const inMs = backoffMs(failures, restart, Math.random())
     this.#options.log.warn('a worker ended; another takes its place', { ...how, inMs })
-    void this.#replace(number, inMs)
-  }
-
-  async #replace(number: number, inMs: number): Promise<void> {
-    if (await pause(inMs, this.#stopping.signal)) await this.#launch(number)
+    if (!(await pause(inMs, this.#stopping.signal))) return
+    try {
+      void this.#launch(number)
+    } catch (error) {
+      // No memory for another process, which the others must outlive.
+      await this.#replace(number, { worker: number, error })
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Several workers behind one address, as real processes: one server to whoever asks, whichever of them answers. */
 import { createServer } from 'node:net'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { expect, test as plainTest } from 'vitest'
@@ -348,6 +348,40 @@ test('a worker that ends again and again is put back after longer and longer pau
     expect(inMs).toBeLessThanOrEqual(full)
   }
   expect(deaths()).toHaveLength(6)
+}, 60_000)
+
+test('a newcomer that cannot start is tried again while others serve, and ends the server when nobody does', async ({
+  stage,
+}) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-late') })
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const server = stage.start(['serve', '-c', path, '--listen', `127.0.0.1:${port}`])
+  await eventually('it is ready', 15_000, async () => (server.stdout().includes('ready on') ? true : null))
+  await askApart(url, '/v1/tokens/weixin')
+  const ends = (): number => logOf(server).filter(({ msg }) => String(msg).includes('another takes its place')).length
+  // Who opens the store finds it set aside; who has it open goes on.
+  const note = join(stage.folder, 'tokens.db.quarantined')
+  await writeFile(note, '')
+  process.kill(workersOf(server)[1]!, 'SIGKILL')
+  await eventually('the newcomer has failed', 15_000, async () => (ends() >= 2 ? true : null))
+  expect((await askApart(url, '/v1/tokens/weixin')).status).toBe(200)
+  expect(server.stderr()).toMatch(/^error: .*set aside/m)
+  await rm(note)
+  await eventually('the next one has not', 20_000, async () =>
+    logOf(server).some(({ msg }) => msg === 'a worker took the place') ? true : null,
+  )
+  expect((await connectionToEach(url, 2)).size).toBe(2)
+
+  await writeFile(note, '')
+  const [one, other] = workersOf(server)
+  process.kill(one!, 'SIGKILL')
+  process.kill(other!, 'SIGKILL')
+  const alone = await stage.run(['serve', '-c', await configure(stage, 1, {}), '--listen', '127.0.0.1:0'])
+  expect(await server.ended).toMatchObject({ code: alone.code, signal: null })
+  expect(alone.code).not.toBe(0)
+  expect(logOf(server).some(({ msg }) => String(msg).includes('cannot go on'))).toBe(false)
 }, 60_000)
 
 test('a renewed certificate is used by every worker, and one that does not fit by none', async ({ stage }) => {
