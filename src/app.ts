@@ -1,16 +1,17 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
-import { asZhongkongError } from './base/errors.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
-import { createFileSink } from './events/file-sink.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
-import type { Keeper, Snapshot } from './keeper/keeper.ts'
+import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
+import { openFileSink } from './node-files.ts'
 import { issue, parseSource, watch } from './providers/catalogue.ts'
+import { changeLine, exposeAll, type Siblings } from './siblings.ts'
+import { announced } from './stores/announced.ts'
 import { openStore } from './stores/open-store.ts'
 import type { Notice } from './stores/store.ts'
 
@@ -20,6 +21,8 @@ export type Node = {
   readonly bus: Bus
   /** Puts a new configuration in place: sources, clients and compatibility settings, whole. */
   replaceConfig(config: Config): Promise<void>
+  /** Its own metrics, for whoever adds up those of several nodes. */
+  ownMetrics(): Promise<string>
   /** Stops refreshing, lets attempts in the air land, closes the store; ends within ten seconds. */
   stop(): Promise<void>
 }
@@ -28,6 +31,8 @@ export type NodeOptions = {
   readonly config: Config
   readonly env: Env
   readonly bus?: Bus
+  /** Absent: this node is alone behind its address. */
+  readonly siblings?: Siblings
   readonly version: string
   /** Something broke that nobody foresaw; for the log. */
   readonly onFault: (thrown: unknown, where: string) => void
@@ -36,7 +41,7 @@ export type NodeOptions = {
 }
 
 export async function openNode(options: NodeOptions): Promise<Node> {
-  const { config, env, version, onFault } = options
+  const { config, env, version, onFault, siblings } = options
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
@@ -47,19 +52,12 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     access: createAccess(config.clients),
     compat: config.compat,
     env,
-    metrics,
+    metrics: siblings === undefined ? metrics : { ...metrics, expose: () => exposeAll(metrics, siblings) },
     version,
     trail,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
-  const sink = createFileSink({
-    sinks: config.sinks,
-    read: (name) => readForSink(keeper, name),
-    bus,
-    env,
-    onFault: (thrown) => onFault(thrown, 'a file sink'),
-  })
-  if (config.sinks.length > 0) sink.catchUp(config.sources.map(({ name }) => name))
+  const sink = openFileSink(options, { keeper, bus })
   return {
     keeper,
     handler,
@@ -70,6 +68,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       await keeper.replaceSources(next.sources)
       handler.replace(settings)
     },
+    ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
       await keeper.stop()
@@ -81,10 +80,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 }
 
 async function openStoreAndKeeper(
-  { config, env, onFault, onNotice }: NodeOptions,
+  { config, env, siblings, onFault, onNotice }: NodeOptions,
   { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
-  const store = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  const opened = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  const store = siblings === undefined ? opened : announced(opened, changeLine(siblings))
   try {
     const keeper = await openKeeper({
       env,
@@ -107,17 +107,6 @@ async function openStoreAndKeeper(
 async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {
   const { states } = await keeper.states({ limit })
   return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
-}
-
-/** What a file is to hold: null while there is no token, which the next rotation will change. */
-async function readForSink(keeper: Keeper, name: string): Promise<Snapshot | null> {
-  try {
-    return (await keeper.get(name, { waitMs: 1_000 })).snapshot
-  } catch (thrown) {
-    const { code } = asZhongkongError(thrown)
-    if (code === 'token_unavailable' || code === 'budget_spent' || code === 'not_found') return null
-    throw thrown
-  }
 }
 
 /** A name for this process that no other one has or ever had. */

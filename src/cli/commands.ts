@@ -12,6 +12,7 @@ import * as serve from './commands/serve.ts'
 import * as simulate from './commands/simulate.ts'
 import * as start from './commands/start.ts'
 import * as status from './commands/status.ts'
+import * as worker from './commands/worker.ts'
 
 export const commands: readonly CommandModule[] = [
   serve,
@@ -26,4 +27,5 @@ export const commands: readonly CommandModule[] = [
   backup,
   restore,
   start,
+  worker,
 ]

@@ -3,7 +3,7 @@ import { Secret } from '../base/secret.ts'
 import type { Config } from '../config/config.ts'
 import type { ClientGrant } from '../model/client.ts'
 import type { Source } from '../model/source.ts'
-import { configChange, isEmptyChange } from './config-change.ts'
+import { configChange, inForce, isEmptyChange } from './config-change.ts'
 
 const keyHash = 'the-hash-of-a-key'
 const source = (name: string, generation: string): Source => ({ name, generation }) as Source
@@ -18,7 +18,7 @@ const client = (name: string, read: string[]): ClientGrant => ({
 
 const config: Config = {
   path: '/zhongkong.yaml',
-  server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false },
+  server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false, workers: 1 },
   encryptionKey: null,
   store: 'memory:',
   sources: [source('weixin', '1'), source('corp', '1')],
@@ -69,5 +69,24 @@ describe('what a reload changes', () => {
     })
     expect(change.needsRestart).toEqual(['server.listen', 'store', 'encryption_key'])
     expect(isEmptyChange(change)).toBe(false)
+  })
+})
+
+describe('what is in force', () => {
+  it('is the latest, but for every key that needs a restart', () => {
+    const latest: Config = {
+      ...config,
+      server: { listen: '127.0.0.1:9', tls: { cert: 'a', key: 'b' }, trustedNetwork: true, workers: 2 },
+      encryptionKey: new Uint8Array(32),
+      store: 'sqlite:/x.db',
+      sources: [source('weixin', '2')],
+      clients: [],
+      compat: { tokenboy: null, wechatTokenServer: null },
+      sinks: [{ kind: 'file', sources: ['*'], path: '/x', format: 'json', mode: 0o600 }],
+    }
+    const now = inForce(config, latest)
+    expect(configChange(config, now).needsRestart).toEqual([])
+    expect(configChange(latest, now)).toMatchObject({ added: [], removed: [], changed: [], compat: false })
+    expect(now.clients).toEqual(latest.clients)
   })
 })

@@ -34,6 +34,12 @@ export function configChange(before: Config, after: Config): ConfigChange {
   }
 }
 
+/** What is served of `latest` by a process that began with `first`: the keys that need a restart keep their value. */
+export function inForce(first: Config, latest: Config): Config {
+  const { server, store, encryptionKey, sinks } = first
+  return { ...latest, server, store, encryptionKey, sinks }
+}
+
 export function isEmptyChange(change: ConfigChange): boolean {
   const isEmpty = ({ added, removed, changed }: Changed): boolean =>
     added.length + removed.length + changed.length === 0
@@ -62,6 +68,7 @@ function needsRestart(before: Config, after: Config): string[] {
     ['server.listen', (config) => config.server.listen],
     ['server.tls', (config) => config.server.tls],
     ['server.trusted_network', (config) => config.server.trustedNetwork],
+    ['server.workers', (config) => config.server.workers],
     ['store', (config) => config.store],
     ['encryption_key', key],
     ['sinks', (config) => config.sinks],

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import type { Config, ConfigIssue } from '../config/config.ts'
 import { issueLines } from '../config/format-issues.ts'
 import { loadConfig } from '../config/load-config.ts'
+import { readRealFile, type ReadFile } from '../config/read-file.ts'
 import { parseSource } from '../providers/catalogue.ts'
 import type { Io } from './command.ts'
 import { wrap } from './terminal.ts'
@@ -27,9 +28,10 @@ export function hasConfig(io: Io): boolean {
 export async function readConfig(
   place: ConfigPlace,
   io: Io,
+  readFile: ReadFile = readRealFile,
 ): Promise<{ readonly config: Config | null; readonly issues: readonly ConfigIssue[] }> {
   const { path, overrides } = place
-  return await loadConfig({ path, environment: io.environment, parseSource, overrides })
+  return await loadConfig({ path, environment: io.environment, parseSource, overrides, readFile })
 }
 
 export function printIssues(issues: readonly ConfigIssue[], io: Io): void {

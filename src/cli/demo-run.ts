@@ -14,7 +14,10 @@ import type { Io } from './command.ts'
 import { demoLine } from './demo-event.ts'
 import { demoConfig, demoUpstream } from './demo-config.ts'
 import { CliFault } from './fault.ts'
-import { aborted, listenFault, openLoggedNode, stderrLog, stopServing } from './serving.ts'
+import { listenFault } from './listen-address.ts'
+import { aborted } from './pause.ts'
+import { openLoggedNode, stopServing } from './running-node.ts'
+import { stderrLog } from './stderr-log.ts'
 
 /** So many ports are tried, beginning with the one that was asked for. */
 const portsTried = 50

@@ -6,3 +6,10 @@ export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   await realClock.sleep(ms, signal)
   return !signal.aborted
 }
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

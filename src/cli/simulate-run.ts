@@ -2,7 +2,8 @@
 import type { Text } from '../base/text.ts'
 import { demoAccounts, startSimulator } from '../simulator.ts'
 import type { Io } from './command.ts'
-import { aborted, listenFault } from './serving.ts'
+import { listenFault } from './listen-address.ts'
+import { aborted } from './pause.ts'
 
 export async function runSimulator(options: { port: number; ttlSeconds: number }, io: Io): Promise<number> {
   const { port, ttlSeconds } = options

@@ -25,6 +25,8 @@ export type Config = {
     /** Absolute paths of PEM files. */
     readonly tls: { readonly cert: string; readonly key: string } | null
     readonly trustedNetwork: boolean
+    /** Processes behind the address; 1 to 64. */
+    readonly workers: number
   }
   /** 32 bytes, or null when a key file beside the database is to be used. */
   readonly encryptionKey: Uint8Array | null

@@ -23,7 +23,7 @@ describe('a good configuration', () => {
   test('an empty file is a configuration with every default', async () => {
     expect(await configOf('')).toEqual({
       path: configPath,
-      server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false },
+      server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false, workers: 1 },
       encryptionKey: null,
       store: `sqlite:${directory}/data/zhongkong.db`,
       sources: [],
@@ -35,7 +35,7 @@ describe('a good configuration', () => {
   test('every key of the file reaches the configuration', async () => {
     const config = await configOf(
       `
-server: { listen: "0.0.0.0:9000", trusted_network: true, tls: { cert: tls.crt, key: tls.key }, workers: 1 }
+server: { listen: "0.0.0.0:9000", trusted_network: true, tls: { cert: tls.crt, key: tls.key }, workers: 3 }
 encryption_key: "\${KEY}"
 store: sqlite:/var/lib/zk.db
 sources:
@@ -60,6 +60,7 @@ alerts: []
         listen: '0.0.0.0:9000',
         trustedNetwork: true,
         tls: { cert: `${directory}/tls.crt`, key: `${directory}/tls.key` },
+        workers: 3,
       },
       encryptionKey: new Uint8Array(Buffer.from(hex, 'hex')),
       store: 'sqlite:/var/lib/zk.db',
@@ -206,7 +207,9 @@ describe('what is wrong is told at its place', () => {
     ['server: 8888', ['1:9 value_type server']],
     ['server: { listen: 8888 }', ['1:19 value_type server.listen']],
     ['server: { tls: { cert: a } }', ['1:11 key_missing server.tls.key']],
-    ['server: { workers: 2 }', ['1:20 not_in_this_version server.workers']],
+    ['server: { workers: 0 }', ['1:20 value_invalid server.workers']],
+    ['server: { workers: 65 }', ['1:20 value_invalid server.workers']],
+    ['server: { workers: 2 }\nstore: memory', ['2:8 value_invalid store']],
     ['server: { workers: 1.5 }', ['1:20 value_type server.workers']],
     ['clients: { a: {} }', ['1:12 key_missing clients.a.key']],
     [

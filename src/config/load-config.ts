@@ -133,11 +133,17 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
     directory,
     hasKey: written.encryption_key !== undefined,
     isFromCommandLine: stage.overrides.store !== undefined,
+    workers: written.server.workers,
   })
   const key = checkKey(written.encryption_key)
   const config: Config = {
     path,
-    server: { listen: written.server.listen, tls: tls.value, trustedNetwork: written.server.trusted_network },
+    server: {
+      listen: written.server.listen,
+      tls: tls.value,
+      trustedNetwork: written.server.trusted_network,
+      workers: written.server.workers,
+    },
     encryptionKey: key.value,
     store: store.value,
     sources: sources.value,

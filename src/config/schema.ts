@@ -25,7 +25,7 @@ const server = z
       .boolean()
       .default(false)
       .describe('true allows an address other than loopback without TLS. Clients are required all the same.'),
-    workers: z.int().default(1).describe('Processes that serve reads. This version has 1.'),
+    workers: z.int().min(1).max(64).default(1).describe('Processes behind the address, 1 to 64; each is a whole node.'),
   })
   .describe('How programs reach this server.')
 

@@ -14,14 +14,6 @@ const listenPath = ['server', 'listen']
 export function checkServer(written: WrittenConfig, raw: JsonObject): Checked<Listen | null> {
   const { server } = written
   const problems: Problem[] = []
-  if (server.workers !== 1) {
-    problems.push(
-      problem('not_in_this_version', { path: ['server', 'workers'] }, workersLater, {
-        en: 'Write 1, or leave it out.',
-        zh: '写 1，或删去此键。',
-      }),
-    )
-  }
   const listen = parseListen(server.listen)
   if (listen === null) {
     problems.push(problem('value_invalid', { path: listenPath }, badListen, listenFix))
@@ -61,10 +53,6 @@ function everybody(range: string, path: Path): Problem[] {
   ]
 }
 
-const workersLater: Text = {
-  en: 'Several processes need a store they share over the network; both come with a later version.',
-  zh: '多进程需要可共享的网络存储，两者将在后续版本提供。',
-}
 const badListen: Text = {
   en: 'This is no address to listen on.',
   zh: '这不是可以监听的地址。',

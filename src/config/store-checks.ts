@@ -5,6 +5,7 @@ import { holdsPassword, parseStore } from './store-url.ts'
 export type StoreSurroundings = {
   readonly directory: string
   readonly hasKey: boolean
+  readonly workers: number
   /** `--store` said it. */
   readonly isFromCommandLine: boolean
 }
@@ -17,11 +18,15 @@ export function checkStore(text: string, around: StoreSurroundings): { value: st
 
 const where = { path: ['store'] }
 
-function judge(text: string, { directory, hasKey }: StoreSurroundings): { value: string; problems: Problem[] } {
+function judge(
+  text: string,
+  { directory, hasKey, workers }: StoreSurroundings,
+): { value: string; problems: Problem[] } {
   const store = parseStore(text, directory)
   switch (store.kind) {
     case 'memory':
-      return { value: 'memory:', problems: [] }
+      // Each would have a memory of its own, fetch for itself, and retire what the others serve.
+      return { value: 'memory:', problems: workers === 1 ? [] : [problem('value_invalid', where, apart, sharedFile)] }
     case 'sqlite':
       return { value: `sqlite:${store.path}`, problems: [] }
     case 'shared':
@@ -42,6 +47,16 @@ function judge(text: string, { directory, hasKey }: StoreSurroundings): { value:
       return { value: text, problems: [problem('value_invalid', where, message, fix)] }
     }
   }
+}
+
+const apart = {
+  en: 'With several workers (server.workers), each would have a memory of its own and retire the tokens of the others.',
+  zh: '多个工作进程（server.workers）各有各的内存，会互相作废对方的令牌。',
+}
+
+const sharedFile = {
+  en: 'Write store: sqlite:./data/zhongkong.db, which all workers share; or workers: 1.',
+  zh: '写成 store: sqlite:./data/zhongkong.db，由所有工作进程共享；或写 workers: 1。',
 }
 
 const keyMissing = {

@@ -51,6 +51,8 @@ export type FileSinkOptions = {
 export type FileSink = {
   /** Brings the files of these sources up to date; call it at start and after a reload. */
   readonly catchUp: (names: Iterable<string>) => void
+  /** Removes the files of a source that is gone. */
+  readonly remove: (name: string) => void
   /** Resolves when nothing is waiting to be written, failing writes included. */
   readonly settled: () => Promise<void>
   /** No new writes; those under way end, or are left after a bounded time. */
@@ -85,6 +87,7 @@ export function createFileSink(options: FileSinkOptions): FileSink {
     catchUp: (names) => {
       for (const name of names) writer.touch(name, 'current')
     },
+    remove: (name) => writer.touch(name, 'absent'),
     settled: () => writer.settled(),
     close: () => writer.close(),
   }

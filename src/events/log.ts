@@ -25,6 +25,8 @@ export type LogOptions = {
   readonly env: Pick<Env, 'clock'>
   /** Where lines go, each with its line end; stdout by default. */
   readonly destination?: DestinationStream
+  /** Stand on every line. */
+  readonly base?: LogFields
   /** Readable lines instead of JSON. */
   readonly isTerminal?: boolean
   /** Values that must never be seen, beside what looks like a secret; asked for each line. */
@@ -36,12 +38,13 @@ const textLengthMax = 2_000
 /** Deeper than this nothing is shown. */
 const depthMax = 4
 
-export function createLog({ level, env, destination, isTerminal = false, secrets = () => [] }: LogOptions): Log {
+export function createLog(options: LogOptions): Log {
+  const { level, env, destination, base = null, isTerminal = false, secrets = () => [] } = options
   const out = destination ?? pino.destination(1)
   const logger = pino(
     {
       level,
-      base: null,
+      base,
       timestamp: () => `,"time":"${new Date(env.clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },

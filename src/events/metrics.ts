@@ -22,6 +22,8 @@ export type Metrics = {
   /** Counts a request. Made for the hot path: no allocation once a route and status are known. */
   observe(route: string, status: number, seconds: number): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
+  /** The same without the gauges of sources, which every node on one store would tell alike. */
+  exposeOwn(): Promise<string>
   close(): void
 }
 
@@ -39,13 +41,16 @@ export function createMetrics({ bus, version, sources }: MetricsOptions): Metric
   })
   info.set({ version }, 1)
   const requests = createRequestMeter()
-  const showSources = sources === undefined ? () => Promise.resolve() : sourceGauges(registers, sources)
+  const bySource = new Registry()
+  const showSources = sources === undefined ? () => Promise.resolve() : sourceGauges([bySource], sources)
+  const exposeOwn = async (): Promise<string> => `${await registry.metrics()}\n${requests.expose()}`
   return {
     observe: requests.observe,
     expose: async () => {
       await showSources()
-      return { type: registry.contentType, text: `${await registry.metrics()}\n${requests.expose()}` }
+      return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }
     },
+    exposeOwn,
     close: bus.on(countEvents(registers)),
   }
 }

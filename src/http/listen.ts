@@ -29,11 +29,18 @@ export type ListenOptions = {
   readonly listen: string
   /** Paths of the certificate chain and the key, PEM. */
   readonly tls?: PemFiles | null
+  /** Another process has made sure that the address is free, and shares it among several. */
+  readonly isShared?: boolean
+  /** Reads `tls` in place of the disk. */
+  readonly readPem?: ReadPem
   readonly env: Env
   readonly limits?: Partial<Limits>
 }
 
 export type PemFiles = { readonly cert: string; readonly key: string }
+
+/** Rejects as `node:fs` does. */
+export type ReadPem = (path: string) => Promise<Uint8Array>
 
 export type Limits = {
   /** Time to send all headers, in milliseconds. */
@@ -81,10 +88,14 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const where = parseListen(options.listen)
   const closing = new AbortController()
   const listener = listenerOf(handler, closing.signal)
-  const server = tls === null ? createServer(serverOptions(limits), listener) : await secure(tls, limits, listener)
-  server.maxConnections = limits.connections
+  const pairNow = (files: PemFiles): Promise<Pair> => readPair(files, options.readPem)
+  const server =
+    tls === null
+      ? createServer(serverOptions(limits), listener)
+      : createTlsServer(secureOptions(limits, await pairNow(tls)), listener)
   server.maxHeadersCount = 100
-  limitPerAddress(server, limits.connectionsPerAddress)
+  limitConnections(server, limits)
+  if ('path' in where && options.isShared !== true) await removeStaleSocket(where.path)
   await bind(server, where)
 
   const address = server.address()
@@ -95,7 +106,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       'path' in where ? `unix:${where.path}` : `${tls === null ? 'http' : 'https'}://${bracketed(where.host)}:${port}`,
     port,
     renewTls: async () => {
-      if (tls !== null && 'setSecureContext' in server) server.setSecureContext(await readPair(tls))
+      if (tls !== null && 'setSecureContext' in server) server.setSecureContext(await pairNow(tls))
     },
     close: () => (closed ??= close(server, { env, handler, closing, closeMs: limits.closeMs })),
   }
@@ -114,16 +125,16 @@ function serverOptions(limits: Limits): ServerOptions {
   }
 }
 
-async function secure(tls: PemFiles, limits: Limits, listener: RequestListener): Promise<TlsServer> {
-  const pair = await readPair(tls)
-  return createTlsServer({ ...serverOptions(limits), ...pair, handshakeTimeout: limits.headersMs }, listener)
+function secureOptions(limits: Limits, pair: Pair): ServerOptions & Pair & { readonly handshakeTimeout: number } {
+  return { ...serverOptions(limits), ...pair, handshakeTimeout: limits.headersMs }
 }
 
-type Pair = { readonly cert: Buffer; readonly key: Buffer; readonly minVersion: 'TLSv1.2' }
+/** A certificate and its key, as TLS takes them. */
+export type Pair = { readonly cert: Buffer; readonly key: Buffer; readonly minVersion: 'TLSv1.2' }
 
-/** The pair as it is on disk now. It is tried first: a server takes parts of a bad one before it throws. */
-async function readPair(tls: PemFiles): Promise<Pair> {
-  const [cert, key] = await Promise.all([readPem(tls.cert), readPem(tls.key)])
+/** The pair as it is now. It is tried first: a server takes parts of a bad one before it throws. */
+export async function readPair(tls: PemFiles, read: ReadPem = (path) => readFile(path)): Promise<Pair> {
+  const [cert, key] = await Promise.all([pemOf(tls.cert, read), pemOf(tls.key, read)])
   const pair: Pair = { cert, key, minVersion: 'TLSv1.2' }
   try {
     createSecureContext(pair)
@@ -139,9 +150,9 @@ const pairHint: Text = {
   zh: '请重新写入这两个 PEM 文件：证书链以服务器自身的证书开头，对应的私钥不能带口令。',
 }
 
-async function readPem(path: string): Promise<Buffer> {
+async function pemOf(path: string, read: ReadPem): Promise<Buffer> {
   try {
-    return await readFile(path)
+    return Buffer.from(await read(path))
   } catch (thrown) {
     throw new ZhongkongError('config_unreadable', `${path} cannot be read (${wordOf(thrown)})`, {
       cause: thrown,
@@ -207,9 +218,17 @@ function peerOf(socket: Pick<Socket, 'remoteAddress'>): Peer {
   return peer
 }
 
-function limitPerAddress(server: Server | TlsServer, connectionsMax: number): void {
+/**
+ * Not by `server.maxConnections`: in a cluster, Node hands a connection that exceeds it to the next worker, and round
+ * and round for as long as all are full.
+ */
+function limitConnections(server: Server | TlsServer, { connections, connectionsPerAddress }: Limits): void {
+  let open = 0
   const counts = new Map<string, number>()
   server.on('connection', (socket: Socket) => {
+    open += 1
+    socket.once('close', () => (open -= 1))
+    if (open > connections) socket.destroy()
     const { address, isLoopback: isFree } = peerOf(socket)
     if (address === null || isFree) return
     const count = (counts.get(address) ?? 0) + 1
@@ -219,7 +238,7 @@ function limitPerAddress(server: Server | TlsServer, connectionsMax: number): vo
       if (left === 0) counts.delete(address)
       else counts.set(address, left)
     })
-    if (count > connectionsMax) socket.destroy()
+    if (count > connectionsPerAddress) socket.destroy()
   })
 }
 
@@ -242,7 +261,6 @@ function bracketed(host: string): string {
 }
 
 async function bind(server: Server | TlsServer, where: Where): Promise<void> {
-  if ('path' in where) await removeStaleSocket(where.path)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen('path' in where ? { path: where.path } : { host: where.host, port: where.port }, () => {
@@ -255,7 +273,7 @@ async function bind(server: Server | TlsServer, where: Where): Promise<void> {
 }
 
 /** A process that was killed leaves its socket file behind. It is removed only if nobody answers there. */
-async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string): Promise<void> {
   const found = await stat(path).catch(() => null)
   if (found === null) return
   if (!found.isSocket()) {

@@ -30,8 +30,8 @@ export function encodeEntry(entry: Entry): string {
 export function decodeEntry(text: string): Entry {
   const json = parseJson(text)
   if (!isJsonObject(json)) throw new Error('not an object')
-  if (Number.isSafeInteger(json.v) && Number(json.v) > version) {
-    throw new ZhongkongError('store_newer', `an entry has version ${String(json.v)}; this zhongkong reads version ${version}`)
+  if (typeof json.v === 'number' && Number.isSafeInteger(json.v) && json.v > version) {
+    throw new ZhongkongError('store_newer', `an entry has version ${json.v}; this zhongkong reads version ${version}`)
   }
   const { v, ...rest } = json
   if (v !== version) throw new Error('v: not a version')

@@ -42,6 +42,8 @@ export type Stage = {
     args: readonly string[],
     environment?: Readonly<Record<string, string>>,
   ): Promise<Ended & { readonly stdout: string; readonly stderr: string }>
+  /** Starts a command, without waiting for anything. */
+  start(args: readonly string[], environment?: Readonly<Record<string, string>>): CliProcess
   /** Writes a configuration; its path. */
   configure(config: object, name?: string): Promise<string>
   /** Starts a server for a configuration file, on a free port, without waiting for anything. */
@@ -73,6 +75,7 @@ export async function openStage(): Promise<Stage> {
       upstreams.push(upstream)
       return upstream
     },
+    start,
     run: async (args, environment) => {
       const made = start(args, environment)
       const ended = await made.ended

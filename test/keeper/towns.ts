@@ -128,7 +128,7 @@ function configOf(definitions: Sources, grant: Partial<ClientGrant>): Config {
   const client = { read: ['*'], refresh: ['*'], gateway: [], admin: false }
   return {
     path: '/zhongkong.yaml',
-    server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: true },
+    server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: true, workers: 1 },
     encryptionKey: new Uint8Array(32).fill(1),
     store: 'memory:',
     sources,

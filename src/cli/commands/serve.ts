@@ -2,6 +2,7 @@
 import type { Text } from '../../base/text.ts'
 import type { CommandArgument, CommandInput, CommandOption, Io } from '../command.ts'
 import { configPath, printIssues, readConfig, type ConfigPlace } from '../config-file.ts'
+import { recordingFiles } from '../config-snapshot.ts'
 import { portOption, textOption } from '../option.ts'
 
 export const name = 'serve'
@@ -46,13 +47,15 @@ export async function run(input: CommandInput, io: Io): Promise<number> {
     path: configPath(io, textOption(input, 'config')),
     overrides: { ...(listen === undefined ? {} : { listen }), ...(store === undefined ? {} : { store }) },
   }
-  const { config, issues } = await readConfig(place, io)
+  const { files, readFile } = recordingFiles()
+  const { config, issues } = await readConfig(place, io, readFile)
   if (config === null) {
     printIssues(issues, io)
     return 2
   }
-  // Loaded late, so that a wrong configuration is told without loading the whole server.
-  const { serve } = await import('../serving.ts')
   const port = portOption(input)
-  return await serve({ config, place, io, warnings: issues, ...(port === undefined ? {} : { port }) })
+  const serving = { config, place, io, warnings: issues, ...(port === undefined ? {} : { port }) }
+  // Loaded late, so that a wrong configuration is told without loading the whole server.
+  if (config.server.workers === 1) return await (await import('../serving.ts')).serve(serving)
+  return await (await import('../supervisor.ts')).supervise({ ...serving, files })
 }
