@@ -208,11 +208,11 @@ describe('the promise', () => {
     const source = sampleSource({ reissue: 'same-until-window', semantics: { limits: { force } } })
     const doubt = { reason: 'asked', at: t0, version: 1, repeats: 0 } as const
     const lease = { node: 'n1', at: t0, until: t0 + 15 * second, forced: true }
-    const repeated = { doubt: { ...doubt, reason: 'reported' as const, repeats: 1 } }
-    for (const changed of [{ doubt }, repeated, { lease, epoch: 2 }, { epoch: 2 }])
+    const reported = { doubt: { ...doubt, reason: 'reported' as const } }
+    for (const changed of [{ doubt }, reported, { lease, epoch: 2 }, { epoch: 2 }])
       expect(promiseCapMs(source, sampleEntry(changed))).toBeLessThanOrEqual(5 * second)
     const plain = { lease: { ...lease, forced: false }, epoch: 2 }
-    for (const changed of [{}, plain, { doubt: { ...doubt, reason: 'reported' as const } }])
+    for (const changed of [{}, plain, { doubt: { ...doubt, reason: 'wanted' as const } }])
       expect(promiseCapMs(source, sampleEntry(changed))).toBe(Infinity)
   })
 

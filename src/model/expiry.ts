@@ -102,8 +102,8 @@ export function promiseCapMs(source: Source, entry: Entry): number {
     return isSettled ? Infinity : doubtfulMs
   }
   // Elsewhere only a forced issue retires a token, and only such an attempt is left without an answer.
-  const willForce = doubt?.reason === 'asked' || (doubt !== null && doubt.repeats > 0)
-  const mayRetire = willForce || lease?.forced === true || unansweredIn(entry) > 0
+  const mayBeForced = doubt !== null && doubt.reason !== 'wanted'
+  const mayRetire = mayBeForced || lease?.forced === true || unansweredIn(entry) > 0
   return mayRetire && limits.force !== undefined ? doubtfulMs : Infinity
 }
 

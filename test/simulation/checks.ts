@@ -64,6 +64,8 @@ class Watch {
   /** Since when no configuration file names it; null while one does. */
   droppedAt: number | null = null
   rowDeletedAt = -Infinity
+  /** The processes that could not write an answer at once. */
+  readonly uncommitted = new Set<string>()
   /** When failovers of the store lost what was last written of it. */
   readonly losses: number[] = []
   /** When a failover lost its removal, on which everybody had forgotten it. */
@@ -275,8 +277,13 @@ export class Checks {
     const holder = before.lease?.node ?? null
     if (after.version > before.version && after.epoch === before.epoch && before.epoch > 0 && node.process !== null) {
       // A node that still knows more than a store that lost a row or its last writes puts back what was committed once.
-      // So does one whose lease was among those, with the answer that came to it.
-      const isKnown = after.token === null || watch.committed.has(after.token.value) || watch.hasLost(now - minuteMs)
+      // So does one whose lease was among those, with the answer that came to it, and one that could not write an answer
+      // before its lease was over.
+      const isKnown =
+        after.token === null ||
+        watch.committed.has(after.token.value) ||
+        watch.hasLost(now - minuteMs) ||
+        watch.uncommitted.has(node.process)
       if (holder !== node.process && !isKnown)
         this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
@@ -650,6 +657,7 @@ export class Checks {
   heard(node: SimulatedNode, event: ZhongkongEvent): void {
     this.#world.trace(() => `${node.process ?? '?'} says ${JSON.stringify(event)}`)
     this.noLeak(JSON.stringify(event), `event ${event.type}`)
+    if (event.type === 'uncommitted') this.watch(event.name).uncommitted.add(node.process ?? '')
     if (event.type === 'attempted' && event.outcome === 'unknown') {
       this.watch(event.name).unknownAt.set(node.process ?? '', this.#world.time.now())
     }
