@@ -657,6 +657,10 @@ export class Checks {
   heard(node: SimulatedNode, event: ZhongkongEvent): void {
     this.#world.trace(() => `${node.process ?? '?'} says ${JSON.stringify(event)}`)
     this.noLeak(JSON.stringify(event), `event ${event.type}`)
+    // A node that was told to forget a source has nothing to hold against a store that has forgotten it, too.
+    if (event.type === 'removed' && this.watch(event.name).hasForgotten(this.#world.time.now() - 7_200_000)) {
+      this.#versions.delete(`${node.index} ${event.name}`)
+    }
     if (event.type === 'uncommitted') this.watch(event.name).uncommitted.add(node.process ?? '')
     if (event.type === 'attempted' && event.outcome === 'unknown') {
       this.watch(event.name).unknownAt.set(node.process ?? '', this.#world.time.now())
