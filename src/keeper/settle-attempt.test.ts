@@ -68,6 +68,27 @@ describe('a token that was issued but could not be written', () => {
   })
 })
 
+describe('a request without an answer whose end could not be written', () => {
+  test('is told of when the store is back, although another node has refreshed meanwhile', async () => {
+    const first = await stage.opened(weixin)
+    await stage.until(first.keeper.get('weixin'))
+    const other = await stage.open(weixin)
+    stage.upstream.does('weixin', () => {
+      first.wire.isCut = true
+      return noAnswer
+    })
+    await stage.pass(minute)
+    await stage.until(Promise.allSettled([first.keeper.refresh('weixin')]))
+    stage.upstream.recovers('weixin')
+    await stage.pass(30 * second)
+    expect(await stage.token(other.keeper)).toBe('weixin-2')
+    first.wire.isCut = false
+    await stage.pass(15 * second)
+    expect(first.events.map(({ type }) => type)).toContain('strayed')
+    expect(await stage.token(other.keeper)).toBe('weixin-3')
+  })
+})
+
 describe('a lease that was granted too late to be used', () => {
   test('is given back over whatever was changed meanwhile, and not waited out', async () => {
     const { keeper, wire } = await stage.opened(weixin)

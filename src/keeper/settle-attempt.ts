@@ -35,18 +35,20 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
   const change = (entry: Entry): Entry =>
     fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
+  const isDone = (entry: Entry): boolean => entry.epoch === job.entry.epoch && entry.lease === null
+  const isHarmful = attempt.outcome === 'unknown' && mayRetire(source, decision.force)
   let written: Written
   try {
-    written = await write(room, job, { change, isDone: () => false })
+    written = await write(room, job, { change, isDone })
   } catch (thrown) {
     // The store cannot be told, but this node must not go on believing in what the attempt may have retired.
     if (room.views.has(source.name)) room.views.learn(source, change(job.entry), job.revision)
+    if (isHarmful) room.background(leaveLater(room, job, { change, isDone }))
     throw thrown
   }
   if (written.kind !== 'written') {
     // Nobody knows what became of the request, and the lease is somebody else's by now.
-    const isStray = written.kind === 'lost' && attempt.outcome === 'unknown' && mayRetire(source, decision.force)
-    if (isStray) await markStray(room, source, room.time.now())
+    if (written.kind === 'lost' && isHarmful) await markStray(room, source, room.time.now())
     return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
   }
   show(room, job, written)
@@ -57,6 +59,23 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
     until: lookAgainAt(room, job, written.entry),
     failure: attempt.failure,
     ...(refused === null ? {} : { refused }),
+  }
+}
+
+/**
+ * Writes the end of an attempt that may have retired the token, when the store is back. Whoever took the lease meanwhile
+ * knows that there was an attempt, and not that it went on until now.
+ */
+async function leaveLater(room: Room, job: Job, settlement: Settlement): Promise<void> {
+  for (let failures = 1; !room.stopping.aborted; failures += 1) {
+    await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
+    try {
+      const written = await write(room, job, settlement)
+      if (written.kind === 'lost') await markStray(room, job.source, room.time.now())
+      return
+    } catch {
+      // Still no store.
+    }
   }
 }
 

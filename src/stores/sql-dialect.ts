@@ -1,10 +1,15 @@
 /** What the databases say differently when the store writes. How their tables are made stands in `SchemaDialect`. */
-import { sql, type Transaction } from 'kysely'
+import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { EntriesTable, Tables } from './sql-schema.ts'
 
 export type SqlDialect = {
   /** How writers are kept apart: the transaction does it by itself, or the row of `zhongkong_meta` must be locked. */
   readonly writeLock: 'transaction' | 'row'
+  /**
+   * Which server answers, as SQL, without a colon. Another one after a failover, and maybe after a restart: what nodes
+   * know may then be later than what it knows, so they look at everything anew.
+   */
+  readonly server: RawBuilder<string>
   /** Deleted rows are noticed by counting (name-tally.ts), for want of a trigger. */
   readonly countsNames: boolean
   /** Puts rows in or over. */
@@ -16,6 +21,7 @@ export type SqlDialect = {
 /** Statements stay on this machine, so one for each row costs nothing, and it is compiled only once. */
 export const sqliteWrites: SqlDialect = {
   writeLock: 'transaction',
+  server: sql<string>`''`,
   countsNames: false,
   upsert: async (db, rows) => {
     for (const row of rows) await upsertOnConflict(db, [row])
@@ -28,6 +34,7 @@ export const postgresChannel = 'zhongkong_changed'
 
 export const postgresWrites: SqlDialect = {
   writeLock: 'row',
+  server: sql<string>`extract(epoch from pg_postmaster_start_time())::text`,
   countsNames: true,
   upsert: async (db, rows) => {
     for (const part of inParts(rows)) await upsertOnConflict(db, part)
@@ -39,6 +46,8 @@ export const postgresWrites: SqlDialect = {
 
 export const mysqlWrites: SqlDialect = {
   writeLock: 'row',
+  // Servers that replicate each other have numbers of their own; those of a Galera cluster at least names.
+  server: sql<string>`concat(@@server_id, '/', @@hostname, '/', @@port)`,
   countsNames: true,
   upsert: async (db, rows) => {
     for (const part of inParts(rows)) {

@@ -289,13 +289,13 @@ export class ServerEngine implements SqlEngine {
   async #lookForChange(db: Kysely<Tables>): Promise<string> {
     const row = await db
       .selectFrom('zhongkong_meta')
-      .select(['identity', 'sequence', this.#server.readOnly.as('is_read_only')])
+      .select(['identity', 'sequence', this.#server.readOnly.as('is_read_only'), this.dialect.server.as('server')])
       .where('id', '=', 1)
       .executeTakeFirst()
     if (row === undefined) throw new RowMissing()
     // A server that became a copy of another one still answers, but what it answers grows old.
     if (row.is_read_only === 1 && this.#sessions.hasSeveralHosts) this.#sessions.discardIdle()
-    return `${row.identity}:${row.sequence}`
+    return `${row.identity}:${row.server}:${row.sequence}`
   }
 }
 

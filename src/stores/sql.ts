@@ -120,10 +120,11 @@ class SqlStore implements Store {
     checkLimit(limit)
     return await this.#run(async (db) => {
       // The number is read before the rows: what is committed in between comes twice rather than never.
-      const { identity, sequence } = await this.#meta(db)
-      const cursor = `${identity}:${sequence}`
+      const { identity, sequence, server } = await this.#meta(db)
+      const line = `${identity}:${server}`
+      const cursor = `${line}:${sequence}`
       if (since === null) return { changed: [], cursor, more: false, reset: false }
-      const from = cursorOf(since, identity)
+      const from = numberIn(since, line)
       // A cursor ahead of the database comes from before a restored backup.
       if (from === null || from > sequence) return { changed: [], cursor, more: false, reset: true }
       const rows = await db
@@ -136,7 +137,7 @@ class SqlStore implements Store {
       const page = rows.slice(0, limit)
       const end = page.at(-1)?.changed ?? sequence
       const changed = page.map(({ name, revision }) => ({ name, revision }))
-      return { changed, cursor: `${identity}:${end}`, more: rows.length > limit, reset: false }
+      return { changed, cursor: `${line}:${end}`, more: rows.length > limit, reset: false }
     })
   }
 
@@ -167,8 +168,13 @@ class SqlStore implements Store {
     return await this.#engine.run(work, this.#clock.monotonic() + storeMsMax)
   }
 
-  async #meta(db: Kysely<Tables>): Promise<MetaTable> {
-    const meta = await db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1).executeTakeFirst()
+  async #meta(db: Kysely<Tables>): Promise<MetaTable & { readonly server: string }> {
+    const meta = await db
+      .selectFrom('zhongkong_meta')
+      .selectAll()
+      .select(this.#engine.dialect.server.as('server'))
+      .where('id', '=', 1)
+      .executeTakeFirst()
     if (meta === undefined) throw this.#engine.rowMissing()
     refuseNewer(meta)
     return meta
@@ -260,9 +266,8 @@ function scanQuery(db: Kysely<Tables>, query: ScanQuery) {
     .where((eb) => eb.or([eb('due_at', '>', place.dueAt), eb('name', '>', place.name)]))
 }
 
-/** The write number in a cursor of this database; null for a cursor of another one. */
-function cursorOf(text: string, identity: string): number | null {
-  const [of, number, ...rest] = text.split(':')
-  if (of !== identity || rest.length > 0 || number === undefined || !/^\d{1,16}$/.test(number)) return null
-  return Number(number)
+/** The write number in a cursor of this line of writes; null for a cursor of another one. */
+function numberIn(cursor: string, line: string): number | null {
+  const number = cursor.startsWith(`${line}:`) ? cursor.slice(line.length + 1) : ''
+  return /^\d{1,16}$/.test(number) ? Number(number) : null
 }

@@ -311,6 +311,29 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       expect(await store.read('a')).toEqual({ body: '1', revision: 1 })
     })
 
+    it('another server that took over without the last writes has everything looked at anew', async () => {
+      const second = await sqlSubjects[kind].start()
+      try {
+        await second.newDatabase(new URL(url).pathname.slice(1))
+        const other = url.replace(/:(\d+)\//, `:${second.port}/`)
+        for (const each of [url, other]) expect(await put(await open(each), 'a', 'x')).toBe(1)
+        const store = await open(url.replace(/:(\d+)\//, `:$1,127.0.0.1:${second.port}/`))
+        const { cursor } = await store.changes(null, 10)
+        expect(await store.changes(cursor, 10)).toMatchObject({ changed: [], reset: false })
+        // It was a copy, and has been written by others so often that the cursor lies behind it.
+        const [{ identity }] = (await server.byHand('select identity from zhongkong_meta', url)) as [
+          { identity: string },
+        ]
+        await second.byHand(`update zhongkong_meta set identity = '${identity}', sequence = sequence + 100`, other)
+        await server.setReadOnly(true)
+        await untilItWorks(() => put(store, 'b', 'x'))
+        expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
+      } finally {
+        await server.setReadOnly(false)
+        await second.dispose()
+      }
+    })
+
     it('of several servers the writable one is used, and the other one when they change places', async () => {
       const second = await sqlSubjects[kind].start()
       try {
