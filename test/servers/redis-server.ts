@@ -171,14 +171,30 @@ export type RedisSentinels = {
   readonly sentinels: readonly RedisServer[]
   /** The port of the master, as most sentinels have it. */
   readonly masterPort: () => Promise<number>
+  /** Cuts a server off from the sentinels and from its replicas; everybody else still reaches it. */
+  readonly partition: (server: RedisServer) => Promise<void>
+  readonly heal: (server: RedisServer) => Promise<void>
   readonly dispose: () => Promise<void>
 }
 
+/** Sentinels and replicas log in with names of their own, so that a server can refuse just them. */
+const insiders = ['watcher', 'follower'] as const
+const insiderSettings = [
+  ...insiders.map((name) => `user ${name} on >secret ~* &* +@all`),
+  'masteruser follower',
+  'masterauth secret',
+]
+
 /** A master with replicas, and three sentinels that replace it when it is silent for `downMs`. */
-export async function startSentinels(replicas = 1, downMs = 1_000): Promise<RedisSentinels> {
-  const master = await startRedis()
+export async function startSentinels(
+  replicas = 1,
+  downMs = 1_000,
+  settings: readonly string[] = [],
+): Promise<RedisSentinels> {
+  const all = [...insiderSettings, ...settings]
+  const master = await startRedis({ settings: all })
   const followers = await Promise.all(
-    Array.from({ length: replicas }, () => startRedis({ settings: [`replicaof 127.0.0.1 ${master.port}`] })),
+    Array.from({ length: replicas }, () => startRedis({ settings: [...all, `replicaof 127.0.0.1 ${master.port}`] })),
   )
   const servers = [master, ...followers]
   const replicaPorts = followers.map(({ port }) => port)
@@ -205,6 +221,15 @@ export async function startSentinels(replicas = 1, downMs = 1_000): Promise<Redi
       )
       const ports = named.map((answer) => Number(answer.split('\n')[1]))
       return ports.find((port) => ports.filter((other) => other === port).length >= 2) ?? 0
+    },
+    partition: async (server) => {
+      for (const name of insiders) {
+        await server.command('ACL', 'SETUSER', name, 'off')
+        await server.command('CLIENT', 'KILL', 'USER', name)
+      }
+    },
+    heal: async (server) => {
+      for (const name of insiders) await server.command('ACL', 'SETUSER', name, 'on')
     },
     dispose: async () => {
       await Promise.all([...sentinels, ...servers].map(async (server) => await server.dispose()))
@@ -234,6 +259,8 @@ async function startSentinel({ port, ports, masterPort, replicaPorts, downMs }: 
     `dir ${folder}`,
     `sentinel myid ${idOf(port)}`,
     `sentinel monitor mymaster 127.0.0.1 ${masterPort} 2`,
+    'sentinel auth-user mymaster watcher',
+    'sentinel auth-pass mymaster secret',
     `sentinel down-after-milliseconds mymaster ${downMs}`,
     'sentinel failover-timeout mymaster 6000',
     ...replicaPorts.map((replica) => `sentinel known-replica mymaster 127.0.0.1 ${replica}`),
