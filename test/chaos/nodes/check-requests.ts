@@ -1,0 +1,90 @@
+/** What must hold of the requests that reach the upstream: one at a time, within the budget, and none missing. */
+import type { Evidence } from './check-history.ts'
+import type { Presence } from './presence.ts'
+import type { Request } from './requests.ts'
+
+/** Whoever takes over begins within this after the lease has ended, in milliseconds. */
+export const takeoverMarginMs = 2_000
+/** Two attempts are a second apart by the store's clock; one may be longer on its way than the other. */
+const gapMs = 600
+const perMinuteMax = 20
+/** A request that leaves while its process is frozen arrives when it wakes. */
+const wakingMs = 2_000
+/** What was granted before the store went away still arrives. */
+const underWayMs = 2_500
+
+export function checkRequests(evidence: Evidence): void {
+  for (const [source, requests] of evidence.requests) {
+    checkFlights(evidence, source, requests)
+    checkBudget(evidence, source, requests)
+    checkStoreAway(evidence, source, requests)
+    checkSchedule(evidence, source, requests)
+  }
+}
+
+/** At most one request in flight, across all nodes. */
+function checkFlights({ presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
+  for (const [index, request] of requests.entries()) {
+    const other = requests.slice(0, index).find((earlier) => earlier.endedAt > request.at)
+    if (other === undefined || isLate(presence, request) || isLate(presence, other)) continue
+    const text = `${source}: #${request.id} arrived while #${other.id} was in flight`
+    fail({ rule: 'flights', at: request.at, source, text })
+  }
+}
+
+/**
+ * A process may be frozen in the very moment between its last look at the clock and the departure of its request, which
+ * then leaves when it wakes. No clock can prevent that; its answer is a stray, and is healed as one.
+ */
+function isLate(presence: Presence, { node, at }: Request): boolean {
+  return presence.wasWoken(node, at, wakingMs)
+}
+
+function checkBudget({ presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
+  for (const [index, request] of requests.entries()) {
+    const before = requests[index - 1]
+    const isClose = before !== undefined && request.at - before.at < gapMs
+    const lateMs = presence.lateMs({ from: before?.at ?? 0, to: request.at })
+    if (isClose && lateMs < gapMs / 2 && !isLate(presence, request)) {
+      const text = `${source}: #${request.id} arrived ${Math.round(request.at - before.at)} ms after #${before.id}`
+      fail({ rule: 'budget', at: request.at, source, text })
+    }
+    const inMinute = requests.filter(({ at }) => at > request.at - 60_000 && at <= request.at).length
+    if (inMinute === perMinuteMax + 1) {
+      fail({ rule: 'budget', at: request.at, source, text: `${source}: ${inMinute} requests within a minute` })
+    }
+  }
+}
+
+/** Who cannot write the lease does not ask: a store that fails is not a store that is empty. */
+function checkStoreAway({ history, presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
+  const all = Array.from({ length: history.nodes }, (_, node) => node)
+  for (const { id, node, at } of requests) {
+    const span = { from: at - underWayMs, to: at }
+    const isAway = (each: number): boolean => {
+      const since = presence.storeAwaySince(each, at)
+      return since !== null && since < span.from
+    }
+    const hasNone = node === null ? all.every(isAway) : isAway(node)
+    if (!hasNone || presence.wasWoken(node, at, wakingMs)) continue
+    fail({ rule: 'store-away', at, source, text: `${source}: #${id} was sent though the store was out of reach` })
+  }
+}
+
+/** While one node is well, a source is replaced when it is due: at the latest when a dead node's lease has ended. */
+function checkSchedule({ history, presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
+  const facts = history.sources[source]
+  if (facts?.dueAgeMs == null) return
+  const endsAt = history.lines.at(-1)?.at ?? 0
+  for (const [index, { at }] of requests.entries()) {
+    const dueAt = at + facts.dueAgeMs
+    const next = Math.min(requests[index + 1]?.at ?? Infinity, endsAt)
+    const allowedMs = facts.leaseMs + takeoverMarginMs
+    if (next - dueAt <= allowedMs) continue
+    const waitedMs = presence.longestInTouch(history.nodes, { from: dueAt, to: next })
+    const lateMs = presence.lateMs({ from: dueAt, to: next })
+    if (waitedMs <= allowedMs + lateMs) continue
+    const text = `${source}: not asked for ${Math.round(next - at)} ms, for ${Math.round(waitedMs)} ms of which it was due and a node was well`
+    fail({ rule: 'schedule', at: next, source, text })
+  }
+}
