@@ -85,6 +85,7 @@ function checkFailure(evidence: Evidence, read: ReadLine): string | null {
     fail({ rule, at, source, text: `node ${node}, ${source}: ${text}` })
     return null
   }
+  if (read.saysNotWhen === true) return refuse('answer', 'refused without saying when to come again')
   if (read.status !== 503) return refuse('answer', `answered ${read.status} ${read.failure ?? ''}`)
   const known = served.knownTo(read, presence.inTouchSince(node, from), history.newsMs)
   if (known === null) return 'it had not been told of any token yet'

@@ -45,7 +45,7 @@ function checkBudget({ presence, fail }: Evidence, source: string, requests: rea
     const before = requests[index - 1]
     const isClose = before !== undefined && request.at - before.at < gapMs
     const lateMs = presence.lateMs({ from: before?.at ?? 0, to: request.at })
-    if (isClose && lateMs < gapMs / 2 && !isLate(presence, request)) {
+    if (isClose && lateMs < gapMs / 2 && !isLate(presence, request) && !isLate(presence, before)) {
       const text = `${source}: #${request.id} arrived ${Math.round(request.at - before.at)} ms after #${before.id}`
       fail({ rule: 'budget', at: request.at, source, text })
     }

@@ -50,7 +50,7 @@ export function drawBlows(plan: Plan): readonly Blow[] {
   const kinds = blowKinds.filter((kind) => suits(kind, plan.store))
   const blows: Blow[] = []
   let at = warmUpMs
-  for (let bag: BlowKind[] = []; ; ) {
+  for (let bag: BlowKind[] = []; ;) {
     if (bag.length === 0) {
       if (plan.isShort && blows.length > 0) return blows
       bag = shuffled(kinds, chance)
@@ -59,7 +59,13 @@ export function drawBlows(plan: Plan): readonly Blow[] {
     if (kind === undefined) return blows
     const [low = 0, high = 0] = lengths[kind][plan.isShort ? 'short' : 'long']
     const forMs = Math.round(chance.between(low, high))
-    const blow = { at: Math.round(at), kind, node: Math.floor(chance.next() * plan.nodes), forMs, cut: chance.pick(cuts) }
+    const blow = {
+      at: Math.round(at),
+      kind,
+      node: Math.floor(chance.next() * plan.nodes),
+      forMs,
+      cut: chance.pick(cuts),
+    }
     const calmMs = chance.between(1_500, plan.isShort ? 2_500 : 12_000)
     // Now and then the next blow falls while a process is frozen or on its way back.
     const isPatient = plan.isShort || !['kill', 'freeze'].includes(kind) || chance.is(0.7)

@@ -1,7 +1,7 @@
 /** What a run took: reads, rotations, how soon a dead node's work is taken over, and how soon all nodes serve the new. */
 import { FirstServed } from './first-served.ts'
 import type { History, ReadLine } from './history.ts'
-import { Presence, recoverMs } from './presence.ts'
+import { Presence } from './presence.ts'
 import { requestsOf } from './requests.ts'
 
 export type Figures = {
@@ -47,6 +47,7 @@ export function figuresOf(history: History): Figures {
 const commitMs = 300
 
 function takeovers(history: History, served: FirstServed): number[] {
+  const presence = new Presence(history)
   const strikes = history.lines.filter((line) => {
     return line.type === 'node' && (line.what === 'killed' || line.what === 'stopped')
   })
@@ -58,7 +59,11 @@ function takeovers(history: History, served: FirstServed): number[] {
       })
       const next = requests[index + 1]
       const wasTold = token !== null && served.of(source, token) !== null
-      return strike === undefined || next === undefined || wasTold ? [] : [next.at - strike.at]
+      if (strike === undefined || next === undefined || wasTold) return []
+      const tookMs = next.at - strike.at
+      // Nobody takes over without a store.
+      const others = presence.longestInTouch(history.nodes, { from: strike.at, to: next.at })
+      return others < tookMs - 1 ? [] : [tookMs]
     }),
   )
 }
@@ -78,7 +83,7 @@ function propagation(history: History, served: FirstServed): number[] {
   }
   return Object.keys(history.sources).flatMap((source) =>
     served.versions(source).flatMap(({ version, at, node: first }) => {
-      const span = { from: at - recoverMs, to: at + 2_000 }
+      const span = { from: at, to: at + 2_000 }
       const isCalm = nodes.every((node) => !presence.isOutOfTouch(node, span) && presence.process(node, span) !== null)
       if (!isCalm || version === 1 || span.to > endsAt) return []
       return nodes

@@ -54,9 +54,7 @@ export class FirstServed {
     const before = (limit: number) => (each: Serving) => each.at < limit
     const own = this.#own.get(keyOf(read))?.filter(before(read.from)) ?? []
     const heard =
-      since === null || read.from < since + newsMs
-        ? []
-        : this.versions(read.source).filter(before(read.from - newsMs))
+      since === null || read.from < since + newsMs ? [] : this.versions(read.source).filter(before(read.from - newsMs))
     return [...own, ...heard].reduce<Serving | null>(
       (best, each) => (best === null || each.version > best.version ? each : best),
       null,

@@ -75,6 +75,8 @@ export type ReadLine = {
   readonly accepted: boolean
   /** In words, when there was no token. */
   readonly failure?: string
+  /** A refusal that does not say when to come again. */
+  readonly saysNotWhen?: true
   /** It was asked to wait for a newer version than it had. */
   readonly waited?: true
 }
@@ -107,7 +109,8 @@ export function excerpt(history: History, around: number, source: string | null,
   for (const line of own) {
     const text = describe(line)
     // Readers ask again and again and mostly hear the same.
-    if (text !== before || Math.abs(line.at - around) < 1) told.push(`${(line.at / 1_000).toFixed(3).padStart(8)} ${text}`)
+    if (text !== before || Math.abs(line.at - around) < 1)
+      told.push(`${(line.at / 1_000).toFixed(3).padStart(8)} ${text}`)
     before = text
   }
   return told

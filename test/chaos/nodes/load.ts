@@ -101,6 +101,7 @@ function write({ recorder, accepts }: LoadOptions, { live, source, from, answer 
     stale: told?.stale === true,
     accepted: told !== null && accepts(told.token),
     ...(told === null ? { failure: failureIn(answer) } : {}),
+    ...(status === 503 && answer.retryAfter === null ? { saysNotWhen: true } : {}),
     ...(waited ? { waited } : {}),
   })
 }
@@ -113,10 +114,8 @@ type TokenBody = {
 }
 
 /** Without the words of an upstream, which might repeat what it was asked with. */
-function failureIn({ status, body, retryAfter }: Answer): string {
-  if (status === 0) return body
-  const code = /"code":"([a-z_]+)"/.exec(body)?.[1] ?? 'no problem document'
-  return status === 503 && retryAfter === null ? `${code}, without Retry-After` : code
+function failureIn({ status, body }: Answer): string {
+  return status === 0 ? body : (/"code":"([a-z_]+)"/.exec(body)?.[1] ?? 'no problem document')
 }
 
 type Answer = {

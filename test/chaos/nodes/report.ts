@@ -17,11 +17,13 @@ export function outcomeOf({ plan, figures, verdict, stopMs, history }: ChaosRun)
 
 /** The first violations, each with what happened around it. */
 export function describeViolations({ history, verdict, plan }: ChaosRun): string {
-  const rows = verdict.violations.slice(0, violationsShown).flatMap((violation) => [
-    '',
-    describeViolation(violation),
-    ...excerpt(history, violation.at, violation.source).map((line) => `  ${line}`),
-  ])
+  const rows = verdict.violations
+    .slice(0, violationsShown)
+    .flatMap((violation) => [
+      '',
+      describeViolation(violation),
+      ...excerpt(history, violation.at, violation.source).map((line) => `  ${line}`),
+    ])
   const more = verdict.violations.length - violationsShown
   const head = `${plan.store}, seed ${plan.seed}: ${verdict.violations.length} violations`
   return [head, ...rows, ...(more > 0 ? ['', `and ${more} more`] : [])].join('\n')
@@ -39,7 +41,10 @@ export function describeOutcomes(outcomes: readonly Outcome[]): string {
     ['reads', (of) => String(sum(of.map(({ figures }) => figures.reads)))],
     ['  without a token', (of) => String(sum(of.map(({ figures }) => figures.failedReads)))],
     ...excuseRows(outcomes, 'excusedFailures'),
-    ['  of a token that was dead', (of) => String(sum(of.map(({ verdict }) => sum([...verdict.excusedDead.values()]))))],
+    [
+      '  of a token that was dead',
+      (of) => String(sum(of.map(({ verdict }) => sum([...verdict.excusedDead.values()])))),
+    ],
     ...excuseRows(outcomes, 'excusedDead'),
     ['rotations', (of) => String(sum(of.map(({ figures }) => figures.rotations)))],
     ['issues per rotation', (of) => ratio(of)],
