@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Text } from '../../src/base/text.ts'
 import { RedisLayout } from '../../src/stores/redis-layout.ts'
+import { loadRedis } from '../../src/stores/redis-connection.ts'
 import { openRedisStore } from '../../src/stores/redis.ts'
 import { storeMsMax } from '../../src/stores/store.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
@@ -332,6 +333,12 @@ describe.skipIf(isSkipped('redis'))('with TLS', () => {
       await server.dispose()
     }
   })
+})
+
+it('trying again and again to reach a server costs next to nothing', async () => {
+  const { createClient } = await loadRedis()
+  const clients = [1, 2, 3].map((each) => createClient({ socket: { port: each }, RESP: 2 }))
+  expect(new Set(clients.map((client) => client.constructor)).size).toBe(1)
 })
 
 describe('without the library', () => {

@@ -12,6 +12,7 @@ const perMinuteMax = 20
 const wakingMs = 2_000
 /** What was granted before the store went away still arrives. */
 const underWayMs = 2_500
+const noticedMs = 500
 
 export function checkRequests(evidence: Evidence): void {
   for (const [source, requests] of evidence.requests) {
@@ -60,13 +61,10 @@ function checkBudget({ presence, fail }: Evidence, source: string, requests: rea
 function checkStoreAway({ history, presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
   const all = Array.from({ length: history.nodes }, (_, node) => node)
   for (const { id, node, at } of requests) {
-    const span = { from: at - underWayMs, to: at }
-    const isAway = (each: number): boolean => {
-      const since = presence.storeAwaySince(each, at)
-      return since !== null && since < span.from
-    }
-    const hasNone = node === null ? all.every(isAway) : isAway(node)
-    if (!hasNone || presence.wasWoken(node, at, wakingMs)) continue
+    // A server takes calls for a moment before that is noticed.
+    const span = { from: at - underWayMs, to: at + noticedMs }
+    const nodes = node === null ? all : [node]
+    if (!nodes.every((each) => presence.isWithoutStore(each, span)) || presence.wasWoken(node, at, wakingMs)) continue
     fail({ rule: 'store-away', at, source, text: `${source}: #${id} was sent though the store was out of reach` })
   }
 }

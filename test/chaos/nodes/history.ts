@@ -24,12 +24,16 @@ export type NodeLine = {
   readonly what: 'started' | 'ready' | 'killed' | 'stopped' | 'woken' | 'ended'
 }
 
-/** The store is out of reach of these nodes, or within reach again. */
+/**
+ * The store is out of reach of these nodes, or within reach again. `mayWork`: one of its servers fails, and another one
+ * may already have taken its place.
+ */
 export type StoreLine = {
   readonly type: 'store'
   readonly at: number
   readonly what: 'away' | 'back'
   readonly nodes: readonly number[]
+  readonly mayWork?: true
 }
 
 export type BlowLine = { readonly type: 'blow'; readonly at: number; readonly kind: string; readonly text: string }

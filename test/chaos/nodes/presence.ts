@@ -11,7 +11,7 @@ export class Presence {
   /** By node: while its process answers. */
   readonly #ready = new Map<number, (Span & { readonly process: number })[]>()
   readonly #stopped = new Map<number, Span[]>()
-  readonly #away = new Map<number, Span[]>()
+  readonly #away = new Map<number, (Span & { readonly mayWork: boolean })[]>()
   readonly #late: readonly { readonly at: number; readonly ms: number }[]
 
   constructor(history: History) {
@@ -31,12 +31,15 @@ export class Presence {
           process: line.process,
         })
       }
-      if (line.type === 'node' && line.what === 'stopped') open(this.#stopped, line.node, line.at)
+      if (line.type === 'node' && line.what === 'stopped') open(this.#stopped, line.node, { from: line.at, to: Infinity })
       if (line.type === 'node' && (line.what === 'woken' || line.what === 'killed')) {
         close(this.#stopped, line.node, line.at)
       }
       if (line.type === 'store') {
-        for (const node of line.nodes) (line.what === 'away' ? open : close)(this.#away, node, line.at)
+        for (const node of line.nodes) {
+          if (line.what === 'back') close(this.#away, node, line.at)
+          else open(this.#away, node, { from: line.at, to: Infinity, mayWork: line.mayWork === true })
+        }
       }
     }
     this.#late = history.lines.filter((line) => line.type === 'late')
@@ -61,9 +64,9 @@ export class Presence {
     return meets(this.#away.get(node), before) || meets(this.#stopped.get(node), before) || starts.length > 0
   }
 
-  /** Since when the store has been out of reach of a node, at an instant; null when it is not. */
-  storeAwaySince(node: number, at: number): number | null {
-    return this.#away.get(node)?.find(({ from, to }) => from <= at && to > at)?.from ?? null
+  /** Whether the store was out of reach of a node for sure throughout a span. */
+  isWithoutStore(node: number, { from, to }: Span): boolean {
+    return this.#away.get(node)?.some((away) => !away.mayWork && away.from <= from && away.to >= to) ?? false
   }
 
   /** Since when a node has been there and in touch without a break, at an instant; null when it is not. */
@@ -108,11 +111,11 @@ function push<T>(map: Map<number, T[]>, key: number, value: T): void {
   map.set(key, [...(map.get(key) ?? []), value])
 }
 
-function open(map: Map<number, Span[]>, node: number, at: number): void {
-  if (map.get(node)?.at(-1)?.to !== Infinity) push(map, node, { from: at, to: Infinity })
+function open<T extends Span>(map: Map<number, T[]>, node: number, span: T): void {
+  if (map.get(node)?.at(-1)?.to !== Infinity) push(map, node, span)
 }
 
-function close(map: Map<number, Span[]>, node: number, at: number): void {
+function close<T extends Span>(map: Map<number, T[]>, node: number, at: number): void {
   const spans = map.get(node) ?? []
   map.set(
     node,

@@ -184,7 +184,8 @@ async function strikeOnce({ plan, recorder, house, store, upstream }: Strike, bl
     case 'failover': {
       const isOfOne = blow.kind === 'cut' && plan.store !== 'sentinel'
       const nodes = isOfOne ? [blow.node] : Array.from({ length: plan.nodes }, (_, node) => node)
-      recorder.add({ type: 'store', what: 'away', nodes })
+      const mayWork = plan.store === 'sentinel' ? { mayWork: true as const } : {}
+      recorder.add({ type: 'store', what: 'away', nodes, ...mayWork })
       await store.strike(blow, pause)
       recorder.add({ type: 'store', what: 'back', nodes })
     }
