@@ -44,9 +44,9 @@ function isLate(presence: Presence, { node, at }: Request): boolean {
 function checkBudget({ presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
   for (const [index, request] of requests.entries()) {
     const before = requests[index - 1]
-    const isClose = before !== undefined && request.at - before.at < gapMs
     const lateMs = presence.lateMs({ from: before?.at ?? 0, to: request.at })
-    if (isClose && lateMs < gapMs / 2 && !isLate(presence, request) && !isLate(presence, before)) {
+    const isClose = before !== undefined && request.at - before.at < gapMs - lateMs
+    if (isClose && !isLate(presence, request) && !isLate(presence, before)) {
       const text = `${source}: #${request.id} arrived ${Math.round(request.at - before.at)} ms after #${before.id}`
       fail({ rule: 'budget', at: request.at, source, text })
     }

@@ -37,8 +37,8 @@ export const warmUpMs = 2_000
 
 const lengths: Readonly<Record<BlowKind, { readonly short: readonly number[]; readonly long: readonly number[] }>> = {
   kill: { short: [300, 600], long: [200, 5_000] },
-  // Longer than a lease of eight seconds.
-  freeze: { short: [9_000, 9_500], long: [15_000, 20_000] },
+  // Longer than a lease of nine seconds.
+  freeze: { short: [10_000, 10_500], long: [15_000, 20_000] },
   cut: { short: [3_000, 4_000], long: [2_000, 20_000] },
   restart: { short: [200, 400], long: [100, 1_000] },
   outage: { short: [3_000, 4_000], long: [30_000, 60_000] },

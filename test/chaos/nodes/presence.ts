@@ -31,7 +31,8 @@ export class Presence {
           process: line.process,
         })
       }
-      if (line.type === 'node' && line.what === 'stopped') open(this.#stopped, line.node, { from: line.at, to: Infinity })
+      if (line.type === 'node' && line.what === 'stopped')
+        open(this.#stopped, line.node, { from: line.at, to: Infinity })
       if (line.type === 'node' && (line.what === 'woken' || line.what === 'killed')) {
         close(this.#stopped, line.node, line.at)
       }
@@ -96,9 +97,13 @@ export class Presence {
     return nodes.some((each) => this.#stopped.get(each)?.some(({ to }) => to <= at && to > at - withinMs) === true)
   }
 
-  /** How long the watcher itself was held up at most in a span, which stretches what it measured. */
+  /**
+   * How long the watcher itself was held up in a span and the second before it, which stretches what it measured. The
+   * nodes had no more of the machine than it had.
+   */
   lateMs({ from, to }: Span): number {
-    return Math.max(0, ...this.#late.filter(({ at, ms }) => at >= from && at - ms <= to).map(({ ms }) => ms))
+    const held = this.#late.filter(({ at, ms }) => at >= from - 1_000 && at - ms <= to)
+    return held.reduce((sum, { ms }) => sum + ms, 0)
   }
 
   #gapsOf(node: number): readonly Span[] {

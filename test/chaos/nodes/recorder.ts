@@ -30,7 +30,7 @@ export class Recorder {
   }
 
   add(line: Untimed<Line>): void {
-    if (!this.#isClosed) this.#lines.push({ ...line, at: this.now() } as Line)
+    if (!this.#isClosed) this.#lines.push({ ...line, at: this.now() })
   }
 
   /** Ends early when the recorder is closed. */

@@ -31,7 +31,7 @@ export type ChaosRun = {
 const lifetimeSeconds = 60
 /** A quarter of the life, more than a lease: what is left of a token whose refresh was lost outlives the lease. */
 const overlapMs = (lifetimeSeconds * 1_000) / 4
-const timeoutMs = 1_000
+const timeoutMs = 2_000
 /** The margin that a node adds to the timeout for a lease. */
 const leaseMs = timeoutMs + 7_000
 const refreshBeforeSeconds = 45
@@ -74,7 +74,7 @@ export async function runChaos({ plan, onBlow, signal }: ChaosOptions): Promise<
       sources: definitions,
     })
     house = openHouse({ stage, recorder, nodes: plan.nodes, config, urlFor: store.urlFor })
-    await Promise.all(Array.from({ length: plan.nodes }, (_, node) => house?.start(node)))
+    await Promise.all(Array.from({ length: plan.nodes }, (_, node) => house.start(node)))
     const load = startLoad({
       house,
       recorder,
@@ -109,7 +109,7 @@ type Sources = {
 function sourcesAt(upstream: WatchedUpstream): Sources {
   const definitions: Record<string, Definition> = {}
   const facts: Record<string, SourceFacts> = {}
-  const policy = { timeout: '1s', refresh_before: `${refreshBeforeSeconds}s` }
+  const policy = { timeout: `${timeoutMs / 1_000}s`, refresh_before: `${refreshBeforeSeconds}s` }
   const knobs = { ttlSeconds: lifetimeSeconds, classicPerDay: 1_000_000 }
   const common = { lifetimeMs: lifetimeSeconds * 1_000, leaseMs }
   const secret = 'account-secret'
@@ -120,7 +120,7 @@ function sourcesAt(upstream: WatchedUpstream): Sources {
     facts[id] = { ...common, overlapMs, dueAgeMs }
   }
   upstream.simulator.putAccount({ kind: 'wechat', id: 'stable', secret, knobs })
-  definitions.stable = { provider: 'wechat', appid: 'stable', secret, base_url: upstream.url, timeout: '1s' }
+  definitions.stable = { provider: 'wechat', appid: 'stable', secret, base_url: upstream.url, timeout: policy.timeout }
   facts.stable = { ...common, overlapMs, dueAgeMs: null }
   upstream.simulator.putAccount({ kind: 'oauth2', id: 'oauth', secret, knobs })
   const token_url = `${upstream.url}/oauth2/token`
