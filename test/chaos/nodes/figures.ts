@@ -60,10 +60,10 @@ function takeovers(history: History, served: FirstServed): number[] {
       const next = requests[index + 1]
       const wasTold = token !== null && served.of(source, token) !== null
       if (strike === undefined || next === undefined || wasTold) return []
-      const tookMs = next.at - strike.at
       // Nobody takes over without a store.
-      const others = presence.longestInTouch(history.nodes, { from: strike.at, to: next.at })
-      return others < tookMs - 1 ? [] : [tookMs]
+      const span = { from: strike.at, to: next.at }
+      const isOneWell = Array.from({ length: history.nodes }, (_, other) => presence.isWell(other, span)).some(Boolean)
+      return isOneWell ? [next.at - strike.at] : []
     }),
   )
 }

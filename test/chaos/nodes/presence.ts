@@ -65,6 +65,11 @@ export class Presence {
     return meets(this.#away.get(node), before) || meets(this.#stopped.get(node), before) || starts.length > 0
   }
 
+  /** Whether a node was there all the time, with its store within reach. */
+  isWell(node: number, span: Span): boolean {
+    return this.process(node, span) !== null && !meets(this.#away.get(node), span)
+  }
+
   /** Whether the store was out of reach of a node for sure throughout a span. */
   isWithoutStore(node: number, { from, to }: Span): boolean {
     return this.#away.get(node)?.some((away) => !away.mayWork && away.from <= from && away.to >= to) ?? false
