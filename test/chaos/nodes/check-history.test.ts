@@ -121,6 +121,14 @@ describe('a token that its upstream refuses', () => {
     expect(broken([twice, after, read(36_500, 2, 1, dead)])).toEqual(['dead', 'news'])
   })
 
+  it('may be handed out for as long as a lease holds up the second of them, and no longer', () => {
+    const lost = [issue(2, 25_000, { lost: true }), issue(3, 35_000, { node: 1, lost: true })]
+    const lines = [first, everybody(10_200, 1), lost]
+    expect(broken([lines, read(44_000, 2, 1, dead)])).toEqual([])
+    expect(broken([lines, read(46_500, 2, 1, dead)])).toEqual(['dead'])
+    expect(broken([lines, read(46_500, 2, 1, { ...dead, stale: true })])).toEqual([])
+  })
+
   it('is one that was issued for that source, and both books say the same', () => {
     expect(broken([first, read(10_200, 0, 1, { token: 'other' })])).toEqual(['origin'])
     expect(broken([first, read(10_200, 0, 1, dead)])).toEqual(['books'])

@@ -4,7 +4,7 @@
  * Each excuse has a reason in the design, and is counted. All bounds are those that the house states: a lease is the
  * attempt's timeout and seven seconds, and what is published is heard at once.
  */
-import { checkRequests } from './check-requests.ts'
+import { checkRequests, takeoverMarginMs } from './check-requests.ts'
 import { FirstServed } from './first-served.ts'
 import type { History, ReadLine } from './history.ts'
 import { Presence } from './presence.ts'
@@ -128,13 +128,17 @@ function checkDead({ history, presence, fates, served, fail }: Evidence, read: R
     fail({ rule: 'dead', at, source, text: `${told} had ended ${ms(from - fate.diesAt)} ago` })
     return null
   }
-  const lateMs = presence.lateMs({ from: overtakenAt, to: at })
+  const lateMs = presence.lateMs({ from: overtakenTwiceAt ?? overtakenAt, to: at })
   const touch = presence.inTouchSince(node, from)
-  const heardAt = Math.max(next?.at ?? Infinity, touch ?? Infinity)
   if (touch === null || from < touch + history.newsMs) return 'the node was out of touch with the store'
+  const isWritten = next !== null && next.at <= from
+  if (isWritten && from < next.at + history.newsMs + lateMs) return 'the news was on its way'
   if (overtakenTwiceAt !== null && from < overtakenTwiceAt + handoverMs + lateMs) return 'two issues in a row'
-  if (next === null && presence.isOutOfTouch(node, { from: overtakenAt, to: from })) return 'nobody could commit yet'
-  if (from < heardAt + history.newsMs + lateMs && next !== null) return 'the news was on its way'
+  // Who holds the lease cannot write what it was issued, and until the lease ends nobody else knows that.
+  const leaseMs = (history.sources[source]?.leaseMs ?? 0) + takeoverMarginMs
+  const isHeld = !isWritten && overtakenTwiceAt !== null && from < overtakenTwiceAt + leaseMs + lateMs
+  if (isHeld) return 'the second of two answers was not written'
+  if (!isWritten && presence.isOutOfTouch(node, { from: overtakenAt, to: from })) return 'nobody could write yet'
   fail({ rule: 'dead', at, source, text: `${told} had been dead for ${ms(from - fate.diesAt)}` })
   return null
 }
