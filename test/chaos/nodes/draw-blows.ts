@@ -33,7 +33,7 @@ export type Plan = {
 }
 
 /** All nodes have a token of each source, and know it. */
-export const warmUpMs = 2_000
+const warmUpMs = 2_000
 
 const lengths: Readonly<Record<BlowKind, { readonly short: readonly number[]; readonly long: readonly number[] }>> = {
   kill: { short: [300, 600], long: [200, 5_000] },

@@ -7,7 +7,7 @@ import type { Definition } from '../../end-to-end/accounts.ts'
 import { openStage } from '../../end-to-end/stage.ts'
 import { Chance } from '../../simulation/chance.ts'
 import { checkHistory, type Verdict } from './check-history.ts'
-import { drawBlows, warmUpMs, type Blow, type Plan } from './draw-blows.ts'
+import { drawBlows, type Blow, type Plan } from './draw-blows.ts'
 import { figuresOf, type Figures } from './figures.ts'
 import type { History, SourceFacts } from './history.ts'
 import { openHouse, type House } from './house.ts'
@@ -198,5 +198,3 @@ async function inTheMiddle(upstream: WatchedUpstream, house: House, { node }: Bl
   const struck = flight?.node ?? node
   return house.live(struck) === null ? node : struck
 }
-
-export const shortestMs = warmUpMs + restMs
