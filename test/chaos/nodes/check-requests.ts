@@ -69,20 +69,26 @@ function checkStoreAway({ history, presence, fail }: Evidence, source: string, r
   }
 }
 
-/** While one node is well, a source is replaced when it is due: at the latest when a dead node's lease has ended. */
-function checkSchedule({ history, presence, fail }: Evidence, source: string, requests: readonly Request[]): void {
+/**
+ * While one node is well, a source is replaced when it is due, and what was asked for without an answer is asked for
+ * anew, at the latest when the lease of the one who asked has ended.
+ */
+function checkSchedule(evidence: Evidence, source: string, requests: readonly Request[]): void {
+  const { history, presence, served, fail } = evidence
   const facts = history.sources[source]
   if (facts?.dueAgeMs == null) return
   const endsAt = history.lines.at(-1)?.at ?? 0
-  for (const [index, { at }] of requests.entries()) {
-    const dueAt = at + facts.dueAgeMs
+  for (const [index, { id, at, token, wasAbandoned }] of requests.entries()) {
+    const wasAnswered = token === null ? !wasAbandoned : served.of(source, token) !== null
+    const dueAt = wasAnswered ? at + facts.dueAgeMs : at
     const next = Math.min(requests[index + 1]?.at ?? Infinity, endsAt)
     const allowedMs = facts.leaseMs + takeoverMarginMs
     if (next - dueAt <= allowedMs) continue
     const waitedMs = presence.longestInTouch(history.nodes, { from: dueAt, to: next })
     const lateMs = presence.lateMs({ from: dueAt, to: next })
     if (waitedMs <= allowedMs + lateMs) continue
-    const text = `${source}: not asked for ${Math.round(next - at)} ms, for ${Math.round(waitedMs)} ms of which it was due and a node was well`
-    fail({ rule: 'schedule', at: next, source, text })
+    const what = wasAnswered ? 'it was due' : `#${id} had no answer`
+    const text = `${source}: not asked for, though ${what} and a node was well for ${Math.round(waitedMs)} ms`
+    fail({ rule: wasAnswered ? 'schedule' : 'takeover', at: next, source, text })
   }
 }

@@ -31,6 +31,9 @@ export type UpstreamOptions = {
   readonly pids: () => readonly (number | null)[]
 }
 
+/** Of all answers; these take longer than the second by which two attempts are apart, so that only a lease keeps others away. */
+const slowShare = 0.2
+
 export async function openWatchedUpstream(options: UpstreamOptions): Promise<WatchedUpstream> {
   const { recorder, chance, sourceOf, pids } = options
   const { clock, random } = realEnv()
@@ -66,7 +69,7 @@ export async function openWatchedUpstream(options: UpstreamOptions): Promise<Wat
       known.add(token)
       recorder.add({ type: 'issued', id: flight.id, source, token: digestOf(token) })
     }
-    await recorder.pause(chance.between(20, 150))
+    await recorder.pause(chance.is(slowShare) ? chance.between(900, 1_500) : chance.between(20, 150))
     if (outgoing.destroyed) return
     outgoing.writeHead(answer.status, { 'content-type': 'application/json' })
     outgoing.end(text)
