@@ -16,7 +16,8 @@ export const canPin =
   process.platform === 'linux' && availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
 
 export type StartOptions = {
-  readonly core: number
+  /** The core that it is pinned to; any, when none is named. */
+  readonly core?: number
   /** Options for node itself, such as `--cpu-prof`. */
   readonly node?: readonly string[]
   readonly cwd?: string
@@ -58,7 +59,7 @@ export function startZhongkong(args: readonly string[], options: StartOptions): 
 
 function start(script: readonly string[], { core, node = [], cwd }: StartOptions): Child {
   const command = [process.execPath, ...node, ...script]
-  const pinned = canPin ? ['taskset', '-c', String(core), ...command] : command
+  const pinned = canPin && core !== undefined ? ['taskset', '-c', String(core), ...command] : command
   const [program = process.execPath, ...rest] = pinned
   const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -148,7 +149,7 @@ export function answerParent(answer: (question: never) => unknown): void {
 }
 
 /** All threads of the process, in nanoseconds by the scheduler, which is finer than the 10 ms of `/proc/PID/stat`. */
-function cpuMsOf(pid: number): number {
+export function cpuMsOf(pid: number): number {
   try {
     const threads = readdirSync(`/proc/${pid}/task`)
     const spent = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]))
@@ -158,7 +159,7 @@ function cpuMsOf(pid: number): number {
   }
 }
 
-function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+export function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1_024

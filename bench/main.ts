@@ -18,6 +18,7 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   refreshes: () => import('./refreshes.ts'),
   'memory-and-start': () => import('./memory-and-start.ts'),
   embedded: () => import('./embedded.ts'),
+  shared: () => import('./shared.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

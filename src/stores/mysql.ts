@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import type { DatabaseUrl } from '../base/database-url.ts'
+import { attentive } from '../base/attentive-clock.ts'
 import type { Env } from '../base/env.ts'
 import type { Text } from '../base/text.ts'
 import { loadDriver } from './database-driver.ts'
@@ -25,9 +26,10 @@ export type MysqlOptions = {
 
 /** Opens the store, making its tables as needed. Throws only `ZhongkongError`. */
 export async function openMysqlStore(options: MysqlOptions): Promise<Store> {
-  const { url, env } = options
+  const { url } = options
+  const env = attentive(options.env)
   const library = parseLibrary(await loadDriver('mysql2'))
-  const engine = new ServerEngine({ ...options, server: mysqlServer(library, url) })
+  const engine = new ServerEngine({ ...options, env, server: mysqlServer(library, url) })
   try {
     await engine.run(() => Promise.resolve(), env.clock.monotonic() + storeMsMax)
   } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely'
 import type { DatabaseUrl } from '../base/database-url.ts'
+import { attentive } from '../base/attentive-clock.ts'
 import type { Env } from '../base/env.ts'
 import type { Text } from '../base/text.ts'
 import { loadDriver } from './database-driver.ts'
@@ -26,9 +27,10 @@ export type PostgresOptions = {
 
 /** Opens the store, making its tables as needed. Throws only `ZhongkongError`. */
 export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
-  const { url, env } = options
+  const { url } = options
+  const env = attentive(options.env)
   const library = parseLibrary(await loadDriver('pg'))
-  const engine = new ServerEngine({ ...options, server: postgresServer(library, url, env) })
+  const engine = new ServerEngine({ ...options, env, server: postgresServer(library, url, env) })
   try {
     await engine.run(() => Promise.resolve(), env.clock.monotonic() + storeMsMax)
   } catch (error) {

@@ -18,6 +18,12 @@ type Client = {
   on(event: 'connect' | 'error' | 'terminated', listener: (cause: unknown) => void): unknown
 }
 
+/** The package as it is: its `createClient`, and what its clients can do beside the above. */
+type RedisPackage = {
+  readonly createClient: (options: object) => { duplicate(options: object): Client }
+  readonly ErrorReply: ErrorClass
+}
+
 /** The part of `@redis/client` that is used here. */
 export type RedisLibrary = { readonly createClient: (options: object) => Client; readonly ErrorReply: ErrorClass }
 
@@ -61,7 +67,11 @@ export async function loadRedis(): Promise<RedisLibrary> {
   // A variable, so that neither compiler nor bundler looks for the package: it is an optional dependency.
   const packageName = '@redis/client'
   try {
-    return (await import(packageName)) as RedisLibrary
+    const { createClient, ErrorReply } = (await import(packageName)) as RedisPackage
+    // For a client of its own options, the package makes a class with every command of Redis, which holds up the process
+    // for tens of milliseconds: too much for each try to reach a server that is away. Copies of one client share it.
+    const pattern = createClient({ RESP: 2 })
+    return { createClient: (options) => pattern.duplicate(options), ErrorReply }
   } catch (error) {
     throw new ZhongkongError('dependency_missing', `a store on Redis needs the package ${packageName}`, {
       cause: error,

@@ -6,6 +6,7 @@
  * replica, may have lost its last writes, and then cursors are answered by a reset, and a revision counts only if it
  * was learnt afterwards, so that nothing is written over what nobody saw.
  */
+import { attentive } from '../base/attentive-clock.ts'
 import type { Env } from '../base/env.ts'
 import type { RedisTarget } from '../base/redis-url.ts'
 import type { RedisCaller } from './redis-caller.ts'
@@ -38,7 +39,8 @@ export type RedisOptions = {
 }
 
 /** Opens the store, making what is missing of it. Throws only `ZhongkongError`. */
-export async function openRedisStore(options: RedisOptions): Promise<Store> {
+export async function openRedisStore(given: RedisOptions): Promise<Store> {
+  const options = { ...given, env: attentive(given.env) }
   let store: RedisStore | null = null
   const onLoss = (): void => store?.lost()
   const { shards, caller } = await openRedis({ ...options, onLoss })

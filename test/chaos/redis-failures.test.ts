@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Text } from '../../src/base/text.ts'
 import { RedisLayout } from '../../src/stores/redis-layout.ts'
+import { loadRedis } from '../../src/stores/redis-connection.ts'
 import { openRedisStore } from '../../src/stores/redis.ts'
+import { storeMsMax } from '../../src/stores/store.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
 import { startRedis, until, type RedisServer } from '../servers/redis-server.ts'
 import {
@@ -83,6 +85,15 @@ describe.skipIf(isSkipped('redis'))('one server', () => {
     server.process().signal('SIGCONT')
     expect(await reading).toEqual({ body: 'x', revision: 1 })
     expect(await writing).toBe(2)
+  })
+
+  it('a process that is held up does not take the answer that it has not read for silence', async () => {
+    const store = await open(server.url)
+    await put(store, 'a', 'x')
+    const reading = store.read('a')
+    const until = performance.now() + storeMsMax + 500
+    while (performance.now() < until);
+    expect(await reading).toEqual({ body: 'x', revision: 1 })
   })
 
   it('a killed server: calls fail at once; started again it is used again, with all that was answered', async () => {
@@ -322,6 +333,12 @@ describe.skipIf(isSkipped('redis'))('with TLS', () => {
       await server.dispose()
     }
   })
+})
+
+it('trying again and again to reach a server costs next to nothing', async () => {
+  const { createClient } = await loadRedis()
+  const clients = [1, 2, 3].map((each) => createClient({ socket: { port: each }, RESP: 2 }))
+  expect(new Set(clients.map((client) => client.constructor)).size).toBe(1)
 })
 
 describe('without the library', () => {

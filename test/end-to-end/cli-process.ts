@@ -1,9 +1,16 @@
 /** The real program as a process of its own: started, listened to, signalled, and never left behind. */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { repository } from '../repository.ts'
 
-const program = join(import.meta.dirname, '..', '..', 'dist', 'src', 'cli', 'main.js')
+const program = join(repository, 'dist', 'src', 'cli', 'main.js')
+
+/** Whatever ends the process of the test, none of these outlives it. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 export type Ended = {
   readonly code: number | null
@@ -35,13 +42,17 @@ export function startCli(args: readonly string[], { directory, environment = {} 
     env: { PATH: process.env.PATH ?? '', LANG: 'C', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  running.add(child)
   const written = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (written.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (written.stderr += text))
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject)
     // `close`, not `exit`: only then has everything it wrote arrived here.
-    child.once('close', (code, signal) => resolve({ code, signal, tookMs: performance.now() - startedAt }))
+    child.once('close', (code, signal) => {
+      running.delete(child)
+      resolve({ code, signal, tookMs: performance.now() - startedAt })
+    })
   })
   return {
     pid: child.pid ?? 0,

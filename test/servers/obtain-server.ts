@@ -32,6 +32,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
+import { repository } from '../repository.ts'
 
 export type ServerKind = 'redis' | 'mariadb' | 'postgres' | 'pgbouncer'
 
@@ -81,7 +82,6 @@ const recipes: Readonly<Record<ServerKind, Recipe>> = {
   },
 }
 
-const repository = join(import.meta.dirname, '..', '..')
 const cache = cacheOf(repository)
 const systemFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/opt/homebrew/bin']
 

@@ -31,6 +31,8 @@ export type RedisSettings = {
   /** With a certificate for 127.0.0.1, whose authority is at `certificateOf(server)`. */
   readonly tls?: boolean
   readonly port?: number
+  /** Everybody must say this. */
+  readonly password?: string
 }
 
 type Started = RedisServer & { readonly folder: string }
@@ -51,13 +53,23 @@ export async function startRedis(options: RedisSettings = {}): Promise<Started> 
     ...(options.tls === true
       ? [`port ${plain}`, `tls-port ${port}`, 'tls-auth-clients no', ...certificateSettings(folder)]
       : [`port ${port}`]),
+    ...(options.password === undefined ? [] : [`requirepass ${options.password}`]),
     ...(options.settings ?? []),
   ]
   writeFileSync(join(folder, 'redis.conf'), lines.join('\n'))
+  const { password = null } = options
   const commandPort = options.tls === true ? plain : port
   const scheme = options.tls === true ? 'rediss' : 'redis'
   const ca = options.tls === true ? `?ca=${join(folder, 'ca.pem')}` : ''
-  return await run({ programs, folder, port, commandPort, url: `${scheme}://127.0.0.1:${port}${ca}`, args: [] })
+  return await run({
+    programs,
+    folder,
+    port,
+    commandPort,
+    password,
+    url: `${scheme}://127.0.0.1:${port}${ca}`,
+    args: [],
+  })
 }
 
 type Running = {
@@ -65,13 +77,14 @@ type Running = {
   readonly folder: string
   readonly port: number
   readonly commandPort: number
+  readonly password: string | null
   readonly url: string
   readonly args: readonly string[]
 }
 
-async function run({ programs, folder, port, commandPort, url, args }: Running): Promise<Started> {
+async function run({ programs, folder, port, commandPort, password, url, args }: Running): Promise<Started> {
   const begin = (): ServerProcess => startProcess({ programs, args: [join(folder, 'redis.conf'), ...args], folder })
-  const command = async (...words: readonly string[]): Promise<string> => await ask(commandPort, words)
+  const command = async (...words: readonly string[]): Promise<string> => await ask(commandPort, words, password)
   const isReady = async (): Promise<boolean> => (await command('PING')) === 'PONG'
   let server = begin()
   await untilReady(server, isReady)
@@ -94,24 +107,29 @@ async function run({ programs, folder, port, commandPort, url, args }: Running):
 }
 
 /** One command in the old protocol. Lists come as their parts, joined by line ends. Errors throw. */
-async function ask(port: number, words: readonly string[]): Promise<string> {
-  const request = `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
+async function ask(port: number, words: readonly string[], password: string | null): Promise<string> {
+  const commands = [...(password === null ? [] : [['AUTH', password]]), words]
   return await new Promise((resolve, reject) => {
     const socket = connectPlain(port, '127.0.0.1')
     let answer = ''
     socket.setTimeout(5_000, () => socket.destroy(new Error('Redis did not answer the test')))
     socket.once('error', reject)
-    socket.once('connect', () => socket.write(request))
+    socket.once('connect', () => socket.write(commands.map(requestOf).join('')))
     socket.on('data', (data) => {
       answer += data.toString('utf8')
-      const whole = readReply(answer, 0)
-      if (whole === null) return
+      const greeting = password === null ? { end: 0 } : readReply(answer, 0)
+      const whole = greeting === null ? null : readReply(answer, greeting.end)
+      if (greeting === null || whole === null) return
       socket.destroy()
-      if (answer.startsWith('-')) reject(new Error(answer.slice(1).trim()))
+      if (answer[greeting.end] === '-') reject(new Error(answer.slice(greeting.end + 1).trim()))
       else resolve(whole.text)
     })
     socket.once('close', () => reject(new Error(`Redis closed the connection: ${answer}`)))
   })
+}
+
+function requestOf(words: readonly string[]): string {
+  return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`
 }
 
 function readReply(text: string, from: number): { readonly text: string; readonly end: number } | null {
@@ -171,14 +189,33 @@ export type RedisSentinels = {
   readonly sentinels: readonly RedisServer[]
   /** The port of the master, as most sentinels have it. */
   readonly masterPort: () => Promise<number>
+  /** Cuts a server off from the sentinels and from its replicas; everybody else still reaches it. */
+  readonly partition: (server: RedisServer) => Promise<void>
+  readonly heal: (server: RedisServer) => Promise<void>
   readonly dispose: () => Promise<void>
 }
 
+/** Sentinels and replicas have names of their own, so that a server can refuse just them. */
+const password = 'secret'
+const insiders = ['watcher', 'follower'] as const
+const insiderSettings = [
+  ...insiders.map((name) => `user ${name} on >${password} ~* &* +@all`),
+  'masteruser follower',
+  `masterauth ${password}`,
+]
+
 /** A master with replicas, and three sentinels that replace it when it is silent for `downMs`. */
-export async function startSentinels(replicas = 1, downMs = 1_000): Promise<RedisSentinels> {
-  const master = await startRedis()
+export async function startSentinels(
+  replicas = 1,
+  downMs = 1_000,
+  settings: readonly string[] = [],
+): Promise<RedisSentinels> {
+  const all = [...insiderSettings, ...settings]
+  const master = await startRedis({ password, settings: all })
   const followers = await Promise.all(
-    Array.from({ length: replicas }, () => startRedis({ settings: [`replicaof 127.0.0.1 ${master.port}`] })),
+    Array.from({ length: replicas }, () =>
+      startRedis({ password, settings: [...all, `replicaof 127.0.0.1 ${master.port}`] }),
+    ),
   )
   const servers = [master, ...followers]
   const replicaPorts = followers.map(({ port }) => port)
@@ -196,7 +233,7 @@ export async function startSentinels(replicas = 1, downMs = 1_000): Promise<Redi
   }
   await until(async () => (await Promise.all(sentinels.map(seen))).every(Boolean))
   return {
-    url: `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/mymaster`,
+    url: `redis+sentinel://:${password}@${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/mymaster`,
     servers,
     sentinels,
     masterPort: async () => {
@@ -205,6 +242,15 @@ export async function startSentinels(replicas = 1, downMs = 1_000): Promise<Redi
       )
       const ports = named.map((answer) => Number(answer.split('\n')[1]))
       return ports.find((port) => ports.filter((other) => other === port).length >= 2) ?? 0
+    },
+    partition: async (server) => {
+      for (const name of insiders) {
+        await server.command('ACL', 'SETUSER', name, 'off')
+        await server.command('CLIENT', 'KILL', 'USER', name)
+      }
+    },
+    heal: async (server) => {
+      for (const name of insiders) await server.command('ACL', 'SETUSER', name, 'on')
     },
     dispose: async () => {
       await Promise.all([...sentinels, ...servers].map(async (server) => await server.dispose()))
@@ -234,6 +280,8 @@ async function startSentinel({ port, ports, masterPort, replicaPorts, downMs }: 
     `dir ${folder}`,
     `sentinel myid ${idOf(port)}`,
     `sentinel monitor mymaster 127.0.0.1 ${masterPort} 2`,
+    'sentinel auth-user mymaster watcher',
+    `sentinel auth-pass mymaster ${password}`,
     `sentinel down-after-milliseconds mymaster ${downMs}`,
     'sentinel failover-timeout mymaster 6000',
     ...replicaPorts.map((replica) => `sentinel known-replica mymaster 127.0.0.1 ${replica}`),
@@ -241,7 +289,7 @@ async function startSentinel({ port, ports, masterPort, replicaPorts, downMs }: 
   ]
   writeFileSync(join(folder, 'redis.conf'), lines.join('\n'))
   const url = `redis://127.0.0.1:${port}`
-  return await run({ programs, folder, port, commandPort: port, url, args: ['--sentinel'] })
+  return await run({ programs, folder, port, commandPort: port, password: null, url, args: ['--sentinel'] })
 }
 
 export type RedisCluster = {

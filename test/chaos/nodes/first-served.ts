@@ -1,0 +1,67 @@
+/** When each version was first seen, and by whom: the moment from which every node can be asked for it. */
+import type { History, ReadLine } from './history.ts'
+
+export type Serving = {
+  readonly version: number
+  readonly token: string
+  readonly at: number
+  readonly node: number
+}
+
+export class FirstServed {
+  /** By source: each version's first appearance, in order of versions. */
+  readonly #first = new Map<string, Map<number, Serving>>()
+  readonly #byToken = new Map<string, Serving>()
+  /** By process and source: what it has served, in order of time. */
+  readonly #own = new Map<string, Serving[]>()
+
+  constructor(history: History) {
+    for (const line of history.lines) {
+      if (line.type !== 'read' || line.status !== 200) continue
+      const { source, version, token, at, node } = line
+      const serving = { version, token, at, node }
+      const known = this.#first.get(source) ?? new Map<number, Serving>()
+      if (!known.has(version)) known.set(version, serving)
+      this.#first.set(source, known)
+      if (!this.#byToken.has(`${source} ${token}`)) this.#byToken.set(`${source} ${token}`, serving)
+      const key = keyOf(line)
+      const own = this.#own.get(key) ?? []
+      if ((own.at(-1)?.version ?? 0) < version) own.push(serving)
+      this.#own.set(key, own)
+    }
+  }
+
+  /** The first appearance of a token; null when nobody has ever been given it. */
+  of(source: string, token: string): Serving | null {
+    return this.#byToken.get(`${source} ${token}`) ?? null
+  }
+
+  versions(source: string): readonly Serving[] {
+    return [...(this.#first.get(source)?.values() ?? [])]
+  }
+
+  /** The earliest appearance of a higher version. */
+  after(source: string, version: number): Serving | null {
+    const later = this.versions(source).filter((each) => each.version > version)
+    return later.reduce<Serving | null>((first, each) => (first === null || each.at < first.at ? each : first), null)
+  }
+
+  /**
+   * The latest token that a node must know of when it is asked: what this process has served, or, where it has been in
+   * touch with the store (`since`, null when it has not), what anybody served so long ago that it must have heard.
+   */
+  knownTo(read: ReadLine, since: number | null, newsMs: number): Serving | null {
+    const before = (limit: number) => (each: Serving) => each.at < limit
+    const own = this.#own.get(keyOf(read))?.filter(before(read.from)) ?? []
+    const heard =
+      since === null || read.from < since + newsMs ? [] : this.versions(read.source).filter(before(read.from - newsMs))
+    return [...own, ...heard].reduce<Serving | null>(
+      (best, each) => (best === null || each.version > best.version ? each : best),
+      null,
+    )
+  }
+}
+
+function keyOf({ node, process, source }: ReadLine): string {
+  return `${node} ${process} ${source}`
+}
