@@ -51,28 +51,38 @@ export function lastParameter(url: URL, name: string): string {
 
 /** The body as text; refuses one that is too large without reading it to its end, and one that is no UTF-8. */
 export async function readText(request: Request): Promise<string> {
-  const told = request.headers.get('content-length')
-  if (told !== null && Number(told) > bodyBytesMax) throw tooLarge()
-  if (request.body === null) return ''
+  const told = Number(request.headers.get('content-length') ?? NaN)
+  if (told > bodyBytesMax) throw tooLarge()
+  try {
+    // No more than was told can come, and then the whole is had without a stream, which costs more than all the rest.
+    const bytes = told >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readStream(request)
+    return decoder.decode(bytes)
+  } catch (thrown) {
+    if (thrown instanceof ZhongkongError) throw thrown
+    const isText =
+      thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+    throw new ZhongkongError('bad_request', isText ? 'the body is not UTF-8' : 'the body ended early', {
+      cause: thrown,
+    })
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+async function readStream(request: Request): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array()
   const reader = request.body.getReader()
   const chunks: Uint8Array[] = []
   let bytes = 0
   for (;;) {
-    const { done, value } = await reader.read().catch((thrown: unknown) => {
-      throw new ZhongkongError('bad_request', 'the body ended early', { cause: thrown })
-    })
-    if (done) break
+    const { done, value } = await reader.read()
+    if (done) return Buffer.concat(chunks)
     bytes += value.byteLength
     if (bytes > bodyBytesMax) {
       void reader.cancel().catch(() => undefined)
       throw tooLarge()
     }
     chunks.push(value)
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
-  } catch {
-    throw new ZhongkongError('bad_request', 'the body is not UTF-8')
   }
 }
 
