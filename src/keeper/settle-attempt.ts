@@ -35,7 +35,7 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
   const change = (entry: Entry): Entry =>
     fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
-  const isDone = (entry: Entry): boolean => entry.epoch === job.entry.epoch && entry.lease === null
+  const isDone = (entry: Entry): boolean => isEndOf(job, entry)
   const isHarmful = attempt.outcome === 'unknown' && mayRetire(source, decision.force)
   let written: Written
   try {
@@ -60,6 +60,11 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
     failure: attempt.failure,
     ...(refused === null ? {} : { refused }),
   }
+}
+
+/** Whether our lease ended in this entry. Behind a failover of the store another one may have its epoch. */
+function isEndOf({ entry: { epoch, lease } }: Job, entry: Entry): boolean {
+  return entry.epoch === epoch && entry.lease === null && lease !== null && entry.budget.recent.includes(lease.at)
 }
 
 /**

@@ -28,7 +28,7 @@ export class SharedStore {
   readonly #rows = new Map<string, Row>()
   #sequence = 0
   #undo: Undo[] = []
-  /** A store that was failed over knows that cursors of before mean nothing to it. */
+  /** Counts failovers: cursors of before mean nothing to the store that took over. */
   #timeline = 0
   readonly watchers = new Set<{ node: SimulatedNode; onChange: () => void }>()
   /** The store's clock is not the nodes' clock. */
@@ -38,6 +38,10 @@ export class SharedStore {
 
   constructor(clockOffset: number) {
     this.clockOffset = clockOffset
+  }
+
+  get timeline(): number {
+    return this.#timeline
   }
 
   get isDown(): boolean {
@@ -154,12 +158,21 @@ export function storeOf(
   call: <T>(label: string, effect: () => T) => Promise<T>,
 ): EntryStore {
   const { store } = world
+  // The timeline on which this process saw a name last. A revision counts only on the timeline on which it was learnt.
+  const seen = new Map<string, number>()
+  const openedOn = store.timeline
+  const see = (name: string): void => void seen.set(name, store.timeline)
   return {
     kind: 'simulated',
-    read: (name) => call('read', () => store.read(name)),
+    read: (name) =>
+      call('read', () => {
+        see(name)
+        return store.read(name)
+      }),
     write: (name, change, ifRevision) => {
       const label = `write:${stepOf(store.entry(name), change.entry, node.process)}`
       return call(label, () => {
+        if ((seen.get(name) ?? openedOn) !== store.timeline) return null
         const before = store.entry(name)
         const revision = store.write(name, change, { ifRevision, at: world.time.now() })
         if (revision !== null) {
@@ -170,8 +183,18 @@ export function storeOf(
         return revision
       })
     },
-    scan: (query) => call('scan', () => ({ records: store.scan(query), next: null, broken: [] })),
-    changes: (since) => call('changes', () => store.changes(since)),
+    scan: (query) =>
+      call('scan', () => {
+        const records = store.scan(query)
+        for (const { name } of records) see(name)
+        return { records, next: null, broken: [] }
+      }),
+    changes: (since) =>
+      call('changes', () => {
+        const changes = store.changes(since)
+        for (const { name } of changes.changed) see(name)
+        return changes
+      }),
     watch: (onChange) => {
       const watcher = { node, onChange }
       store.watchers.add(watcher)
