@@ -10,7 +10,7 @@ import { wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Attempt, Issued } from '../model/failure.ts'
 import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
-import type { Source } from '../model/source.ts'
+import { graceMsOf, type Source } from '../model/source.ts'
 import type { EntryRecord } from '../stores/store.ts'
 import type { Job, Refused, Tended } from './attempt.ts'
 import { tell, type Room } from './room.ts'
@@ -43,7 +43,7 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   } catch (thrown) {
     // The store cannot be told, but this node must not go on believing in what the attempt may have retired.
     if (room.views.has(source.name)) room.views.learn(source, change(job.entry), job.revision)
-    if (isHarmful) room.background(leaveLater(room, job, { change, isDone }))
+    if (isHarmful) room.background(leaveLater(room, job, { change, isDone }, room.time.now()))
     throw thrown
   }
   if (written.kind !== 'written') {
@@ -71,12 +71,12 @@ function isEndOf({ entry: { epoch, lease } }: Job, entry: Entry): boolean {
  * Writes the end of an attempt that may have retired the token, when the store is back. Whoever took the lease meanwhile
  * knows that there was an attempt, and not that it went on until now.
  */
-async function leaveLater(room: Room, job: Job, settlement: Settlement): Promise<void> {
+async function leaveLater(room: Room, job: Job, settlement: Settlement, endedAt: number): Promise<void> {
   for (let failures = 1; !room.stopping.aborted; failures += 1) {
     await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
     try {
       const written = await write(room, job, settlement)
-      if (written.kind === 'lost') await markStray(room, job.source, room.time.now())
+      if (written.kind === 'lost') await markStray(room, job.source, endedAt)
       return
     } catch {
       // Still no store.
@@ -254,6 +254,9 @@ async function writeStray(room: Room, source: Source, arrivedAt: number): Promis
     for (let race = 0; race < racesMax; race += 1) {
       const { entry, revision } = await room.store.read(source.name)
       if (entry === null) return
+      // No request is carried out so long after it ended here that it could retire this token.
+      const graceMs = graceMsOf(source, entry.token?.lifetimeMs ?? 0)
+      if (entry.token !== null && entry.token.issuedAt > arrivedAt + graceMs) return
       const marked = stray(source, entry, arrivedAt)
       const written = await room.store.write(source.name, { entry: marked, dueAt: wakeAt(marked) }, revision)
       if (written === null) continue

@@ -1,6 +1,6 @@
 /** Several keepers on one store: they share every issue, take over from the dead, and end up serving the same token. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hang, hour, Stage } from '../../test/keeper/stage.ts'
+import { busy, hang, hour, noAnswer, Stage } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
 
 const weixin = sampleSource()
@@ -157,5 +157,31 @@ describe('a report that comes while another node replaces the token', () => {
     const report = await stage.until(two.keeper.refresh('weixin', { stale: 'weixin-1' }))
     expect(report).toMatchObject({ refreshed: true, snapshot: { token: 'weixin-2' } })
     expect(stage.upstream.count()).toBe(2)
+  })
+})
+
+describe('a store that was failed over without its last writes', () => {
+  test('while the node that knows them was cut off, and another one had failed: the token is replaced in time', async () => {
+    const { keeper, wire } = await stage.opened(weixin)
+    await stage.until(keeper.get('weixin'))
+    const before = await stage.entry()
+    await stage.pass(minute)
+    await stage.until(keeper.refresh('weixin'))
+    await stage.pass(minute)
+    stage.upstream.does('weixin', () => noAnswer)
+    await stage.until(Promise.allSettled([keeper.refresh('weixin')]))
+    wire.isCut = true
+    await stage.alter('weixin', () => before)
+    stage.upstream.does('weixin', () => busy)
+    const other = await stage.open(weixin)
+    for (let count = 0; count < 2; count += 1) {
+      await stage.until(Promise.allSettled([other.keeper.refresh('weixin')]))
+      await stage.pass(5 * second)
+    }
+    wire.isCut = false
+    stage.upstream.recovers('weixin')
+    await stage.pass(6 * minute)
+    expect(Number(keeper.peek('weixin')?.token.split('-')[1])).toBeGreaterThan(2)
+    expect((await stage.entry()).token?.expiresAt).toBeGreaterThan(stage.clock.now() + hour)
   })
 })

@@ -144,6 +144,18 @@ describe('a store that does not answer', () => {
 })
 
 describe('a node without its store', () => {
+  test('answers a report about a token that it knows to be replaced', async () => {
+    const node = await stage.opened(weixin)
+    const { snapshot } = await stage.until(node.keeper.get('weixin'))
+    await stage.pass(minute)
+    await stage.until(node.keeper.refresh('weixin'))
+    node.wire.isCut = true
+    const answer = await stage.until(node.keeper.refresh('weixin', { stale: snapshot.token }))
+    expect(answer).toMatchObject({ refreshed: false, reason: 'not_current', snapshot: { token: 'weixin-2' } })
+    node.wire.isCut = false
+    expect(stage.upstream.count()).toBe(2)
+  })
+
   test('is ready as long as it remembers a living token that nobody can have replaced for too long', async () => {
     const lasting = sampleSource({ name: 'lasting', identity: 'sample:lasting', reissue: 'independent' })
     const node = await stage.opened(weixin, lasting)

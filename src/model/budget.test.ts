@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { day, frozen, hour, minute, second, t0 } from '../../test/model/samples.ts'
-import { allowedAt, mayForce, spend, spentInDay, type Budget, type Purpose } from './budget.ts'
+import { allowedAt, mayForce, mergedBudget, spend, spentInDay, type Budget, type Purpose } from './budget.ts'
 
 const empty: Budget = { hours: [], recent: [], forced: [] }
 const shares: Record<Purpose, number> = { scheduled: 1, reported: 0.75, asked: 0.5 }
@@ -106,7 +106,7 @@ describe('a forced issue', () => {
   const limits = { force: { perDay: 3, gapMs: 30 * second } }
 
   test('is never made where the upstream has none', () => {
-    expect(mayForce(empty, {}, t0)).toBe(false)
+    expect(mayForce(empty, {}, 'scheduled', t0)).toBe(false)
   })
 
   test('keeps its gap and its day, for any sequence', () => {
@@ -120,7 +120,7 @@ describe('a forced issue', () => {
         let now = t0
         for (const each of waits) {
           now += each
-          const forced = mayForce(frozen(budget), limits, now)
+          const forced = mayForce(frozen(budget), limits, 'scheduled', now)
           if (forced) {
             expect(made.filter((at) => at > now - day).length).toBeLessThan(3)
             expect(made.filter((at) => at > now - 30 * second)).toEqual([])
@@ -133,9 +133,48 @@ describe('a forced issue', () => {
     )
   })
 
+  test('is left to reports and the schedule when those who ask have used up their half', () => {
+    const twenty = { force: { perDay: 20, gapMs: 0 } }
+    const forced = (count: number): Budget => ({ ...empty, forced: Array.from({ length: count }, (_, at) => t0 + at) })
+    const now = t0 + minute
+    expect([9, 10].map((count) => mayForce(forced(count), twenty, 'asked', now))).toEqual([true, false])
+    expect([10, 14, 15].map((count) => mayForce(forced(count), twenty, 'reported', now))).toEqual([true, true, false])
+    expect([15, 19, 20].map((count) => mayForce(forced(count), twenty, 'scheduled', now))).toEqual([true, true, false])
+  })
+
   test('is counted apart: an ordinary attempt between two of them changes neither gap nor day', () => {
     const budget = spend(spend(empty, t0, true), t0 + 20 * second, false)
-    expect(mayForce(budget, limits, t0 + 29 * second)).toBe(false)
-    expect(mayForce(budget, limits, t0 + 30 * second)).toBe(true)
+    expect(mayForce(budget, limits, 'scheduled', t0 + 29 * second)).toBe(false)
+    expect(mayForce(budget, limits, 'scheduled', t0 + 30 * second)).toBe(true)
+  })
+})
+
+describe('two histories that were one', () => {
+  test('have each attempt that can be told apart, and of each hour the larger count', () => {
+    const left: Budget = {
+      hours: [
+        [1, 3],
+        [2, 5],
+      ],
+      recent: [10, 20],
+      forced: [10],
+    }
+    const right: Budget = {
+      hours: [
+        [2, 4],
+        [3, 1],
+      ],
+      recent: [20, 30],
+      forced: [10, 25],
+    }
+    expect(mergedBudget(left, right)).toEqual({
+      hours: [
+        [1, 3],
+        [2, 5],
+        [3, 1],
+      ],
+      recent: [10, 20, 30],
+      forced: [10, 25],
+    })
   })
 })

@@ -65,13 +65,17 @@ function dayAllowedAt(budget: Budget, allowed: number, now: number): number {
   return at
 }
 
-/** Whether a forced issue may be made now: the upstream has such a thing, and neither its gap nor its day is used up. */
-export function mayForce(budget: Budget, limits: Semantics['limits'], now: number): boolean {
+/**
+ * Whether a forced issue may be made now: the upstream has such a thing, and neither its gap nor this purpose's share of
+ * its day is used up.
+ */
+export function mayForce(budget: Budget, limits: Semantics['limits'], purpose: Purpose, now: number): boolean {
   if (limits.force === undefined) return false
   const { perDay, gapMs: forceGapMs } = limits.force
   const day = budget.forced.filter((at) => at > now - dayMs)
   const last = day.at(-1)
-  return day.length < perDay && (last === undefined || now - last >= forceGapMs)
+  const allowed = Math.max(1, Math.floor(perDay * share[purpose]))
+  return day.length < allowed && (last === undefined || now - last >= forceGapMs)
 }
 
 /** The budget after one more attempt at `now`. */
@@ -85,6 +89,22 @@ export function spend(budget: Budget, now: number, forced: boolean): Budget {
     hours,
     recent: [...budget.recent.filter((at) => at > now - minuteMs), now],
     forced: forced ? [...budget.forced.filter((at) => at > now - dayMs), now] : budget.forced,
+  }
+}
+
+/**
+ * The budget of two histories that were one until a store lost the end of the first. Counts of hours cannot be told
+ * apart, so the larger one stands: it is too low by what the other made since.
+ */
+export function mergedBudget(left: Budget, right: Budget): Budget {
+  const hours = new Map<number, number>()
+  for (const [hour, count] of [...left.hours, ...right.hours]) hours.set(hour, Math.max(count, hours.get(hour) ?? 0))
+  const union = (one: readonly number[], other: readonly number[]): readonly number[] =>
+    [...new Set([...one, ...other])].sort((before, after) => before - after)
+  return {
+    hours: [...hours].sort(([before], [after]) => before - after),
+    recent: union(left.recent, right.recent),
+    forced: union(left.forced, right.forced),
   }
 }
 

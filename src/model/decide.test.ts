@@ -330,7 +330,7 @@ describe('for every entry', () => {
         if (decision.act !== 'refresh') return
         expect(leasedUntil(source, entry, now)).toBeNull()
         expect(entry.nextTry).toBeLessThanOrEqual(now)
-        if (decision.force) expect(mayForce(entry.budget, source.semantics.limits, now)).toBe(true)
+        if (decision.force) expect(mayForce(entry.budget, source.semantics.limits, decision.purpose, now)).toBe(true)
         expect(now - (entry.budget.recent.at(-1) ?? 0)).toBeGreaterThanOrEqual(second)
       }),
       { numRuns: 1_000 },

@@ -65,7 +65,7 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
     const until = need.purpose === 'scheduled' ? allowed : Math.min(allowed, scheduledAt(entry, false))
     return { act: 'wait', until, because: 'budget', reason: `${need.reason}; the quota is being kept` }
   }
-  const force = need.wantsForce && mayForce(entry.budget, source.semantics.limits, now)
+  const force = need.wantsForce && mayForce(entry.budget, source.semantics.limits, need.purpose, now)
   return { act: 'refresh', purpose: need.purpose, force, reason: need.reason }
 }
 

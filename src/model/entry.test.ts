@@ -87,9 +87,39 @@ describe('an entry that fell behind', () => {
     const doubt = { reason: 'reported', at: t0, version: 7, repeats: 0 } as const
     expect(lifted({ ...before, doubt }, open).doubt).toEqual(doubt)
     const alsoOpen = { ...known, epoch: 1, resolvedEpoch: 0, dueAt: t0 }
-    expect(lifted(alsoOpen, open)).toMatchObject({ epoch: 6, resolvedEpoch: 4, dueAt: t0 })
+    expect(lifted(alsoOpen, open)).toMatchObject({ epoch: 5, resolvedEpoch: 3, dueAt: t0 })
+    expect(lifted(lifted(alsoOpen, open), open)).toEqual(lifted(alsoOpen, open))
     const asking = { ...before, lease: { node: 'n2', at: t0, until: t0 + minute, forced: false } }
     expect(lifted(asking, open)).toBe(asking)
+  })
+
+  test('which lost a lease gets it back, with the trouble and the waits of both', () => {
+    const lease = { node: 'n1', at: t0, until: t0 + minute, forced: true }
+    const budget = { hours: [[1, 2]], recent: [t0], forced: [t0] } as const
+    const failure = { code: 'upstream_rejected', message: 'busy' } as const
+    const trouble = { class: 'quota', failure, since: t0, at: t0, count: 1, generation: 'g' } as const
+    const told = { ...known, lease, epoch: 5, resolvedEpoch: 4, budget, trouble, nextTry: t0 + hour }
+    const before = { ...known, epoch: 4, resolvedEpoch: 4, budget: { hours: [], recent: [], forced: [t0 - minute] } }
+    expect(lifted(before, told)).toMatchObject({
+      lease,
+      epoch: 5,
+      resolvedEpoch: 4,
+      trouble,
+      nextTry: t0 + hour,
+      budget: { hours: [[1, 2]], forced: [t0 - minute, t0] },
+    })
+    expect(lifted({ ...before, trouble: { ...trouble, count: 7 }, nextTry: t0 + 2 * hour }, told)).toMatchObject({
+      trouble: { count: 7 },
+      nextTry: t0 + 2 * hour,
+    })
+  })
+
+  test('with an older token keeps the attempts without an answer that were made for the known one', () => {
+    const previous = [{ value: 'former', version: 6, until: t0 + hour }]
+    const open = { ...known, previous, epoch: 6, resolvedEpoch: 5 }
+    const again = lifted(sampleEntry({ version: 6, epoch: 8, resolvedEpoch: 8 }), open)
+    expect(again).toMatchObject({ version: 7, epoch: 8, resolvedEpoch: 7, previous })
+    expect(lifted(again, open)).toBe(again)
   })
 
   test('keeps its lease, epoch and budget: whoever is asking now can still write', () => {

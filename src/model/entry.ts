@@ -12,7 +12,7 @@
  * only a commit settles those of before.
  */
 import type { JsonObject } from '../base/json.ts'
-import type { Budget } from './budget.ts'
+import { mergedBudget, type Budget } from './budget.ts'
 import type { Failure, RejectionClass } from './failure.ts'
 
 export type Token = {
@@ -158,12 +158,14 @@ function remembering(entry: Entry, known: Entry): Entry {
     ...entry,
     token: isShorter ? entry.token : known.token,
     lease: known.lease,
-    epoch: known.epoch + unansweredIn(entry),
-    resolvedEpoch: known.resolvedEpoch,
+    // The epoch is that of the lease, so it is the other end that makes room for the attempts of both.
+    epoch: known.epoch,
+    resolvedEpoch: known.resolvedEpoch - unansweredIn(entry),
     doubt: entry.doubt ?? known.doubt,
     trouble: entry.trouble ?? known.trouble,
+    nextTry: Math.max(entry.nextTry, known.nextTry),
     dueAt: Math.min(entry.dueAt, known.dueAt),
-    budget: known.budget,
+    budget: mergedBudget(entry.budget, known.budget),
   }
 }
 
@@ -181,6 +183,9 @@ function overtaken(entry: Entry, known: Entry): Entry {
     version,
     dueAt: known.dueAt,
     doubt: entry.doubt?.reason === 'stray' ? entry.doubt : known.doubt,
-    ...(isOver ? { lease: null, resolvedEpoch: entry.epoch } : {}),
+    lease: isOver ? null : lease,
+    // Attempts that were made for the token it gets back, and have no answer, are unanswered still.
+    resolvedEpoch: (isOver ? entry.epoch : entry.resolvedEpoch) - unansweredIn(known),
+    budget: mergedBudget(entry.budget, known.budget),
   }
 }

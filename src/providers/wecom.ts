@@ -1,6 +1,6 @@
 /** WeCom's access_token of one app: each app has its own secret, and so its own token. */
 import { z } from 'zod'
-import type { Secret } from '../base/secret.ts'
+import { sha256, type Secret } from '../base/secret.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask } from './ask.ts'
 import { judgeErrcodeAnswer } from './errcode-answer.ts'
@@ -44,7 +44,9 @@ export const provider: Provider<Settings> = {
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: () => wecomSemantics,
-  identity: ({ corpid, agentid, base_url }) => `wecom:${placeOf(base_url)}/${corpid}/${agentid ?? '-'}`,
+  // An app is known by its secret, too: the token of another one must not be served after the secret was changed.
+  identity: ({ corpid, agentid, secret, base_url }) =>
+    `wecom:${placeOf(base_url)}/${corpid}/${agentid ?? sha256(secret.reveal()).toString('hex').slice(0, 12)}`,
   credential: ({ corpid, secret }) => ({ account: corpid, secret }),
   issue: ({ corpid, secret, base_url }, call) => {
     const query = new URLSearchParams({ corpid, corpsecret: secret.reveal() })

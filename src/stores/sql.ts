@@ -71,6 +71,10 @@ class SqlStore implements Store {
   readonly #clock: Clock
   readonly #writes: GroupCommit<Write, number | null>
   #closing: Promise<void> | null = null
+  /** The server that answered last; null before the first answer. */
+  #server: string | null = null
+  /** The names seen since another server took over; null as long as none did. */
+  #seen: Set<string> | null = null
 
   constructor(engine: SqlEngine, clock: Clock) {
     this.kind = engine.kind
@@ -87,10 +91,16 @@ class SqlStore implements Store {
     return await this.#run(async (db) => {
       const row = await db
         .selectFrom('zhongkong_entries')
-        .select(['body', 'revision'])
+        .select(['body', 'revision', this.#serverSql()])
         .where('name', '=', name)
         .executeTakeFirst()
-      return row ?? { body: null, revision: (await this.#meta(db)).revision_floor }
+      if (row !== undefined) {
+        this.#see(row.server, [name])
+        return { body: row.body, revision: row.revision }
+      }
+      const { server, revision_floor } = await this.#meta(db)
+      this.#see(server, [name])
+      return { body: null, revision: revision_floor }
     })
   }
 
@@ -104,8 +114,10 @@ class SqlStore implements Store {
     const limit = checkLimit(query.limit)
     return await this.#run(async (db) => {
       const rows = await scanQuery(db, query)
+        .select(this.#serverSql())
         .limit(limit + 1)
         .execute()
+      for (const { server, name } of rows) this.#see(server, [name])
       const records = rows.slice(0, limit).flatMap(({ name, body, revision, due_at }) => {
         return body === null ? [] : [{ name, body, revision, dueAt: due_at }]
       })
@@ -137,6 +149,10 @@ class SqlStore implements Store {
       const page = rows.slice(0, limit)
       const end = page.at(-1)?.changed ?? sequence
       const changed = page.map(({ name, revision }) => ({ name, revision }))
+      this.#see(
+        server,
+        changed.map(({ name }) => name),
+      )
       return { changed, cursor: `${line}:${end}`, more: rows.length > limit, reset: false }
     })
   }
@@ -168,11 +184,25 @@ class SqlStore implements Store {
     return await this.#engine.run(work, this.#clock.monotonic() + storeMsMax)
   }
 
+  #serverSql() {
+    return this.#engine.dialect.server.as('server')
+  }
+
+  /**
+   * Takes note of who answered about which names. A server that took over may lack the last writes, and give their
+   * revisions to others: from then on a revision counts only for names that were seen on it.
+   */
+  #see(server: string, names: readonly string[]): void {
+    if (this.#server !== null && this.#server !== server) this.#seen = new Set()
+    this.#server = server
+    for (const name of names) this.#seen?.add(name)
+  }
+
   async #meta(db: Kysely<Tables>): Promise<MetaTable & { readonly server: string }> {
     const meta = await db
       .selectFrom('zhongkong_meta')
       .selectAll()
-      .select(this.#engine.dialect.server.as('server'))
+      .select(this.#serverSql())
       .where('id', '=', 1)
       .executeTakeFirst()
     if (meta === undefined) throw this.#engine.rowMissing()
@@ -198,11 +228,14 @@ class SqlStore implements Store {
     batch: readonly Write[],
   ): Promise<{ results: (number | null)[]; hasWritten: boolean }> {
     const meta = await this.#lockMeta(db)
+    this.#see(meta.server, [])
+    const seen = this.#seen
     const known = await this.#revisions(db, new Set(batch.map((write) => write.name)))
     const revisions = new Map(known)
     const rows = new Map<string, Tables['zhongkong_entries']>()
     let sequence = meta.sequence
     const results = batch.map(({ name, change, ifRevision }) => {
+      if (seen?.has(name) === false) return null
       if ((revisions.get(name) ?? meta.revision_floor) !== ifRevision) return null
       const revision = ifRevision + 1
       sequence += 1
@@ -226,8 +259,8 @@ class SqlStore implements Store {
   }
 
   /** The row that orders all writers. */
-  async #lockMeta(db: Transaction<Tables>): Promise<MetaTable> {
-    const query = db.selectFrom('zhongkong_meta').selectAll().where('id', '=', 1)
+  async #lockMeta(db: Transaction<Tables>): Promise<MetaTable & { readonly server: string }> {
+    const query = db.selectFrom('zhongkong_meta').selectAll().select(this.#serverSql()).where('id', '=', 1)
     const isLocked = this.#engine.dialect.writeLock === 'transaction'
     const meta = await (isLocked ? query : query.forUpdate()).executeTakeFirst()
     if (meta === undefined) throw this.#engine.rowMissing()

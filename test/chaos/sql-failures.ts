@@ -341,6 +341,9 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
         await server.setReadOnly(true)
         await untilItWorks(() => put(store, 'b', 'x'))
         expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
+        // The revision is there, and is that of another write.
+        expect(await store.write('a', { body: 'y', dueAt: 0 }, 1)).toBeNull()
+        expect(await put(store, 'a', 'y')).toBe(2)
       } finally {
         await server.setReadOnly(false)
         await second.dispose()
