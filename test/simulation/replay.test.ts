@@ -9,9 +9,13 @@ async function storyOf(seed: number): Promise<{ readonly lines: readonly string[
   return { lines, history }
 }
 
-test.each([3, 6])('seed %i is replayed line by line', async (seed) => {
-  const first = await storyOf(seed)
-  expect(first.lines.length).toBeGreaterThan(500)
-  expect(await storyOf(seed)).toEqual(first)
-  expect((await storyOf(seed + 1)).history).not.toBe(first.history)
-}, 60_000)
+test.each([3, 6])(
+  'seed %i is replayed line by line',
+  async (seed) => {
+    const first = await storyOf(seed)
+    expect(first.lines.length).toBeGreaterThan(500)
+    expect(await storyOf(seed)).toEqual(first)
+    expect((await storyOf(seed + 1)).history).not.toBe(first.history)
+  },
+  60_000,
+)
