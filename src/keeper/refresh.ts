@@ -32,6 +32,8 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
     // A token that this node was issued is still on its way into the store: asking for another would retire it.
     if (room.views.isPinned(name)) return { kind: 'wait', until: room.time.now() + 1_000, because: 'lease' }
     if (room.views.has(name)) room.views.learn(source, entry, revision)
+    // After an outage the clocks of the nodes may have drifted apart by more than leases allow for.
+    if (!room.time.isExact()) await room.time.look()
     const decision = decide(source, entry, room.time.now())
     if (decision.act === 'rest') return { kind: 'rest', until: decision.until }
     if (decision.act === 'wait') return { kind: 'wait', until: decision.until, because: decision.because }

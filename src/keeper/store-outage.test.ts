@@ -1,6 +1,6 @@
 /** What is told of a store that cannot be read, or cannot be written. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hour, Stage, type Node } from '../../test/keeper/stage.ts'
+import { hang, hour, Stage, type Node } from '../../test/keeper/stage.ts'
 import { minute, reissues, sampleSource, second } from '../../test/model/samples.ts'
 
 const weixin = sampleSource()
@@ -140,6 +140,23 @@ describe('a store that does not answer', () => {
     node.wire.isCut = true
     await stage.until(stop)
     expect(told(node)).toEqual([])
+  })
+})
+
+describe('a node whose store is back', () => {
+  test('looks at its clock before it takes a lease, as both may have drifted', async () => {
+    const node = await stage.opened(weixin)
+    await stage.until(node.keeper.get('weixin'))
+    await stage.pass(minute)
+    node.wire.isCut = true
+    await stage.pass(5 * minute)
+    node.wire.isCut = false
+    node.wire.behindMs = 12 * second
+    stage.upstream.does('weixin', hang)
+    void node.keeper.refresh('weixin').catch(() => undefined)
+    await stage.pass(10)
+    const { lease } = await stage.entry()
+    expect(lease?.at).toBeGreaterThan(stage.clock.now() + 11 * second)
   })
 })
 

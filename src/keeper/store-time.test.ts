@@ -78,6 +78,17 @@ describe('the store time', () => {
     expect(time.now() - clock.monotonic()).toBe(before)
   })
 
+  test('is exact for a minute after a look, and then takes what it can get', async () => {
+    await clock.until(time.look())
+    await clock.pass(60_000)
+    expect(time.isExact()).toBe(true)
+    await clock.pass(1_000)
+    expect(time.isExact()).toBe(false)
+    tripMs = 1_000
+    await clock.until(time.look())
+    expect(time.isExact()).toBe(true)
+  })
+
   test('passes on what the store throws, and counts the silence', async () => {
     await clock.until(time.look())
     isDown = true

@@ -10,6 +10,8 @@ import type { EntryStore } from '../stores/store.ts'
 const driftMsMax = 2_000
 /** A look that took longer than this tells too little, in milliseconds. */
 const roundTripMsMax = 500
+/** Clocks drift by a hundredth at worst; after so long without a look, in milliseconds, leases cannot be judged any more. */
+const exactMsMax = 60_000
 /** Looks in a row, for one that is quick enough. */
 const looksMax = 3
 
@@ -19,6 +21,7 @@ export class StoreTime {
   #offset = 0
   #isKnown = false
   #wallMinusMonotonic = 0
+  #lookedAt = -Infinity
   #contactAt = -Infinity
   #followedAt: number | null = null
 
@@ -41,6 +44,11 @@ export class StoreTime {
   isTrusted(): boolean {
     const moved = this.#clock.now() - this.#clock.monotonic() - this.#wallMinusMonotonic
     return this.#isKnown && Math.abs(moved) <= driftMsMax
+  }
+
+  /** False when it is too long ago that the store's clock was seen for leases to be granted, or held to be over. */
+  isExact(): boolean {
+    return this.isTrusted() && this.#clock.monotonic() - this.#lookedAt <= exactMsMax
   }
 
   /** Milliseconds since the store last answered anything. */
@@ -76,10 +84,11 @@ export class StoreTime {
       if (best === null || look.roundTripMs < best.roundTripMs) best = look
       if (best.roundTripMs <= roundTripMsMax) break
     }
-    if (best === null || (this.isTrusted() && best.roundTripMs > roundTripMsMax)) return
+    if (best === null || (this.isExact() && best.roundTripMs > roundTripMsMax)) return
     this.#offset = best.offset
     this.#wallMinusMonotonic = best.wallMinusMonotonic
     this.#isKnown = true
+    this.#lookedAt = this.#clock.monotonic()
   }
 
   async #lookOnce(): Promise<Look> {

@@ -164,6 +164,8 @@ class Wire implements Store {
   isDeaf = false
   /** Reads go through, and writes do not. */
   isReadOnly = false
+  /** How far the node's clock has fallen behind the store's, in milliseconds. */
+  behindMs = 0
   readonly #store: Store
 
   constructor(store: Store) {
@@ -194,7 +196,7 @@ class Wire implements Store {
   }
 
   async now(): Promise<number> {
-    return await this.#through().now()
+    return (await this.#through().now()) + this.behindMs
   }
 
   async close(): Promise<void> {
