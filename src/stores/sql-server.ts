@@ -21,7 +21,7 @@ import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import { ServerClock } from './server-clock.ts'
 import type { SqlDialect } from './sql-dialect.ts'
-import { judgeOwn, RowMissing, sqlError, type SqlFailure } from './sql-failure.ts'
+import { judgeOwn, NotWritable, RowMissing, sqlError, type SqlFailure } from './sql-failure.ts'
 import { mendSchema, type SchemaDialect, type Tables } from './sql-schema.ts'
 import { SqlSessions, type SqlSession } from './sql-sessions.ts'
 import type { SqlEngine, WriteStamp, WriteStampSql } from './sql.ts'
@@ -294,7 +294,8 @@ export class ServerEngine implements SqlEngine {
       .executeTakeFirst()
     if (row === undefined) throw new RowMissing()
     // A server that became a copy of another one still answers, but what it answers grows old.
-    if (row.is_read_only === 1 && this.#sessions.hasSeveralHosts) this.#sessions.discardIdle()
+    // This connection is given up with the others, or the next look would find it again.
+    if (row.is_read_only === 1) throw new NotWritable()
     return `${row.identity}:${row.server}:${row.sequence}`
   }
 }

@@ -50,6 +50,8 @@ export class SqlSessions {
   #places = sessionsMax
   #waiting: (() => void)[] = []
   #first = 0
+  /** The hosts that sessions lead to, by their place in the list. */
+  readonly #hostOf = new WeakMap<SqlSession, number>()
 
   constructor(options: SqlSessionsOptions) {
     this.#clock = options.clock
@@ -74,7 +76,9 @@ export class SqlSessions {
   }
 
   release(session: SqlSession): void {
-    if (session.isUsable()) this.#idle.push({ session, since: this.#clock.monotonic() })
+    // One that leads to a server which is not the one to talk to any more must not be used again and again.
+    const isCurrent = this.#hostOf.get(session) === this.#first
+    if (isCurrent && session.isUsable()) this.#idle.push({ session, since: this.#clock.monotonic() })
     else session.cut()
     for (let oldest = this.#idle[0]; oldest !== undefined; oldest = this.#idle[0]) {
       if (this.#clock.monotonic() - oldest.since <= this.#idleMsMax) break
@@ -112,7 +116,9 @@ export class SqlSessions {
       try {
         const session = await this.#connect(host, limit.signal)
         if (session.isWritable || !this.hasSeveralHosts) {
+          if (this.#first !== index) this.discardIdle()
           this.#first = index
+          this.#hostOf.set(session, index)
           return session
         }
         session.cut()

@@ -63,7 +63,13 @@ export function createSqlStore(engine: SqlEngine, clock: Clock): Store {
   return new SqlStore(engine, clock)
 }
 
-type Write = { readonly name: string; readonly change: Change; readonly ifRevision: number }
+type Write = {
+  readonly name: string
+  readonly change: Change
+  readonly ifRevision: number
+  /** The server that had answered last when it was asked for. */
+  readonly server: string | null
+}
 
 class SqlStore implements Store {
   readonly kind: string
@@ -105,7 +111,9 @@ class SqlStore implements Store {
   }
 
   async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
-    const write = { name: checkName(name), change: checkChange(change), ifRevision: checkRevision(ifRevision) }
+    checkName(name)
+    checkRevision(ifRevision)
+    const write = { name, change: checkChange(change), ifRevision, server: this.#server }
     this.#assertOpen()
     return await this.#writes.submit(write)
   }
@@ -117,7 +125,7 @@ class SqlStore implements Store {
         .select(this.#serverSql())
         .limit(limit + 1)
         .execute()
-      for (const { server, name } of rows) this.#see(server, [name])
+      for (const { server, name } of rows.slice(0, limit)) this.#see(server, [name])
       const records = rows.slice(0, limit).flatMap(({ name, body, revision, due_at }) => {
         return body === null ? [] : [{ name, body, revision, dueAt: due_at }]
       })
@@ -234,8 +242,8 @@ class SqlStore implements Store {
     const revisions = new Map(known)
     const rows = new Map<string, Tables['zhongkong_entries']>()
     let sequence = meta.sequence
-    const results = batch.map(({ name, change, ifRevision }) => {
-      if (seen?.has(name) === false) return null
+    const results = batch.map(({ name, change, ifRevision, server }) => {
+      if (seen?.has(name) === false || (server ?? meta.server) !== meta.server) return null
       if ((revisions.get(name) ?? meta.revision_floor) !== ifRevision) return null
       const revision = ifRevision + 1
       sequence += 1

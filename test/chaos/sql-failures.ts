@@ -350,6 +350,25 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       }
     })
 
+    it('a node that only reads leaves a server that was made a copy', async () => {
+      const second = await sqlSubjects[kind].start()
+      try {
+        await second.newDatabase(new URL(url).pathname.slice(1))
+        const other = url.replace(/:(\d+)\//, `:${second.port}/`)
+        await put(await open(url), 'a', 'old')
+        await put(await open(other), 'a', 'new')
+        const store = await open(url.replace(/:(\d+)\//, `:$1,127.0.0.1:${second.port}/`))
+        const stop = store.watch(() => undefined)
+        expect((await store.read('a')).body).toBe('old')
+        await server.setReadOnly(true)
+        await untilItWorks(async () => expect((await store.read('a')).body).toBe('new'))
+        stop()
+      } finally {
+        await server.setReadOnly(false)
+        await second.dispose()
+      }
+    })
+
     it('of several servers the writable one is used, and the other one when they change places', async () => {
       const second = await sqlSubjects[kind].start()
       try {

@@ -554,6 +554,7 @@ export class Checks {
    */
   #isForgivable(node: SimulatedNode | null, name: string, value: string): boolean {
     const { time, store, hasReporters, plan } = this.#world
+    const watch = this.watch(name)
     const now = time.now()
     const fate = this.fates.of(value)
     if (fate === undefined) return false
@@ -567,6 +568,8 @@ export class Checks {
       if (!hasReporters || node === null || reportedAt === null) return true
       return now - reportedAt <= healMs || isCutOff || this.#isHindered(name, recoverMs)
     }
+    // One that puts back a row which was deleted knows within a sweep that another one knew more.
+    if (watch.rowDeletedAt > now - 7_200_000 && watch.committedAt > now - newsMs) return true
     const [first, second] = overtaken
     // A clock that runs slow while the store is silent stretches every life by a hundredth.
     if (first === undefined) return isCutOff && plan.rate['clock-drift'] > 0
