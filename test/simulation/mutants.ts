@@ -17,8 +17,8 @@ export type Mutant = Change & {
   readonly title: string
   /** Where this bug was seen. */
   readonly seenIn: string
-  /** A second guard in another file that has to go for the bug to show. */
-  readonly also?: Change
+  /** Guards in other files that have to go for the bug to show. */
+  readonly also?: readonly Change[]
   /** The faults under which it shows, at their usual rate unless `rates` has another. */
   readonly faults: readonly FaultKind[]
   readonly rates?: Partial<Record<FaultKind, number>>
@@ -129,12 +129,19 @@ export const mutants: readonly Mutant[] = [
     find: 'const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision)',
     replace:
       'const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision).catch(() => job.revision)',
-    also: {
-      file: 'src/keeper/room.ts',
-      find: 'const { entry, revision } = await room.store.read(name)',
-      replace:
-        'const { entry, revision } = await room.store.read(name).catch(() => ({ entry: newEntry(room.time.now()), revision: 0 }))',
-    },
+    also: [
+      {
+        file: 'src/keeper/room.ts',
+        find: 'const { entry, revision } = await room.store.read(name)',
+        replace:
+          'const { entry, revision } = await room.store.read(name).catch(() => ({ entry: newEntry(room.time.now()), revision: 0 }))',
+      },
+      {
+        file: 'src/keeper/store-time.ts',
+        find: 'return this.isTrusted() && this.#clock.monotonic() - this.#lookedAt <= exactMsMax',
+        replace: 'return true',
+      },
+    ],
     faults: ['store-outage', 'partition'],
   },
   {
@@ -330,11 +337,13 @@ export const mutants: readonly Mutant[] = [
     file: 'src/keeper/views.ts',
     find: 'if (isOlder) return isSameDefinition ? known : this.#set(source, known.entry, known.revision, known)',
     replace: '',
-    also: {
-      file: 'src/keeper/room.ts',
-      find: 'if (known === undefined || !isBehind(entry, known) || room.views.isPinned(name))',
-      replace: 'if (true)',
-    },
+    also: [
+      {
+        file: 'src/keeper/room.ts',
+        find: 'if (known === undefined || !isBehind(entry, known) || room.views.isPinned(name))',
+        replace: 'if (true)',
+      },
+    ],
     // The look that follows on the lease is answered after the commit, and so is the next one.
     faults: ['store-answer-slow', 'asked-refresh'],
     rates: { 'store-answer-slow': 0.2, 'asked-refresh': 24 },
@@ -436,16 +445,6 @@ export const mutants: readonly Mutant[] = [
     find: 'const names = changes.reset ? [...this.#room.views.names()] : changes.changed.map(({ name }) => name)',
     replace: 'const names = changes.changed.map(({ name }) => name)',
     faults: ['store-failover'],
-    rates: { 'store-failover': 0.05 },
-  },
-  {
-    id: 'L8c',
-    title: 'views stay deaf to revisions that a failover set back',
-    seenIn: 'optimistic caches that compare revisions across a failover',
-    file: 'src/keeper/keep-fresh.ts',
-    find: 'for (const name of names) this.#room.views.rebase(name, 0)',
-    replace: '',
-    faults: ['store-failover', 'request-lost', 'revoked', 'false-report'],
     rates: { 'store-failover': 0.05 },
   },
   {

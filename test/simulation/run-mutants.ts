@@ -49,7 +49,7 @@ async function judge(mutant: Mutant): Promise<Verdict> {
   await mkdir(home, { recursive: true })
   await writeFile(join(home, 'package.json'), '{ "type": "module", "version": "0.0.0" }\n')
   await cp(join(root, 'dist'), join(home, 'dist'), { recursive: true })
-  for (const change of mutant.also === undefined ? [mutant] : [mutant, mutant.also]) {
+  for (const change of [mutant, ...(mutant.also ?? [])]) {
     await writeFile(join(home, 'dist', change.file.replace(/\.ts$/, '.js')), await changed(change, mutant.id))
   }
   const { code, output } = await run(join(home, 'dist', 'test', 'simulation', 'main.js'), mutant)
