@@ -53,17 +53,18 @@ export function lastParameter(url: URL, name: string): string {
 export async function readText(request: Request): Promise<string> {
   const told = Number(request.headers.get('content-length') ?? NaN)
   if (told > bodyBytesMax) throw tooLarge()
+  let bytes: Uint8Array
   try {
     // No more than was told can come, and then the whole is had without a stream, which costs more than all the rest.
-    const bytes = told >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readStream(request)
-    return decoder.decode(bytes)
+    bytes = told >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readStream(request)
   } catch (thrown) {
     if (thrown instanceof ZhongkongError) throw thrown
-    const isText =
-      thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-    throw new ZhongkongError('bad_request', isText ? 'the body is not UTF-8' : 'the body ended early', {
-      cause: thrown,
-    })
+    throw new ZhongkongError('bad_request', 'the body ended early', { cause: thrown })
+  }
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw new ZhongkongError('bad_request', 'the body is not UTF-8')
   }
 }
 

@@ -64,8 +64,8 @@ class Watch {
   /** Since when no configuration file names it; null while one does. */
   droppedAt: number | null = null
   rowDeletedAt = -Infinity
-  /** The processes that could not write an answer at once. */
-  readonly uncommitted = new Set<string>()
+  /** When each process last could not write an answer at once. */
+  readonly uncommittedAt = new Map<string, number>()
   /** When failovers of the store lost what was last written of it. */
   readonly losses: number[] = []
   /** When a failover lost its removal, on which everybody had forgotten it. */
@@ -283,7 +283,7 @@ export class Checks {
         after.token === null ||
         watch.committed.has(after.token.value) ||
         watch.hasLost(now - minuteMs) ||
-        watch.uncommitted.has(node.process)
+        (watch.uncommittedAt.get(node.process) ?? -Infinity) > now - 3_600_000
       if (holder !== node.process && !isKnown)
         this.fail('I2', `${name}: committed by somebody who does not hold the lease`)
     }
@@ -569,7 +569,7 @@ export class Checks {
       return now - reportedAt <= healMs || isCutOff || this.#isHindered(name, recoverMs)
     }
     // One that puts back a row which was deleted knows within a sweep that another one knew more.
-    if (watch.rowDeletedAt > now - 7_200_000 && watch.committedAt > now - newsMs) return true
+    if (isReplaced && watch.rowDeletedAt > now - 7_200_000 && watch.committedAt > now - newsMs) return true
     const [first, second] = overtaken
     // A clock that runs slow while the store is silent stretches every life by a hundredth.
     if (first === undefined) return isCutOff && plan.rate['clock-drift'] > 0
@@ -670,7 +670,9 @@ export class Checks {
     if (event.type === 'removed' && this.watch(event.name).hasForgotten(this.#world.time.now() - 7_200_000)) {
       this.#versions.delete(`${node.index} ${event.name}`)
     }
-    if (event.type === 'uncommitted') this.watch(event.name).uncommitted.add(node.process ?? '')
+    if (event.type === 'uncommitted') {
+      this.watch(event.name).uncommittedAt.set(node.process ?? '', this.#world.time.now())
+    }
     if (event.type === 'attempted' && event.outcome === 'unknown') {
       this.watch(event.name).unknownAt.set(node.process ?? '', this.#world.time.now())
     }
