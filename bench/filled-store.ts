@@ -2,7 +2,7 @@
 import { realEnv } from '../src/base/real-env.ts'
 import type { JsonObject } from '../src/base/json.ts'
 import { newEntry, type Entry } from '../src/model/entry.ts'
-import { commit, grant } from '../src/model/settle.ts'
+import { commit, leased } from '../src/model/settle.ts'
 import type { Source } from '../src/model/source.ts'
 import { wakeAt } from '../src/model/decide.ts'
 import { parseSource } from '../src/providers/catalogue.ts'
@@ -60,7 +60,7 @@ function entryOf(index: number, now: number, { upstream, isKept, dueInMs }: Fill
   const source = sourceOf(nameOf(index), definition, isKept ? 'store' : 'file')
   // Issued over the last quarter of an hour, so that the schedule is spread as it is in life.
   const sentAt = now - 900_000 * ((index % 1_000) / 1_000)
-  const granted = grant(source, newEntry(sentAt, isKept ? definition : null), {
+  const granted = leased(source, newEntry(sentAt, isKept ? definition : null), {
     node: 'bench',
     now: sentAt,
     forced: false,
@@ -68,7 +68,7 @@ function entryOf(index: number, now: number, { upstream, isKept, dueInMs }: Fill
   const value = `86_${String(index).padStart(127, 'x')}`
   const issued = { value, lifetimeMs, fields: { access_token: value, expires_in: lifetimeMs / 1_000 } }
   const chance = (index % 997) / 997
-  const { entry } = commit(source, granted, issued, { sentAt, now: sentAt, forced: false, chance, askedWith: {} })
+  const { entry } = commit(source, granted, issued, { sentAt, now: sentAt, forced: false, chance, askedWith: {}, grant: null })
   return dueInMs === undefined ? entry : { ...entry, dueAt: now + dueInMs(index) }
 }
 

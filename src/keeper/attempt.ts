@@ -8,11 +8,13 @@ import type { Input } from '../providers/provider.ts'
 /** A needed source whose token the upstream refused. */
 export type Refused = { readonly name: string; readonly token: string }
 
+export type WaitReason = Extract<Decision, { act: 'wait' }>['because'] | 'stopping'
+
 export type Tended =
   /** Nothing defines this name. */
   | { readonly kind: 'gone' }
   | { readonly kind: 'rest'; readonly until: number }
-  | { readonly kind: 'wait'; readonly until: number; readonly because: 'lease' | 'backoff' | 'budget' | 'stopping' }
+  | { readonly kind: 'wait'; readonly until: number; readonly because: WaitReason }
   /** A needed source has no token that may be used. */
   | { readonly kind: 'blocked'; readonly by: string; readonly failure: Failure | null; readonly until: number }
   | { readonly kind: 'rotated' | 'repeated'; readonly until: number }
@@ -24,6 +26,8 @@ export type Job = {
   readonly revision: number
   readonly decision: Extract<Decision, { act: 'refresh' }>
   readonly inputs: ReadonlyMap<string, Input>
+  /** The grant it is asked with; null where there is none. */
+  readonly grant: string | null
 }
 
 /** The token that a source needs, or why there is none; implemented by the keeper, since it may mean a refresh. */

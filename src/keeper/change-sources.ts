@@ -3,17 +3,24 @@ import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
+import type { Issued } from '../model/failure.ts'
+import type { Given } from '../model/grant.ts'
 import { chainLengthMax, findCycles, longestChains, type Needs } from '../model/graph.ts'
+import { authorized, granted, revoked } from '../model/settle.ts'
 import { retiredChannel, sourceName, type Source } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
-import { tell, type Room } from './room.ts'
+import { lookUp, tell, type Found, type Room } from './room.ts'
 
 const racesMax = 20
+
+/** What a person's authorisation brought, and when it was asked for. */
+export type Brought = { readonly issued: Issued; readonly sentAt: number }
 
 export async function putSource(
   room: Room,
   name: string,
   definition: JsonObject,
+  brought: Brought | null = null,
 ): Promise<{ readonly created: boolean }> {
   if (!sourceName.test(name)) throw new ZhongkongError('bad_request', 'that is no name for a source')
   if (room.book.fileSources.has(name)) {
@@ -25,7 +32,7 @@ export async function putSource(
     throw new ZhongkongError('bad_request', problems.join('; '))
   }
   await judgeNeighbours(room, parsed.source)
-  const { before, entry, revision } = await define(room, name, definition)
+  const { before, entry, revision } = await define(room, parsed.source, brought)
   const source = room.book.resolve(name, entry) ?? parsed.source
   try {
     // Of two that were put at the same moment, neither saw the other before; the later one sees both now.
@@ -43,13 +50,54 @@ export async function putSource(
 
 type Defined = { readonly before: Entry | null; readonly entry: Entry; readonly revision: number }
 
-async function define(room: Room, name: string, definition: JsonObject): Promise<Defined> {
+/** Writes a definition, and what was brought with it, in one write: neither is of use without the other. */
+async function define(room: Room, source: Source, brought: Brought | null): Promise<Defined> {
+  const { name, definition } = source
   for (let race = 0; race < racesMax; race += 1) {
     const { entry: before, revision } = await room.store.read(name)
     const now = room.time.now()
-    const entry: Entry = before === null ? newEntry(now, definition) : { ...before, definition, nextTry: 0 }
+    const defined: Entry = before === null ? newEntry(now, definition) : { ...before, definition, nextTry: 0 }
+    const entry = brought === null ? defined : authorizedNow(room, source, defined, brought)
     const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
     if (written !== null) return { before, entry, revision: written }
+  }
+  throw new ZhongkongError('overloaded', 'the source kept changing while it was being written')
+}
+
+function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentAt }: Brought): Entry {
+  const chance = room.env.random.next()
+  const sent = { sentAt, now: room.time.now(), forced: false, chance, askedWith: {}, grant: null }
+  return authorized(source, entry, issued, sent)
+}
+
+/** Takes in the token and the grant that a person's authorisation brought to a source that there is. */
+export async function authorizeSource(room: Room, name: string, brought: Brought): Promise<void> {
+  await changeSource(room, name, (found) => authorizedNow(room, found.source, found.entry, brought))
+  tell(room, 'authorized', name, {})
+}
+
+/** Takes in a grant that was pushed; false when it, or a later one, is known. */
+export async function deliverGrant(room: Room, name: string, given: Given): Promise<boolean> {
+  return await changeSource(room, name, ({ source, entry }) => granted(source, entry, given, room.time.now()))
+}
+
+/** The platform withdrew its authorisation. */
+export async function revokeSource(room: Room, name: string): Promise<void> {
+  await changeSource(room, name, ({ source, entry }) => revoked(source, entry, room.time.now()))
+  tell(room, 'revoked', name, {})
+}
+
+/** Changes the entry of a source that there is; false when there was nothing to change. Throws `not_found`. */
+async function changeSource(room: Room, name: string, change: (found: Found) => Entry): Promise<boolean> {
+  for (let race = 0; race < racesMax; race += 1) {
+    const found = await lookUp(room, name)
+    if (found === null) throw new ZhongkongError('not_found', 'no such source')
+    const entry = change(found)
+    if (entry === found.entry) return false
+    const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, found.revision)
+    if (written === null) continue
+    room.views.learn(found.source, entry, written)
+    return true
   }
   throw new ZhongkongError('overloaded', 'the source kept changing while it was being written')
 }

@@ -1,8 +1,10 @@
 /** The door of the keeper's room: what the surfaces, the library and the app may ask of it. */
 import type { JsonObject } from '../base/json.ts'
+import type { Given } from '../model/grant.ts'
 import type { Trouble } from '../model/entry.ts'
 import type { StateWord } from '../model/state.ts'
 import type { Source } from '../model/source.ts'
+import type { Brought } from './change-sources.ts'
 
 /** One version of a source's token as callers see it: immutable, one object per commit, so no read is torn. */
 export type Snapshot = {
@@ -84,6 +86,15 @@ export type Keeper = {
   }): Promise<{ states: readonly SourceState[]; next: string | null }>
   /** Adds or changes a source while running; throws `conflict` for one of the configuration file, `config_invalid`. */
   put(name: string, definition: JsonObject): Promise<{ readonly created: boolean }>
+  /** Takes in a grant that the platform pushed; false when it, or a later one, is known. Throws `not_found`. */
+  deliver(name: string, given: Given): Promise<boolean>
+  /**
+   * Takes in what a person's authorisation brought: to a source that there is, or with `definition` to one that is made by
+   * it. Throws as `put`, and `not_found`.
+   */
+  authorize(name: string, brought: Brought, definition?: JsonObject): Promise<void>
+  /** The platform withdrew the authorisation of a source: its token is dropped, and nobody asks for another. */
+  revoke(name: string): Promise<void>
   /** Removes a source that was added while running; false when there is none. */
   remove(name: string): Promise<boolean>
   /** Replaces the sources of the configuration file, whole. */

@@ -7,13 +7,20 @@ import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { Source } from '../model/source.ts'
 import type { EntryStore } from '../stores/store.ts'
-import { putSource, removeSource, replaceSources } from './change-sources.ts'
+import {
+  authorizeSource,
+  deliverGrant,
+  putSource,
+  removeSource,
+  replaceSources,
+  revokeSource,
+} from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
-import { lookUp, type IssueToken, type Room } from './room.ts'
+import { lookUp, tell, type IssueToken, type Room } from './room.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
@@ -102,7 +109,10 @@ function isReady(room: Room, fresh: KeepFresh): boolean {
   return served.length > 0 && served.every(({ stale }) => !stale)
 }
 
-type Changes = Pick<Keeper, 'refresh' | 'put' | 'remove' | 'replaceSources'>
+type Changes = Pick<
+  Keeper,
+  'refresh' | 'put' | 'deliver' | 'authorize' | 'revoke' | 'remove' | 'replaceSources'
+>
 
 function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
   return {
@@ -115,6 +125,20 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
       fresh.poke(name)
       return answer
     },
+    deliver: async (name, given) => {
+      const isNew = await deliverGrant(room, name, given)
+      if (isNew) fresh.poke(name)
+      return isNew
+    },
+    authorize: async (name, brought, definition) => {
+      if (definition === undefined) await authorizeSource(room, name, brought)
+      else {
+        await putSource(room, name, definition, brought)
+        tell(room, 'authorized', name, {})
+      }
+      fresh.poke(name)
+    },
+    revoke: (name) => revokeSource(room, name),
     remove: (name) => removeSource(room, name),
     replaceSources: (sources) => replaceSources(room, fresh, sources),
   }

@@ -10,12 +10,13 @@ import { deadline, until } from '../base/env.ts'
 import { decide, isUnresolved, tokenOf, wakeAt } from '../model/decide.ts'
 import { leaseSafetyMs, type Entry } from '../model/entry.ts'
 import type { Attempt, Failure } from '../model/failure.ts'
-import { giveBack, grant, leaseMsOf } from '../model/settle.ts'
+import { grantOf } from '../model/grant.ts'
+import { giveBack, leased, leaseMsOf } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import { withoutWish } from '../model/wish.ts'
 import type { Held, Input } from '../providers/provider.ts'
 import type { Job, NeedInput, Tended } from './attempt.ts'
-import { lookUp, tell, type Room } from './room.ts'
+import { lookUp, tell, type Found, type Room } from './room.ts'
 import { settle, write } from './settle-attempt.ts'
 
 /** Lost races for one lease before the look is given up; the winner is at work by then. */
@@ -36,6 +37,7 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
     if (!room.time.isExact()) await room.time.look()
     const decision = decide(source, entry, room.time.now())
     if (decision.act === 'rest') return { kind: 'rest', until: decision.until }
+    if (decision.act === 'wait' && decision.because === 'authorization') await park(room, found, decision.until)
     if (decision.act === 'wait') return { kind: 'wait', until: decision.until, because: decision.because }
     if (room.stopping.aborted) return { kind: 'wait', until: room.time.now() + 1_000, because: 'stopping' }
     const inputs = new Map<string, Input>()
@@ -47,7 +49,8 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
       }
       inputs.set(need, answer.input)
     }
-    const tended = await attempt(room, { source, entry, revision, decision, inputs })
+    const grant = source.semantics.grant === undefined ? null : grantOf(source, entry, room.time.now())
+    const tended = await attempt(room, { source, entry, revision, decision, inputs, grant: grant?.value ?? null })
     if (tended !== null) return tended
   }
   return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
@@ -70,13 +73,21 @@ async function endWish(room: Room, name: string): Promise<void> {
   }
 }
 
+/** Nothing can be done before somebody grants anew, which ends the wait; until then the due index has other things to list. */
+async function park(room: Room, { source, entry, revision }: Found, until: number): Promise<void> {
+  if (wakeAt(entry) > room.time.now()) return
+  const parked = { ...withoutWish(entry), nextTry: until }
+  const written = await room.store.write(source.name, { entry: parked, dueAt: wakeAt(parked) }, revision)
+  if (written !== null && room.views.has(source.name)) room.views.learn(source, parked, written)
+}
+
 /** Takes the lease, asks, and settles. Null when somebody else was faster. */
 async function attempt(room: Room, job: Job): Promise<Tended | null> {
   const { source, decision } = job
   const { clock } = room.env
   const leaseMs = leaseMsOf(source)
   const startedAt = clock.monotonic()
-  const granted = grant(source, job.entry, { node: room.node, now: room.time.now(), forced: decision.force })
+  const granted = leased(source, job.entry, { node: room.node, now: room.time.now(), forced: decision.force })
   const revision = await room.store.write(source.name, { entry: granted, dueAt: wakeAt(granted) }, job.revision)
   room.time.touch()
   if (revision === null) return null
@@ -109,6 +120,7 @@ async function ask(room: Room, job: Job): Promise<Attempt> {
       signal: time.signal,
       force: decision.force,
       inputs,
+      ...(source.semantics.grant === undefined ? {} : { grant: job.grant }),
       ...(held === null ? {} : { held }),
       ...(source.policy.proxy === undefined ? {} : { proxy: source.policy.proxy }),
     })

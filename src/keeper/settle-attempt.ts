@@ -9,7 +9,8 @@ import { backoffMs } from '../base/backoff.ts'
 import { wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Attempt, Issued } from '../model/failure.ts'
-import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
+import { mayUseUp } from '../model/grant.ts'
+import { commit, fail, isContested, mayRetire, saved, stray, type Committed } from '../model/settle.ts'
 import { graceMsOf, type Source } from '../model/source.ts'
 import type { EntryRecord } from '../stores/store.ts'
 import type { Job, Refused, Tended } from './attempt.ts'
@@ -34,21 +35,21 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   const chance = room.env.random.next()
   if (attempt.outcome === 'issued') return await settleIssued(room, job, attempt.issued, { sentAt, chance })
   const change = (entry: Entry): Entry =>
-    fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance })
+    fail(source, entry, attempt, { sentAt, now: room.time.now(), forced: decision.force, chance, grant: job.grant })
   const isDone = (entry: Entry): boolean => isEndOf(job, entry)
-  const isHarmful = attempt.outcome === 'unknown' && mayRetire(source, decision.force)
+  const isLeftOpen = mayHaveRetired(job, attempt) || (attempt.outcome === 'unknown' && mayUseUp(source))
   let written: Written
   try {
     written = await write(room, job, { change, isDone })
   } catch (thrown) {
     // The store cannot be told, but this node must not go on believing in what the attempt may have retired.
     if (room.views.has(source.name)) room.views.learn(source, change(job.entry), job.revision)
-    if (isHarmful) room.background(leaveLater(room, job, { change, isDone }, room.time.now()))
+    if (isLeftOpen) room.background(leaveLater(room, job, attempt, { change, isDone }))
     throw thrown
   }
   if (written.kind !== 'written') {
     // Nobody knows what became of the request, and the lease is somebody else's by now.
-    if (written.kind === 'lost' && isHarmful) await markStray(room, source, room.time.now())
+    if (written.kind === 'lost' && mayHaveRetired(job, attempt)) await markStray(room, source, room.time.now())
     return { kind: 'wait', until: room.time.now() + 500, because: 'lease' }
   }
   show(room, job, written)
@@ -62,6 +63,10 @@ export async function settle(room: Room, job: Job, attempt: Attempt, sentAt: num
   }
 }
 
+function mayHaveRetired({ source, decision }: Job, attempt: Attempt): boolean {
+  return attempt.outcome === 'unknown' && mayRetire(source, decision.force)
+}
+
 /** Whether our lease ended in this entry. Behind a failover of the store another one may have its epoch. */
 function isEndOf({ entry: { epoch, lease } }: Job, entry: Entry): boolean {
   return entry.epoch === epoch && entry.lease === null && lease !== null && entry.budget.recent.includes(lease.at)
@@ -71,12 +76,13 @@ function isEndOf({ entry: { epoch, lease } }: Job, entry: Entry): boolean {
  * Writes the end of an attempt that may have retired the token, when the store is back. Whoever took the lease meanwhile
  * knows that there was an attempt, and not that it went on until now.
  */
-async function leaveLater(room: Room, job: Job, settlement: Settlement, endedAt: number): Promise<void> {
+async function leaveLater(room: Room, job: Job, attempt: Attempt, settlement: Settlement): Promise<void> {
+  const endedAt = room.time.now()
   for (let failures = 1; !room.stopping.aborted; failures += 1) {
     await room.env.clock.sleep(backoffMs(failures, commitBackoff, room.env.random.next()), room.stopping)
     try {
       const written = await write(room, job, settlement)
-      if (written.kind === 'lost') await markStray(room, job.source, endedAt)
+      if (written.kind === 'lost' && mayHaveRetired(job, attempt)) await markStray(room, job.source, endedAt)
       return
     } catch {
       // Still no store.
@@ -128,6 +134,7 @@ async function settleIssued(
 /** An issued token on its way into the entry, whatever that has become meanwhile. */
 class Commitment {
   readonly #commit: (entry: Entry) => Committed
+  readonly #save: (entry: Entry) => Entry
   readonly #value: string
   readonly #epoch: number
   /** What the last change amounted to. */
@@ -136,7 +143,14 @@ class Commitment {
   constructor(room: Room, job: Job, issued: Issued, sent: { readonly sentAt: number; readonly chance: number }) {
     const askedWith = Object.fromEntries([...job.inputs].map(([name, input]) => [name, input.version]))
     this.#commit = (entry) =>
-      commit(job.source, entry, issued, { ...sent, now: room.time.now(), forced: job.decision.force, askedWith })
+      commit(job.source, entry, issued, {
+        ...sent,
+        now: room.time.now(),
+        forced: job.decision.force,
+        askedWith,
+        grant: job.grant,
+      })
+    this.#save = (entry) => saved(job.source, entry, issued, { ...sent, now: room.time.now(), grant: job.grant })
     this.#value = issued.value
     this.#epoch = job.entry.epoch
   }
@@ -144,6 +158,11 @@ class Commitment {
   change(entry: Entry): Entry {
     this.last = this.#commit(entry)
     return this.last.entry
+  }
+
+  /** The change of an entry that is somebody else's by now: what cannot be asked for again is kept all the same. */
+  save(entry: Entry): Entry {
+    return this.#save(entry)
   }
 
   isDone(entry: Entry): boolean {
@@ -166,8 +185,9 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
   }
 }
 
-async function afterCommit(room: Room, job: Job, written: Written, { last }: Commitment): Promise<Tended> {
+async function afterCommit(room: Room, job: Job, written: Written, commitment: Commitment): Promise<Tended> {
   const { source } = job
+  const { last } = commitment
   const now = room.time.now()
   if (written.kind === 'removed') {
     // While the store was away, the answer was served from here.
@@ -176,6 +196,7 @@ async function afterCommit(room: Room, job: Job, written: Written, { last }: Com
   }
   if (written.kind === 'lost') {
     if (mayRetire(source, job.decision.force)) await markStray(room, source, now)
+    if (mayUseUp(source)) await changeAnyway(room, source, (entry) => commitment.save(entry))
     return { kind: 'wait', until: now, because: 'lease' }
   }
   const { entry } = written
@@ -243,33 +264,37 @@ function isJustRead(room: Room, { entry: { lease } }: Job): boolean {
   return lease !== null && room.time.now() - lease.at < failoverMsMin
 }
 
-/** Marks the entry as doubtful, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */
+/** Marks the entry as doubtful. */
 async function markStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
   tell(room, 'strayed', source.name, {})
-  await writeStray(room, source, arrivedAt)
+  await changeAnyway(room, source, (entry) => {
+    // No request is carried out so long after it ended here that it could retire this token.
+    const graceMs = graceMsOf(source, entry.token?.lifetimeMs ?? 0)
+    if (entry.token !== null && entry.token.issuedAt > arrivedAt + graceMs) return entry
+    return stray(source, entry, arrivedAt)
+  })
 }
 
-async function writeStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
+/** Changes an entry, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */
+async function changeAnyway(room: Room, source: Source, change: (entry: Entry) => Entry): Promise<void> {
   try {
     for (let race = 0; race < racesMax; race += 1) {
       const { entry, revision } = await room.store.read(source.name)
       if (entry === null) return
-      // No request is carried out so long after it ended here that it could retire this token.
-      const graceMs = graceMsOf(source, entry.token?.lifetimeMs ?? 0)
-      if (entry.token !== null && entry.token.issuedAt > arrivedAt + graceMs) return
-      const marked = stray(source, entry, arrivedAt)
-      const written = await room.store.write(source.name, { entry: marked, dueAt: wakeAt(marked) }, revision)
+      const changed = change(entry)
+      if (changed === entry) return
+      const written = await room.store.write(source.name, { entry: changed, dueAt: wakeAt(changed) }, revision)
       if (written === null) continue
-      if (room.views.has(source.name)) room.views.learn(source, marked, written)
+      if (room.views.has(source.name)) room.views.learn(source, changed, written)
       return
     }
   } catch {
     if (room.stopping.aborted) return
   }
-  room.background(writeStrayLater(room, source, arrivedAt))
+  room.background(changeLater(room, source, change))
 }
 
-async function writeStrayLater(room: Room, source: Source, arrivedAt: number): Promise<void> {
+async function changeLater(room: Room, source: Source, change: (entry: Entry) => Entry): Promise<void> {
   await room.env.clock.sleep(1_000, room.stopping)
-  if (!room.stopping.aborted) await writeStray(room, source, arrivedAt)
+  if (!room.stopping.aborted) await changeAnyway(room, source, change)
 }

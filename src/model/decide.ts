@@ -5,6 +5,7 @@
 import { allowedAt, mayForce, type Purpose } from './budget.ts'
 import { leaseMarginMs, type Entry, type Token } from './entry.ts'
 import { expiresAtOf, windowMsOf } from './expiry.ts'
+import { lacksGrant, mustWaitForGrant } from './grant.ts'
 import type { Source } from './source.ts'
 import type { StateWord } from './state.ts'
 
@@ -15,7 +16,7 @@ export type Decision =
   | {
       readonly act: 'wait'
       readonly until: number
-      readonly because: 'lease' | 'backoff' | 'budget'
+      readonly because: 'lease' | 'backoff' | 'budget' | 'authorization'
       readonly reason: string
     }
   | { readonly act: 'refresh'; readonly purpose: Purpose; readonly force: boolean; readonly reason: string }
@@ -55,6 +56,10 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
   if (leased !== null) {
     return { act: 'wait', until: leased, because: 'lease', reason: `${need.reason}; a refresh is in the air` }
   }
+  if (mustWaitForGrant(source, entry, now)) {
+    const reason = source.semantics.grant?.missing.message ?? need.reason
+    return { act: 'wait', until: now + parkedMs, because: 'authorization', reason }
+  }
   const blockedUntil = backoffUntil(source, entry)
   if (blockedUntil > now) {
     const why = entry.trouble === null ? 'waiting a moment' : `waiting after ${entry.trouble.failure.code}`
@@ -68,6 +73,9 @@ export function decide(source: Source, entry: Entry, now: number): Decision {
   const force = need.wantsForce && mayForce(entry.budget, source.semantics.limits, need.purpose, now)
   return { act: 'refresh', purpose: need.purpose, force, reason: need.reason }
 }
+
+/** What can only be mended from outside is looked at again after this time, in milliseconds. */
+export const parkedMs = 86_400_000
 
 /** What the upstream and the policy allow, for `allowedAt`. */
 export function limitsOf({ semantics, policy }: Source): Parameters<typeof allowedAt>[1] {
@@ -155,7 +163,7 @@ export function stateOf(source: Source, entry: Entry, now: number): { word: Stat
 function wordOf(source: Source, entry: Entry, decision: Decision, now: number): StateWord {
   const token = tokenOf(source, entry)
   const trouble = entry.trouble?.generation === source.generation ? entry.trouble : null
-  if (trouble?.class === 'needs-authorization') return 'needs-authorization'
+  if (trouble?.class === 'needs-authorization' || lacksGrant(source, entry, now)) return 'needs-authorization'
   if (leasedUntil(source, entry, now) !== null) return 'refreshing'
   if (trouble !== null) return 'failing'
   if (token === null || now >= token.expiresAt) return 'no-token'

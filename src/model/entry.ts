@@ -13,6 +13,7 @@
  */
 import type { JsonObject } from '../base/json.ts'
 import { mergedBudget, type Budget } from './budget.ts'
+import { mergedGrants, type Grant } from './grant.ts'
 import type { Failure, RejectionClass } from './failure.ts'
 
 export type Token = {
@@ -88,6 +89,8 @@ export type Entry = {
   /** When the next refresh is due; carries its jitter, rolled once. */
   readonly dueAt: number
   readonly budget: Budget
+  /** What cannot be asked for again, the one in use first; absent where nothing was ever granted. */
+  readonly grants?: readonly Grant[]
   /** Instants at which a token died before its time though nobody here replaced it; the last ten. */
   readonly earlyDeaths: readonly number[]
   /** The definition of a source that was added while running; null for one from the configuration file. */
@@ -126,11 +129,19 @@ export function newEntry(now: number, definition: JsonObject | null = null): Ent
 
 /**
  * Whether a stored entry has a history that ends before what a node knows: its version is lower, it gave the same version
- * to another token, or it has not heard of an attempt. Who is asking at the moment is left in peace.
+ * to another token, or it has not heard of an attempt or a grant. Who is asking at the moment is left in peace.
  */
 export function isBehind(entry: Entry, known: Entry): boolean {
+  return hasLostAttempts(entry, known) || hasLostGrant(entry, known)
+}
+
+function hasLostAttempts(entry: Entry, known: Entry): boolean {
   if (entry.version !== known.version) return entry.version < known.version
   return isOfAnotherToken(entry, known) || (entry.lease === null && entry.epoch < known.epoch)
+}
+
+function hasLostGrant(entry: Entry, known: Entry): boolean {
+  return (known.grants?.[0]?.at ?? 0) > (entry.grants?.[0]?.at ?? 0)
 }
 
 function isOfAnotherToken(entry: Entry, known: Entry): boolean {
@@ -142,7 +153,13 @@ function isOfAnotherToken(entry: Entry, known: Entry): boolean {
  * node knows: versions never go back, and the token that was issued later is the one that counts.
  */
 export function lifted(entry: Entry, known: Entry): Entry {
-  if (!isBehind(entry, known)) return entry
+  const grants = mergedGrants(entry.grants ?? [], known.grants ?? [])
+  const raised = hasLostAttempts(entry, known) ? liftedToken(entry, known) : entry
+  if (raised === entry && !hasLostGrant(entry, known)) return entry
+  return grants.length === 0 ? raised : { ...raised, grants }
+}
+
+function liftedToken(entry: Entry, known: Entry): Entry {
   if (entry.version === known.version && !isOfAnotherToken(entry, known)) return remembering(entry, known)
   const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
   if (!isNewer) return overtaken(entry, known)

@@ -30,6 +30,10 @@ export type KeeperEvent =
   | Fact<'expired', { version: number }>
   /** A token was issued but the store could not be written; it is served and the commit is tried again. */
   | Fact<'uncommitted', { version: number }>
+  /** A person authorised the source, or did so anew. */
+  | Fact<'authorized'>
+  /** The platform withdrew its authorisation: there is no token until somebody authorises anew. */
+  | Fact<'revoked'>
   | Fact<'added'>
   | Fact<'changed'>
   | Fact<'removed'>
@@ -55,6 +59,8 @@ export const eventTypes = [
   'conflict',
   'expired',
   'uncommitted',
+  'authorized',
+  'revoked',
   'added',
   'changed',
   'removed',

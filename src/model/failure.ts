@@ -42,6 +42,11 @@ export type Issued = {
   readonly value: string
   /** Life counted from sending, in milliseconds; null when the answer held no usable one. */
   readonly lifetimeMs: number | null
-  /** The upstream's whole answer. */
+  /** The upstream's whole answer, without the grant. */
   readonly fields: JsonObject
+  /** The grant that came with it; absent where the upstream gave none, and the one that it was asked with lives on. */
+  readonly grant?: IssuedGrant
 }
+
+/** `lifetimeMs` counts from sending; null when the upstream does not say. */
+export type IssuedGrant = { readonly value: string; readonly lifetimeMs: number | null }

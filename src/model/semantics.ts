@@ -1,6 +1,7 @@
 /**
  * What an upstream does when it is asked, as data. The keeper follows this record and never asks for a provider's name.
  */
+import type { Failure } from './failure.ts'
 
 export type Semantics = {
   /**
@@ -23,6 +24,8 @@ export type Semantics = {
   readonly retold?: true
   /** The upstream can be waited at: it says when it has another token (`Provider.watch`). */
   readonly announces?: true
+  /** It is asked with a grant (model/grant.ts); absent where secrets are enough. */
+  readonly grant?: GrantSemantics
   readonly limits: {
     readonly perDay?: number
     readonly perMinute?: number
@@ -35,6 +38,17 @@ export type Semantics = {
   readonly inject: { readonly query: string } | { readonly header: string; readonly prefix: string }
   /** Codes by which the upstream's ordinary API says that the token is bad. */
   readonly invalidTokenCodes: readonly (string | number)[]
+}
+
+export type GrantSemantics = {
+  /** Whether an issue brings another grant in place of the one it was asked with. */
+  readonly rotates: 'never' | 'may' | 'always'
+  /** A grant that was replaced is taken for this much longer, in milliseconds: so long a lost answer can be asked for again. */
+  readonly graceMs: number
+  /** The upstream can be asked without one, because it tells the grant again (`Provider.issue` does that). */
+  readonly isRecoverable?: true
+  /** What is told while there is none, with the way to get one. */
+  readonly missing: Failure
 }
 
 /** A longer life than this is not believed, in milliseconds (ten years). */

@@ -10,7 +10,7 @@ import { decide, isUnresolved, leasedUntil, tokenOf, wakeAt } from './decide.ts'
 import { newEntry, type Entry } from './entry.ts'
 import { promisedAt } from './expiry.ts'
 import type { Attempt } from './failure.ts'
-import { commit, doubted, fail, giveBack, grant, mayRetire, stray } from './settle.ts'
+import { commit, doubted, fail, giveBack, leased, mayRetire, stray } from './settle.ts'
 import { graceMsOf, type Source } from './source.ts'
 
 type Flight = { readonly epoch: number; readonly sentAt: number; readonly forced: boolean }
@@ -59,7 +59,7 @@ class Run {
     expect(leasedUntil(this.source, this.entry, this.now)).toBeNull()
     if (decision.purpose !== 'asked') expect(wakeAt(this.entry)).toBeLessThanOrEqual(this.now)
     const wasOpen = isUnresolved(this.entry)
-    const held = grant(this.source, this.entry, { node: 'n', now: this.now, forced: decision.force })
+    const held = leased(this.source, this.entry, { node: 'n', now: this.now, forced: decision.force })
     expect(held.epoch).toBe(this.entry.epoch + 1)
     this.#become(held)
     if (mayGiveBack) {
@@ -75,7 +75,7 @@ class Run {
     if (flight === undefined) return
     const holds = this.entry.epoch === flight.epoch && this.entry.lease !== null
     const { source, now } = this
-    const sent = { sentAt: flight.sentAt, now, forced: flight.forced, chance, askedWith: {} }
+    const sent = { sentAt: flight.sentAt, now, forced: flight.forced, chance, askedWith: {}, grant: null }
     const isHarmful = mayRetire(source, flight.forced)
     if (!holds) {
       if (isHarmful && (step.outcome === 'issued' || step.outcome === 'unknown'))

@@ -14,7 +14,7 @@ import {
 import { decide, isUnresolved } from './decide.ts'
 import { unansweredIn, type Doubt, type Entry } from './entry.ts'
 import type { Attempt, Issued } from './failure.ts'
-import { commit, doubted, fail, giveBack, grant, isContested, leaseMsOf, stray, type Sent } from './settle.ts'
+import { commit, doubted, fail, giveBack, leased, isContested, leaseMsOf, stray, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
 
 const now = t0 + hour
@@ -31,11 +31,11 @@ function refused(more: Partial<Extract<Attempt, { outcome: 'rejected' }>> = {}):
 }
 
 function granted(changed: Partial<Entry> = {}, source: Source = classic, forced = false): Entry {
-  return frozen(grant(source, frozen(sampleEntry(changed)), { node: 'n1', now, forced }))
+  return frozen(leased(source, frozen(sampleEntry(changed)), { node: 'n1', now, forced }))
 }
 
 function sent(changed: Partial<Sent> = {}): Sent {
-  return { sentAt: now + 10, now: now + 500, forced: false, chance: 0.5, askedWith: {}, ...changed }
+  return { sentAt: now + 10, now: now + 500, forced: false, chance: 0.5, grant: null, askedWith: {}, ...changed }
 }
 
 function issued(value: string, lifetimeMs: number | null = 2 * hour): Issued {
@@ -114,7 +114,7 @@ describe('a new token', () => {
   test('remembers the three before it, as long as programs may hold them', () => {
     let entry = sampleEntry()
     for (const value of ['token-2', 'token-3', 'token-4', 'token-5']) {
-      const held = grant(classic, entry, { node: 'n1', now, forced: false })
+      const held = leased(classic, entry, { node: 'n1', now, forced: false })
       entry = commit(classic, held, issued(value), sent()).entry
     }
     expect(entry.previous.map((old) => old.value)).toEqual(['token-4', 'token-3', 'token-2'])
@@ -217,7 +217,7 @@ describe('the same token again', () => {
     expect(once.doubt).toMatchObject({ reason: 'reported', repeats: 1 })
     const later = now + 2 * second
     expect(decide(forceful, once, later)).toMatchObject({ act: 'refresh', force: true })
-    const forced = grant(forceful, once, { node: 'n1', now: later, forced: true })
+    const forced = leased(forceful, once, { node: 'n1', now: later, forced: true })
     expect(
       commit(forceful, forced, issued('token-1'), sent({ forced: true, sentAt: later, now: later })).entry.doubt,
     ).toBeNull()
@@ -293,7 +293,7 @@ describe('an attempt that was refused', () => {
     ['permission', 15, 60],
     ['quota', 60, 600],
     ['configuration', 30, 600],
-    ['needs-authorization', 30, 600],
+    ['needs-authorization', 30, 3_600],
   ] as const)('for %s waits %i s at least, and never more than %i s', (troubleClass, least, cap) => {
     const waits = [1, 2, 3, 5, 9, 40].flatMap((count) =>
       [0, 0.999].map((chance) => {
@@ -362,7 +362,7 @@ describe('marking a token as doubtful', () => {
 describe('tokens that die before their time', () => {
   function dies(entry: Entry, at: number, changed: Partial<Entry> = {}): { entry: Entry; diedEarly: boolean } {
     const marked = { ...doubted(entry, 'reported', at), ...changed }
-    const held = grant(classic, marked, { node: 'n1', now: at, forced: false })
+    const held = leased(classic, marked, { node: 'n1', now: at, forced: false })
     return commit(classic, held, issued(`token-${at}`), sent({ sentAt: at, now: at }))
   }
 

@@ -4,10 +4,20 @@
  */
 import { backoffMs } from '../base/backoff.ts'
 import { spend } from './budget.ts'
-import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
+import { isUnresolved, leasedUntil, parkedMs, tokenOf } from './decide.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
 import type { Attempt, Issued, RejectionClass } from './failure.ts'
+import {
+  lacksGrant,
+  mayUseUp,
+  withGrant,
+  withIssuedGrant,
+  withoutGrants,
+  withRefusal,
+  type Given,
+  type Grant,
+} from './grant.ts'
 import { graceMsOf, type Source } from './source.ts'
 import { withoutWish } from './wish.ts'
 
@@ -30,13 +40,13 @@ export function leaseMsOf(source: Source): number {
   return source.policy.timeoutMs + leaseMarginMs
 }
 
-export type Grantee = { readonly node: string; readonly now: number; readonly forced: boolean }
+export type Lessee = { readonly node: string; readonly now: number; readonly forced: boolean }
 
 /**
- * Grants the lease to a node: the durable intent to ask, and the debit of the budget. When an earlier holder died
+ * Gives the lease to a node: the durable intent to ask, and the debit of the budget. When an earlier holder died
  * between sending and committing, the token it may have retired is believed only as long as its grace lasts.
  */
-export function grant(source: Source, entry: Entry, to: Grantee): Entry {
+export function leased(source: Source, entry: Entry, to: Lessee): Entry {
   const { node, now, forced } = to
   const dead = isUnresolved(entry) && leasedUntil(source, entry, now) === null ? entry.lease : null
   const lifetimeMs = entry.token?.lifetimeMs ?? 0
@@ -69,6 +79,8 @@ export type Sent = {
   readonly forced: boolean
   readonly chance: number
   readonly askedWith: Readonly<Record<string, number>>
+  /** The grant that was asked with; null where none was. */
+  readonly grant: string | null
 }
 
 export type Committed = {
@@ -84,11 +96,13 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
   const current = tokenOf(source, entry)
   const settled: Entry = {
     ...entry,
+    ...grantsAfter(source, entry, issued, sent),
     lease: null,
     resolvedEpoch: entry.epoch,
     trouble: null,
     nextTry: 0,
   }
+  if (isOvertaken(source, current, sent)) return { result: 'repeated', diedEarly: false, entry: settled }
   if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: issued.lifetimeMs }, sent)
   const version = entry.version + 1
   const token: Token = {
@@ -119,6 +133,18 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
         : entry.earlyDeaths,
     },
   }
+}
+
+/** A person's authorisation brought a token while this attempt was in the air, and ended what it was asked with. */
+function isOvertaken(source: Source, current: Token | null, sent: Sent): boolean {
+  return source.semantics.grant !== undefined && current !== null && current.issuedAt > sent.sentAt
+}
+
+/** The grants after an answer, as a part of the entry. Where the one that was asked with lives on, they stay. */
+function grantsAfter(source: Source, entry: Entry, issued: Issued, sent: Sent): Pick<Entry, 'grants'> {
+  if (issued.grant === undefined) return {}
+  const given = { ...issued.grant, at: sent.sentAt }
+  return { grants: withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now }) }
 }
 
 function repeat(
@@ -225,6 +251,8 @@ export type Ended = {
   readonly now: number
   readonly forced: boolean
   readonly chance: number
+  /** The grant that was asked with; null where none was. */
+  readonly grant: string | null
 }
 
 /** Writes a failed attempt into the entry that granted its lease. */
@@ -236,14 +264,20 @@ export function fail(
 ): Entry {
   const before = entry.trouble?.generation === source.generation ? entry.trouble : null
   const count = (before?.count ?? 0) + 1
-  const troubleClass = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
-  const harmful = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
-  const token = harmful ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0)) : entry.token
+  const grants = grantsAfterRefusal(source, entry, attempt, ended)
+  const hasAnother = grants !== undefined && !lacksGrant(source, { ...entry, grants }, ended.now)
+  const said = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
+  // A grant that was refused ends nothing as long as there is another one to try.
+  const troubleClass = hasAnother ? 'transient' : said
+  const mayHaveRetired = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
+  const harmful = mayHaveRetired || (attempt.outcome === 'unknown' && mayUseUp(source))
+  const token = mayHaveRetired ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0)) : entry.token
   const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
   const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
   const told = attempt.outcome === 'rejected' ? Math.min(attempt.waitMs ?? 0, dayMs) : 0
   return {
     ...entry,
+    ...(grants === undefined ? {} : { grants }),
     token,
     lease: null,
     resolvedEpoch: harmful ? entry.resolvedEpoch : epochAfterNothing(entry),
@@ -259,6 +293,18 @@ export function fail(
       ...(before?.hurriedAt === undefined ? {} : { hurriedAt: before.hurriedAt }),
     },
   }
+}
+
+/** The grants after the upstream refused the one that was asked with; undefined when nothing was said about it. */
+function grantsAfterRefusal(
+  source: Source,
+  entry: Entry,
+  attempt: Attempt,
+  { grant, now }: Ended,
+): readonly Grant[] | undefined {
+  const isRefused = attempt.outcome === 'rejected' && attempt.class === 'needs-authorization'
+  if (!isRefused || grant === null || source.semantics.grant === undefined) return undefined
+  return withRefusal(source, entry, grant, now)
 }
 
 /** Milliseconds to the next try. The caps keep a mended upstream from waiting for us, the bases a broken one from us. */
@@ -278,9 +324,59 @@ function waitMsAfter(
     case 'quota':
       return backoffMs(count, { baseMs: 120_000, capMs: 600_000 }, chance)
     case 'configuration':
-    case 'needs-authorization':
       return backoffMs(count, { baseMs: 60_000, capMs: 600_000 }, chance)
+    case 'needs-authorization':
+      return backoffMs(count, { baseMs: 60_000, capMs: 3_600_000 }, chance)
   }
+}
+
+/**
+ * Takes in a grant from outside: pushed by the platform, or brought by a person who authorised anew. What failed for want
+ * of it is tried again at once. The entry itself when it has this one already, or a newer one.
+ */
+export function granted(source: Source, entry: Entry, given: Given, now: number): Entry {
+  const grants = withGrant(source, entry, given, now)
+  const [before, after] = [entry.grants?.[0], grants[0]]
+  if (after?.value !== given.value || after.at !== given.at) return entry
+  const isSame = before?.value === after.value && before.refusedAt === undefined
+  const waited = entry.trouble?.class === 'needs-authorization' || entry.token === null
+  return { ...entry, grants, nextTry: waited && !isSame ? 0 : entry.nextTry }
+}
+
+/** The platform withdrew what was granted: the token is dead, and nobody asks for another one. */
+export function revoked(source: Source, entry: Entry, now: number): Entry {
+  const failure = source.semantics.grant?.missing ?? { code: 'revoked', message: 'the authorisation was withdrawn' }
+  const { generation } = source
+  return {
+    ...withoutWish(entry),
+    token: null,
+    grants: withoutGrants(source, entry, now),
+    trouble: { class: 'needs-authorization', failure, since: now, at: now, count: 1, generation },
+    nextTry: now + parkedMs,
+  }
+}
+
+/** Takes in a token and its grant that a person's authorisation has just brought, as a new version. */
+export function authorized(source: Source, entry: Entry, issued: Issued, sent: Sent): Entry {
+  const isAsking = leasedUntil(source, entry, sent.now) !== null
+  const { entry: settled } = commit(source, { ...entry, token: null }, issued, sent)
+  const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt }
+  return {
+    ...settled,
+    previous: replaced(source, entry, sent.now),
+    grants: given === null ? (entry.grants ?? []) : withGrant(source, entry, given, sent.now),
+    // An attempt in the air ends by itself; it was asked with an older grant, and what it brings does not count.
+    lease: isAsking ? entry.lease : null,
+    resolvedEpoch: isAsking ? entry.resolvedEpoch : settled.resolvedEpoch,
+  }
+}
+
+/** Keeps a grant whose answer came when its lease was lost: it may be the only one that the upstream takes. */
+export function saved(source: Source, entry: Entry, issued: Issued, sent: Pick<Sent, 'sentAt' | 'now' | 'grant'>): Entry {
+  if (issued.grant === undefined) return entry
+  const given = { ...issued.grant, at: sent.sentAt }
+  const grants = withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
+  return { ...entry, grants, nextTry: lacksGrant(source, entry, sent.now) ? 0 : entry.nextTry }
 }
 
 /** Marks an entry whose lease was lost by somebody whose request was answered after all. */

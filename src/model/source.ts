@@ -44,6 +44,8 @@ export type Source = {
   readonly origin: 'file' | 'store'
   /** Who callers of the upstream's own wire format say they are: `account` is the appid or corpid. */
   readonly credential: Credential | null
+  /** The grant that the configuration holds (a refresh token); the entry's own is used once there is one. */
+  readonly seed: { readonly value: Secret; readonly digest: string } | null
   /** The platform's server callback, where the source has one. */
   readonly callback: Callback | null
 }

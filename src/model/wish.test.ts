@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { frozen, hour, minute, sampleEntry, sampleSource, sampleToken, second, t0 } from '../../test/model/samples.ts'
 import { decide } from './decide.ts'
 import type { Doubt, Entry, Trouble } from './entry.ts'
-import { fail, grant } from './settle.ts'
+import { fail, leased } from './settle.ts'
 import { hastened, mayHastenAt, withoutWish } from './wish.ts'
 
 const now = t0 + hour
@@ -38,9 +38,9 @@ describe('asking', () => {
 
   test('does so once in a minimum interval, also when that attempt fails in its turn', () => {
     const asked = hastened(source, failing(), now)
-    const held = grant(source, asked, { node: 'n1', now, forced: false })
+    const held = leased(source, asked, { node: 'n1', now, forced: false })
     const refused = { outcome: 'rejected', class: 'permission', failure } as const
-    const ended = { sentAt: now, now: now + second, forced: false, chance: 0.9 }
+    const ended = { sentAt: now, now: now + second, forced: false, chance: 0.9, grant: null }
     const entry = frozen(fail(source, held, refused, ended))
     expect(entry.nextTry).toBeGreaterThan(now + 30 * second)
     expect(hastened(source, entry, now + 28 * second)).toBe(entry)

@@ -50,9 +50,15 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     generation: sha256(canonical(complete)).toString('hex'),
     origin,
     credential: provider.credential(settings),
+    seed: seedOf(provider, settings),
     callback,
   }
   return { ok: true, source }
+}
+
+function seedOf(provider: Provider, settings: unknown): Source['seed'] {
+  const value = provider.seed?.(settings) ?? null
+  return value === null ? null : { value, digest: sha256(value.reveal()).toString('hex').slice(0, 16) }
 }
 
 /** Asks the upstream of a source once. Whatever the upstream does is one of the four outcomes. */

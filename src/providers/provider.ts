@@ -7,6 +7,7 @@
 import type { z } from 'zod'
 import type { Env } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
+import type { Secret } from '../base/secret.ts'
 import type { Attempt } from '../model/failure.ts'
 import type { Credential } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
@@ -35,6 +36,8 @@ export type Call = {
   readonly force: boolean
   /** The tokens of `needs(settings)`, all present. */
   readonly inputs: ReadonlyMap<string, Input>
+  /** The grant to ask with, where `semantics.grant` is; null when there is none and the upstream can tell it again. */
+  readonly grant?: string | null
   /** For upstreams that are told what the asker has already. */
   readonly held?: Held
   /** On whose behalf is asked, the asker first, for upstreams that might be asking us (`http/trail.ts`). */
@@ -88,6 +91,8 @@ export type Provider<S = unknown> = {
   channel?(settings: S): string | null
   /** Who callers of the upstream's own wire format (`/cgi-bin/token`) say they are; null where there is no such format. */
   credential(settings: S): Credential | null
+  /** The grant that the definition holds, such as a refresh token that a person put there; null where it holds none. */
+  seed?(settings: S): Secret | null
   /**
    * Asks once. Resolves with one of the four outcomes, whatever the upstream does; rejects only for faults of our own.
    * Nothing in the outcome holds a secret other than the issued token itself.

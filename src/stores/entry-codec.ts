@@ -8,6 +8,7 @@ import type { Text } from '../base/text.ts'
 import type { Budget } from '../model/budget.ts'
 import type { Doubt, Entry, Lease, Replaced, Token, Trouble } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
+import type { Grant } from '../model/grant.ts'
 
 /** Raised only when an older program could misread an entry. */
 const version = 1
@@ -123,6 +124,16 @@ const token = object<Token>({
   askedWith: numbersByName,
 })
 
+const grant = object<Grant>({
+  value: text,
+  at: number,
+  endsAt: { optional: number },
+  identity: text,
+  seed: { optional: text },
+  replacedAt: { optional: number },
+  refusedAt: { optional: number },
+})
+
 const replaced = object<Replaced>({ value: text, version: number, until: number })
 const lease = object<Lease>({ node: text, at: number, until: number, forced: flag })
 
@@ -169,6 +180,7 @@ const parseEntry = object<Entry>({
   nextTry: number,
   dueAt: number,
   budget,
+  grants: { optional: list(grant) },
   earlyDeaths: list(number),
   definition: orNull(json),
 })

@@ -95,6 +95,7 @@ export const fakeParseSource: ParseSource = (name, definition, origin) => {
       generation: name,
       origin,
       credential: null,
+      seed: null,
       callback: null,
     },
   }

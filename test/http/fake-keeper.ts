@@ -41,6 +41,7 @@ export function sourceOf(fake: FakeSource): Source {
     origin: fake.origin ?? 'file',
     credential:
       fake.account === undefined ? null : { account: fake.account, secret: new Secret(fake.secret ?? 'app-secret') },
+    seed: null,
     callback:
       fake.callback === undefined ? null : { encodingAesKey: null, forward: [], maxAgeSeconds: 300, ...fake.callback },
   }

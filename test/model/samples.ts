@@ -45,6 +45,7 @@ export function sampleSource(changed: Changed = {}): Source {
     generation: changed.generation ?? 'g1',
     origin: 'file',
     credential: null,
+    seed: null,
     callback: null,
   }
 }

@@ -45,8 +45,8 @@ export const mutants: readonly Mutant[] = [
     title: 'a lost lease is noticed, but the entry is not marked',
     seenIn: 'fencing as it is usually built; worse than none on an upstream that honours no fence',
     file: 'src/keeper/settle-attempt.ts',
-    find: "  tell(room, 'strayed', source.name, {})\n  await writeStray(room, source, arrivedAt)",
-    replace: "  tell(room, 'strayed', source.name, {})",
+    find: 'return stray(source, entry, arrivedAt)',
+    replace: 'return entry',
     faults: ['send-late'],
   },
   {
