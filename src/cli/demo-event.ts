@@ -40,6 +40,10 @@ function wordsOf(event: ZhongkongEvent): Text | null {
       return { en: 'the token ended before a new one came', zh: '令牌已到期，新令牌尚未获取到' }
     case 'conflict':
       return { en: 'somebody else fetches tokens for this account', zh: '有其他程序在获取该账号的令牌' }
+    case 'authorized':
+      return { en: 'authorised', zh: '已授权' }
+    case 'revoked':
+      return { en: 'the platform withdrew its authorisation', zh: '平台已取消授权' }
     case 'attempted':
     case 'strayed':
     case 'uncommitted':

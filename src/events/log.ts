@@ -119,6 +119,8 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   conflict: 'warn',
   expired: 'error',
   uncommitted: 'error',
+  authorized: 'info',
+  revoked: 'warn',
   added: 'info',
   changed: 'info',
   removed: 'info',
@@ -165,6 +167,10 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `${event.name}: the token ended before a new one could be had`
     case 'uncommitted':
       return `${event.name}: a token was issued but the store could not be written; it is served, and written as soon as possible`
+    case 'authorized':
+      return `${event.name}: authorised`
+    case 'revoked':
+      return `${event.name}: the platform withdrew its authorisation; it must be authorised anew`
     case 'added':
     case 'changed':
     case 'removed':

@@ -1,6 +1,6 @@
 /** Sources that are added, changed and removed while the keeper runs and asks. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hour, Stage, typesOf } from '../../test/keeper/stage.ts'
+import { hour, notAllowed, Stage, typesOf } from '../../test/keeper/stage.ts'
 import { minute, sampleSource, second } from '../../test/model/samples.ts'
 import type { Keeper } from './keeper.ts'
 
@@ -47,6 +47,22 @@ describe('a source that is put', () => {
     expect(stored).toHaveLength(2 - refused.length)
     expect(typesOf(events).filter((type) => type === 'added')).toHaveLength(2)
     expect(await stage.token(keeper, 'a')).toMatch(/^a-/)
+  })
+
+  test('again as it was mends nothing, so it is not tried sooner; a change is tried at once', async () => {
+    const { keeper } = await stage.opened()
+    stage.upstream.does('shop', () => notAllowed)
+    await stage.until(keeper.put('shop', { provider: 'sample', account: 'one' }))
+    await stage.pass(5 * second)
+    expect(stage.upstream.count('shop')).toBe(1)
+    for (let time = 0; time < 5; time += 1) {
+      await stage.until(keeper.put('shop', { provider: 'sample', account: 'one' }))
+      await stage.pass(second)
+    }
+    expect(stage.upstream.count('shop')).toBe(1)
+    await stage.until(keeper.put('shop', { provider: 'sample', account: 'two' }))
+    await stage.pass(second)
+    expect(stage.upstream.count('shop')).toBe(2)
   })
 
   test('anew at the same moment as what it needs leaves nothing behind when it is refused', async () => {

@@ -56,12 +56,18 @@ async function define(room: Room, source: Source, brought: Brought | null): Prom
   for (let race = 0; race < racesMax; race += 1) {
     const { entry: before, revision } = await room.store.read(name)
     const now = room.time.now()
-    const defined: Entry = before === null ? newEntry(now, definition) : { ...before, definition, nextTry: 0 }
+    const defined = before === null ? newEntry(now, definition) : redefined(before, definition)
     const entry = brought === null ? defined : authorizedNow(room, source, defined, brought)
     const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
     if (written !== null) return { before, entry, revision: written }
   }
   throw new ZhongkongError('overloaded', 'the source kept changing while it was being written')
+}
+
+/** A change may have mended what failed, so nothing is waited for any more; the same definition again has mended nothing. */
+function redefined(entry: Entry, definition: JsonObject): Entry {
+  const isSame = JSON.stringify(entry.definition) === JSON.stringify(definition)
+  return isSame ? entry : { ...entry, definition, nextTry: 0 }
 }
 
 function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentAt }: Brought): Entry {

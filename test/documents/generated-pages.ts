@@ -81,6 +81,16 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'A token was issued but the store could not be written: it is served, and written as soon as possible.',
     zh: '已获取新令牌但无法写入存储：照常提供，并会尽快补写。',
   },
+  authorized: {
+    fields: '',
+    en: 'A person authorised the source, or did so anew.',
+    zh: '来源已由人工完成授权（或重新授权）。',
+  },
+  revoked: {
+    fields: '',
+    en: 'The platform withdrew the authorisation: there is no token until somebody authorises anew.',
+    zh: '平台取消了授权：重新授权之前没有可用令牌。',
+  },
   added: { fields: '', en: 'A source was added while running.', zh: '运行中新增了来源。' },
   changed: { fields: '', en: 'A source was changed while running.', zh: '运行中修改了来源。' },
   removed: { fields: '', en: 'A source was removed while running.', zh: '运行中移除了来源。' },

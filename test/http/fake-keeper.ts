@@ -106,6 +106,24 @@ export class FakeKeeper implements Keeper {
     return { snapshot, leftMs: this.leftMs(snapshot), stale: this.stale }
   }
 
+  /** What was delivered, authorised and revoked, in order. */
+  readonly granted: { readonly name: string; readonly what: 'delivered' | 'authorized' | 'revoked' }[] = []
+
+  async deliver(name: string): Promise<boolean> {
+    this.granted.push({ name, what: 'delivered' })
+    return await Promise.resolve(true)
+  }
+
+  async authorize(name: string): Promise<void> {
+    this.granted.push({ name, what: 'authorized' })
+    await Promise.resolve()
+  }
+
+  async revoke(name: string): Promise<void> {
+    this.granted.push({ name, what: 'revoked' })
+    await Promise.resolve()
+  }
+
   async get(name: string, options: GetOptions = {}): Promise<Reading> {
     await Promise.resolve()
     const held = this.held.get(name)

@@ -1,0 +1,150 @@
+/**
+ * A grant: what an upstream gives once and cannot be asked for again. A refresh token, a permanent code, a pushed ticket.
+ *
+ * It stands in the entry before it is used, and beside the token that came with it, so one write holds both. Nothing
+ * older replaces it. Those it replaced are kept for a day, and so is one that came with an answer too late to count: when
+ * the upstream refuses the one in use, they are tried before a person is asked.
+ */
+import type { Entry } from './entry.ts'
+import type { Source } from './source.ts'
+
+export type Grant = {
+  /** What is sent to the upstream. */
+  readonly value: string
+  /** When the upstream gave it; a later one counts. 0 for one that was written into the configuration. */
+  readonly at: number
+  /** It is of no use from then on; absent where the upstream does not say. */
+  readonly endsAt?: number
+  /** The account it is for: the source's identity. */
+  readonly identity: string
+  /** The digest of the grant that the configuration held when this one came: another one there is newer than this. */
+  readonly seed?: string
+  /** When another one took its place; absent for the one in use. */
+  readonly replacedAt?: number
+  /** When the upstream refused it. */
+  readonly refusedAt?: number
+}
+
+/** A grant as an upstream or a person hands it over. */
+export type Given = { readonly value: string; readonly at: number; readonly lifetimeMs?: number | null }
+
+/** A grant that was replaced is kept this long, in milliseconds. */
+const keptMs = 86_400_000
+/** And no more than these besides the one in use. */
+const sparesMax = 3
+
+/** Asking may use a grant up: of an attempt without an answer nobody knows which grant the upstream takes next. */
+export function mayUseUp(source: Source): boolean {
+  const { grant } = source.semantics
+  return grant !== undefined && grant.rotates !== 'never'
+}
+
+/** The grants of the account that the source names now, the one in use first. */
+function grantsOf(source: Source, entry: Entry): readonly Grant[] {
+  const kept = (entry.grants ?? []).filter(({ identity }) => identity === source.identity)
+  if (source.seed === null || kept[0]?.seed === source.seed.digest) return kept
+  const written = kept.find(({ at, seed }) => at === 0 && seed === source.seed?.digest)
+  return [written ?? seeded(source, source.seed), ...kept.filter((grant) => grant !== written)]
+}
+
+function seeded(source: Source, seed: NonNullable<Source['seed']>): Grant {
+  return { value: seed.value.reveal(), at: 0, identity: source.identity, seed: seed.digest }
+}
+
+/**
+ * The grant to ask with: the first that was not refused, or else the one that was refused last, since upstreams have
+ * refused good ones. Null when there is none that has not ended.
+ */
+export function grantOf(source: Source, entry: Entry, now: number): Grant | null {
+  const living = grantsOf(source, entry).filter(({ endsAt }) => endsAt === undefined || endsAt > now)
+  return living.find(({ refusedAt }) => refusedAt === undefined) ?? living[0] ?? null
+}
+
+/** Whether asking is of no use before somebody grants anew. A grant that was lost may be told again, and one that ended not. */
+export function mustWaitForGrant(source: Source, entry: Entry, now: number): boolean {
+  const { grant } = source.semantics
+  if (grant === undefined || grantOf(source, entry, now) !== null) return false
+  return grant.isRecoverable !== true || grantsOf(source, entry).length > 0
+}
+
+/** Whether a source cannot be asked, or only in vain, until somebody grants it anew. */
+export function lacksGrant(source: Source, entry: Entry, now: number): boolean {
+  if (source.semantics.grant === undefined) return false
+  const grant = grantOf(source, entry, now)
+  return grant === null || grant.refusedAt !== undefined
+}
+
+/** The grants of an entry with one more, which is in use from now on; an older one than that in use changes nothing. */
+export function withGrant(source: Source, entry: Entry, given: Given, now: number): readonly Grant[] {
+  const grants = grantsOf(source, entry)
+  const [current] = grants
+  const lastWord = Math.max(current?.at ?? 0, current?.refusedAt ?? 0)
+  if (lastWord > given.at) return grants
+  // One that is handed over again after it was refused is good again.
+  if (current?.value === given.value) return [made(source, given), ...grants.slice(1)]
+  return trimmed([made(source, given), ...replacedBy(given, grants, now)], now)
+}
+
+/**
+ * The grants of an entry with one that came with an answer. It counts if the one that was asked with is still in use, or
+ * the one in use was refused; otherwise somebody has handed over another one meanwhile, and it is kept beside that.
+ */
+export function withIssuedGrant(
+  source: Source,
+  entry: Entry,
+  given: Given,
+  asked: { readonly with: string | null; readonly now: number },
+): readonly Grant[] {
+  const grants = grantsOf(source, entry)
+  const inUse = grantOf(source, entry, asked.now)
+  const counts = inUse === null || inUse.value === asked.with || inUse.value === given.value || isRefused(inUse)
+  const others = replacedBy(given, grants, asked.now)
+  if (counts) {
+    return trimmed([made(source, { ...given, at: Math.max(given.at, grants[0]?.at ?? 0) }), ...others], asked.now)
+  }
+  const [first, ...rest] = grants
+  const spare: Grant = { ...made(source, given), replacedAt: asked.now }
+  return first === undefined ? [spare] : trimmed([first, spare, ...rest], asked.now)
+}
+
+/** The grants of an entry of which the upstream refused one. */
+export function withRefusal(source: Source, entry: Entry, value: string, now: number): readonly Grant[] {
+  return grantsOf(source, entry).map((grant) => (grant.value === value ? { ...grant, refusedAt: now } : grant))
+}
+
+/** What two histories of one entry know: the grant that came last is in use, and none is lost. */
+export function mergedGrants(left: readonly Grant[], right: readonly Grant[]): readonly Grant[] {
+  const all = [...left, ...right.filter(({ value }) => left.every((known) => known.value !== value))]
+  const [first, ...rest] = all.toSorted((a, b) => b.at - a.at || Number(isRefused(a)) - Number(isRefused(b)))
+  if (first === undefined) return []
+  const { replacedAt: _, ...inUse } = first
+  return [inUse, ...rest.map((grant) => ({ ...grant, replacedAt: grant.replacedAt ?? first.at })).slice(0, sparesMax)]
+}
+
+function isRefused({ refusedAt }: Grant): boolean {
+  return refusedAt !== undefined
+}
+
+/** The grants of an entry after the platform said that they are withdrawn. */
+export function withoutGrants(source: Source, entry: Entry, now: number): readonly Grant[] {
+  return grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
+}
+
+function made(source: Source, { value, at, lifetimeMs }: Given): Grant {
+  const seed = source.seed === null ? {} : { seed: source.seed.digest }
+  const end = lifetimeMs == null ? {} : { endsAt: at + lifetimeMs }
+  return { value, at, identity: source.identity, ...seed, ...end }
+}
+
+function replacedBy(given: Given, grants: readonly Grant[], now: number): readonly Grant[] {
+  return grants
+    .filter(({ value }) => value !== given.value)
+    .map((grant) => ({ ...grant, replacedAt: grant.replacedAt ?? now }))
+}
+
+function trimmed([first, ...rest]: readonly Grant[], now: number): readonly Grant[] {
+  if (first === undefined) return []
+  const { replacedAt: _, ...inUse } = first
+  const spares = rest.filter(({ replacedAt }) => replacedAt === undefined || replacedAt > now - keptMs)
+  return [inUse, ...spares.slice(0, sparesMax)]
+}
