@@ -111,5 +111,6 @@ async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceG
 
 /** A name for this process that no other one has or ever had. */
 export function nodeName(env: Env): string {
-  return Buffer.from(env.random.bytes(9)).toString('base64url')
+  const chance = Buffer.from(env.random.bytes(9)).toString('base64url')
+  return env.processes === undefined ? chance : `${env.processes.self}:${chance}`
 }

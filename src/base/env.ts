@@ -30,10 +30,20 @@ export type FetchOptions = {
 /** Fetch-shaped; redirects are never followed, bodies are never larger than the caller reads. */
 export type Fetch = (request: Request, options?: FetchOptions) => Promise<Response>
 
+/** The processes of this machine, as far as one can be told from another for certain. */
+export type Processes = {
+  /** The name of this one, which no other process has or ever had. */
+  readonly self: string
+  /** True for the name of a process of this machine that has ended; false for any other name. */
+  isGone(name: string): boolean
+}
+
 export type Env = {
   readonly clock: Clock
   readonly random: Random
   readonly fetch: Fetch
+  /** Absent where processes cannot be told apart: then nobody is known to be gone. */
+  readonly processes?: Processes
 }
 
 /** The longest single sleep, in milliseconds. */

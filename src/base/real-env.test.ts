@@ -1,9 +1,11 @@
 /** The real clock and network keep the promises that the rest of the program builds on. */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { realClock, realEnv } from './real-env.ts'
+import { realClock, realEnv, realProcesses } from './real-env.ts'
 
 describe('the real clock', () => {
   test.each([NaN, Infinity, 30 * 86_400_000, 2 ** 31])('a sleep of %d ms does not end at once', async (ms) => {
@@ -120,5 +122,33 @@ describe('the real network', () => {
       expect(chance >= 0 && chance < 1).toBe(true)
     }
     expect(env.random.bytes(12)).toHaveLength(12)
+  })
+})
+
+describe.runIf(process.platform === 'linux')('the processes of this machine', () => {
+  const processes = realProcesses()!
+
+  test('have names by which it is known that they have ended', async () => {
+    const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 20_000)'], { stdio: 'ignore' })
+    const stat = readFileSync(`/proc/${child.pid!}/stat`, 'latin1')
+    const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
+    const name = `${processes.self.split('.')[0]!}.${child.pid!}.${start}`
+    expect(processes.isGone(name)).toBe(false)
+    child.kill('SIGSTOP')
+    expect(processes.isGone(name)).toBe(false)
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+    expect(processes.isGone(name)).toBe(true)
+  })
+
+  test('are not taken for gone when they are this one, of another machine, or not named at all', () => {
+    const [place, pid, start] = processes.self.split('.')
+    expect(processes.isGone(processes.self)).toBe(false)
+    expect(processes.isGone(`0123456789ab.${pid!}.1`)).toBe(false)
+    expect(processes.isGone('n1')).toBe(false)
+    expect(processes.isGone(`${place!}.../../x.1`)).toBe(false)
+    // The PID lives on under another process.
+    expect(processes.isGone(`${place!}.${pid!}.${Number(start) - 1}`)).toBe(true)
   })
 })

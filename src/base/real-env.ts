@@ -1,7 +1,8 @@
 /** The real clock, chance and network. One of the few files that may touch them; a test keeps it so. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { Agent, ProxyAgent, fetch as undiciFetch, type Dispatcher } from 'undici'
-import { sleepMsMax, type Clock, type Env, type Fetch } from './env.ts'
+import { sleepMsMax, type Clock, type Env, type Fetch, type Processes } from './env.ts'
 
 const connectMsMax = 3_000
 
@@ -56,9 +57,46 @@ export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
   return { fetch, close }
 }
 
+/**
+ * The processes of this boot of this machine and PID namespace, by PID and start; undefined where the kernel does not tell
+ * them (other systems than Linux).
+ */
+export function realProcesses(): Processes | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1')
+    const place = createHash('sha256').update(boot).update(readlinkSync('/proc/self/ns/pid')).digest('hex').slice(0, 12)
+    const startOf = (pid: string): string | null => {
+      // The second field is the name of the program, which may hold anything; what follows it is counted from its end.
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return state === 'Z' || state === 'X' ? null : (rest[18] ?? null)
+    }
+    const pid = readlinkSync('/proc/self')
+    const self = `${place}.${pid}.${startOf(pid) ?? ''}`
+    const isGone = (name: string): boolean => {
+      const [where, other, start, ...more] = name.split('.')
+      if (where !== place || other === undefined || !/^\d+$/.test(other) || more.length > 0) return false
+      try {
+        return startOf(other) !== start
+      } catch (thrown) {
+        return isSystemError(thrown) && thrown.code === 'ENOENT'
+      }
+    }
+    return { self, isGone }
+  } catch {
+    return undefined
+  }
+}
+
+function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
+  return thrown instanceof Error && 'code' in thrown
+}
+
 export function realEnv(): Env & { close: () => Promise<void> } {
   const { fetch, close } = realFetch()
+  const processes = realProcesses()
   return {
+    ...(processes === undefined ? {} : { processes }),
     clock: realClock,
     random: { next: () => Math.random(), bytes: (length) => new Uint8Array(randomBytes(length)) },
     fetch,

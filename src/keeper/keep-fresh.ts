@@ -12,7 +12,7 @@ import { DueQueue } from './due-queue.ts'
 import type { Refused, Tended } from './attempt.ts'
 import { NeededTokens } from './needed-tokens.ts'
 import { isSound, tend } from './refresh.ts'
-import { lookUp, type Found, type Room } from './room.ts'
+import { lookUp, released, type Found, type Room } from './room.ts'
 
 /** How often the store is asked what is due and what changed, in milliseconds, even when nothing was announced. */
 const sweepMs = 20_000
@@ -250,7 +250,8 @@ export class KeepFresh {
         ...(after === undefined ? {} : { after }),
       })
       for (const { name, entry, dueAt } of page.records) {
-        if (this.#room.book.resolve(name, entry) !== null) this.#queue.add(name, dueAt)
+        if (this.#room.book.resolve(name, entry) === null) continue
+        this.#queue.add(name, released(this.#room, entry) === entry ? dueAt : this.#room.time.now())
       }
       if (page.next === null) return
       after = page.next

@@ -45,6 +45,19 @@ export function tell<T extends KeeperEvent['type']>(
   room.emit({ type, name, at: room.env.clock.now(), ...rest } as unknown as KeeperEvent)
 }
 
+/**
+ * An entry as it counts now: the lease of a process that is known to be gone has ended, whatever it says. What that process
+ * sent may still be carried out, and the entry is in doubt, as after any lease that ran out.
+ */
+export function released(room: Room, entry: Entry): Entry {
+  const { lease } = entry
+  const now = room.time.now()
+  if (lease === null || lease.until <= now) return entry
+  const [holder] = lease.node.split(':')
+  const isGone = holder !== undefined && room.env.processes?.isGone(holder) === true
+  return isGone ? { ...entry, lease: { ...lease, until: now } } : entry
+}
+
 export type Found = { readonly source: Source; readonly entry: Entry; readonly revision: number }
 
 /**
@@ -61,7 +74,8 @@ export async function lookUp(room: Room, name: string): Promise<Found | null> {
   return await room.reads.join(name, async () => {
     for (;;) {
       const { forgotten } = room.views
-      const { entry, revision } = await room.store.read(name)
+      const { entry: stored, revision } = await room.store.read(name)
+      const entry = stored === null ? null : released(room, stored)
       room.time.touch()
       // A source may have been removed meanwhile; what was read before must not bring it back.
       if (room.views.forgotten !== forgotten) continue

@@ -100,9 +100,12 @@ function tellFailure(room: Room, job: Job, entry: Entry): void {
   const { trouble, token } = entry
   if (trouble === null) return
   const name = job.source.name
-  if (trouble.count === 1) tell(room, 'failing', name, { class: trouble.class, failure: trouble.failure })
-  const hasEnded = token !== null && token.expiresAt <= trouble.at
   const before = job.entry.trouble
+  // That a person must do something is told whatever was told before.
+  const isForPeople = trouble.class === 'needs-authorization' && before?.class !== trouble.class
+  if (trouble.count === 1 || isForPeople)
+    tell(room, 'failing', name, { class: trouble.class, failure: trouble.failure })
+  const hasEnded = token !== null && token.expiresAt <= trouble.at
   if (hasEnded && (before === null || before.at < token.expiresAt)) {
     tell(room, 'expired', name, { version: token.version })
   }

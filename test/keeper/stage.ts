@@ -164,6 +164,8 @@ class Wire implements Store {
   isDeaf = false
   /** Reads go through, and writes do not. */
   isReadOnly = false
+  /** Cut for good when this many more calls have been made. */
+  callsLeft = Infinity
   /** How far the node's clock has fallen behind the store's, in milliseconds. */
   behindMs = 0
   readonly #store: Store
@@ -204,6 +206,8 @@ class Wire implements Store {
   }
 
   #through(): Store {
+    this.callsLeft -= 1
+    if (this.callsLeft < 0) this.isCut = true
     if (this.isCut) throw new ZhongkongError('store_unavailable', 'the wire is cut')
     return this.#store
   }
@@ -218,11 +222,23 @@ export const parseSample: ParseSource = (name, definition, origin) => {
   const needs = Array.isArray(definition.needs) ? definition.needs.filter((each: Json) => typeof each === 'string') : []
   const account = typeof definition.account === 'string' ? definition.account : 'wx1'
   const identity = `sample:${account}`
-  const source = sampleSource({ name, identity, needs, generation: JSON.stringify(definition) })
+  const grant = { rotates: 'may', graceMs: 0, missing: { code: 'x', message: 'nobody has authorised it' } } as const
+  const source = sampleSource({
+    name,
+    identity,
+    needs,
+    generation: JSON.stringify(definition),
+    ...(definition.grant === true ? { reissue: 'independent', semantics: { grant } } : {}),
+  })
   return { ok: true, source: { ...source, definition, origin } }
 }
 
-export type Node = { readonly keeper: Keeper; readonly wire: Wire; readonly events: ZhongkongEvent[] }
+export type Node = {
+  readonly name: string
+  readonly keeper: Keeper
+  readonly wire: Wire
+  readonly events: ZhongkongEvent[]
+}
 
 export class Stage {
   readonly clock = new VirtualClock()
@@ -232,6 +248,7 @@ export class Stage {
   readonly #env: Env
   readonly #store: Table
   readonly #nodes: Node[] = []
+  readonly #gone = new Set<string>()
   #random = 1
   #names = 0
 
@@ -243,6 +260,7 @@ export class Stage {
         bytes: (length) => Uint8Array.from({ length }, () => this.#chance() * 256),
       },
       fetch: () => Promise.reject(new Error('the keeper fetches nothing by itself')),
+      processes: { self: 'stage', isGone: (name) => this.#gone.has(name) },
     }
     this.#store = new Table(createMemoryStore(this.#env))
   }
@@ -252,11 +270,12 @@ export class Stage {
     const wire = new Wire(this.#store)
     const events: ZhongkongEvent[] = []
     this.#names += 1
+    const name = `n${this.#names}`
     const keeper = await this.clock.until(
       openKeeper({
         env: this.#env,
         store: this.#sealed(wire),
-        node: `n${this.#names}`,
+        node: name,
         sources,
         parseSource: parseSample,
         issue: (source, call) => this.upstream.issue(source, call),
@@ -264,7 +283,7 @@ export class Stage {
         onFault: (thrown) => this.faults.push(thrown),
       }),
     )
-    const node = { keeper, wire, events }
+    const node = { name, keeper, wire, events }
     this.#nodes.push(node)
     return node
   }
@@ -295,6 +314,11 @@ export class Stage {
   kill(node: Node): void {
     node.wire.isCut = true
     void node.keeper.stop()
+  }
+
+  /** From now on the others know that a node which was killed is gone: they run on the same machine. */
+  missed(node: Node): void {
+    this.#gone.add(node.name)
   }
 
   async entry(name = 'weixin'): Promise<Entry> {

@@ -1,4 +1,5 @@
 /** Sources, tokens and entries for tests, ordinary in everything that the test does not name. */
+import { Secret } from '../../src/base/secret.ts'
 import { newEntry, type Entry, type Token } from '../../src/model/entry.ts'
 import type { RefreshPolicy, Source } from '../../src/model/source.ts'
 import type { Semantics } from '../../src/model/semantics.ts'
@@ -19,6 +20,7 @@ export type Changed = {
   readonly reissue?: Semantics['reissue']
   readonly semantics?: Partial<Semantics>
   readonly policy?: Partial<RefreshPolicy>
+  readonly seed?: string
 }
 
 /** A source whose reissue retires the previous token after five minutes, as WeChat's classic mode does. */
@@ -45,7 +47,7 @@ export function sampleSource(changed: Changed = {}): Source {
     generation: changed.generation ?? 'g1',
     origin: 'file',
     credential: null,
-    seed: null,
+    seed: changed.seed === undefined ? null : { value: new Secret(changed.seed), digest: `digest of ${changed.seed}` },
     callback: null,
   }
 }
