@@ -3,18 +3,15 @@ import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
-import type { Issued } from '../model/failure.ts'
 import type { Given } from '../model/grant.ts'
 import { chainLengthMax, findCycles, longestChains, type Needs } from '../model/graph.ts'
-import { authorized, granted, revoked } from '../model/settle.ts'
 import { retiredChannel, sourceName, type Source } from '../model/source.ts'
+import { authorized, granted, revoked } from '../model/take-grant.ts'
+import type { Brought } from './keeper.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
 
 const racesMax = 20
-
-/** What a person's authorisation brought, and when it was asked for. */
-export type Brought = { readonly issued: Issued; readonly sentAt: number }
 
 export async function putSource(
   room: Room,

@@ -94,50 +94,56 @@ const ends = [
   { successor: 'elsewhere', isMissed: false, retryMs: 17 * second },
 ] as const
 
-describe.each(ends)('a node that dies at any step of a refresh, with a successor $successor', ({ isMissed, retryMs }) => {
-  test.each([0, 5, 10, 30, 60])('loses no grant that has a grace of %d s, if that is enough', async (graceSeconds) => {
-    const graceMs = graceSeconds * second
-    const source: Source = rotating(graceMs)
-    let deaths = 0
-    let losses = 0
-    for (let calls = 0; calls <= 14; calls += 1) {
-      stage = new Stage()
-      const server = serve(new AuthorisationServer(graceMs))
-      const first = await stage.opened(source)
-      first.wire.callsLeft = calls
-      const asked = stage.upstream.count('oauth')
-      void first.keeper.refresh('oauth').catch(() => undefined)
-      await stage.pass(150)
-      const wasAsked = stage.upstream.count('oauth') > asked
-      stage.kill(first)
-      if (isMissed) stage.missed(first)
-      await stage.pass(500)
-      const second_ = await stage.open(source)
-      const diedAt = stage.clock.now()
-      await stage.pass(retryMs - 500)
-      const { epoch, resolvedEpoch, grants } = await stage.entry('oauth')
-      const isLost = grants![0]!.value !== server.current
-      deaths += wasAsked ? 1 : 0
-      if (isLost) {
-        losses += 1
-        // It is never silent, once the one before was tried too.
-        await stage.pass(3 * second)
-        expect(await stateOf(second_)).toBe('needs-authorization')
-        expect(graceMs).toBeLessThan(retryMs)
-      } else {
-        expect(resolvedEpoch).toBe(epoch)
-        await stage.pass(5 * hour)
-        expect(server.refusals).toBe(0)
-        expect(await stage.token(second_.keeper, 'oauth')).toBe(`oauth-${server.issues}`)
-      }
-      expect(stage.clock.now()).toBeGreaterThan(diedAt)
-      await stage.close()
-      expect(stage.faults).toEqual([])
-    }
-    expect(deaths).toBeGreaterThan(1)
-    expect(losses > 0).toBe(graceMs < (isMissed ? second : 15 * second))
-  })
-})
+describe.each(ends)(
+  'a node that dies at any step of a refresh, with a successor $successor',
+  ({ isMissed, retryMs }) => {
+    test.each([0, 5, 10, 30, 60])(
+      'loses no grant that has a grace of %d s, if that is enough',
+      async (graceSeconds) => {
+        const graceMs = graceSeconds * second
+        const source: Source = rotating(graceMs)
+        let deaths = 0
+        let losses = 0
+        for (let calls = 0; calls <= 14; calls += 1) {
+          stage = new Stage()
+          const server = serve(new AuthorisationServer(graceMs))
+          const first = await stage.opened(source)
+          first.wire.callsLeft = calls
+          const asked = stage.upstream.count('oauth')
+          void first.keeper.refresh('oauth').catch(() => undefined)
+          await stage.pass(150)
+          const wasAsked = stage.upstream.count('oauth') > asked
+          stage.kill(first)
+          if (isMissed) stage.missed(first)
+          await stage.pass(500)
+          const second_ = await stage.open(source)
+          const diedAt = stage.clock.now()
+          await stage.pass(retryMs - 500)
+          const { epoch, resolvedEpoch, grants } = await stage.entry('oauth')
+          const isLost = grants![0]!.value !== server.current
+          deaths += wasAsked ? 1 : 0
+          if (isLost) {
+            losses += 1
+            // It is never silent, once the one before was tried too.
+            await stage.pass(3 * second)
+            expect(await stateOf(second_)).toBe('needs-authorization')
+            expect(graceMs).toBeLessThan(retryMs)
+          } else {
+            expect(resolvedEpoch).toBe(epoch)
+            await stage.pass(5 * hour)
+            expect(server.refusals).toBe(0)
+            expect(await stage.token(second_.keeper, 'oauth')).toBe(`oauth-${server.issues}`)
+          }
+          expect(stage.clock.now()).toBeGreaterThan(diedAt)
+          await stage.close()
+          expect(stage.faults).toEqual([])
+        }
+        expect(deaths).toBeGreaterThan(1)
+        expect(losses > 0).toBe(graceMs < (isMissed ? second : 15 * second))
+      },
+    )
+  },
+)
 
 describe('an answer with a grant', () => {
   test('that never came is asked for again within its grace, and again', async () => {

@@ -1,10 +1,10 @@
 /** The door of the keeper's room: what the surfaces, the library and the app may ask of it. */
 import type { JsonObject } from '../base/json.ts'
+import type { Issued } from '../model/failure.ts'
 import type { Given } from '../model/grant.ts'
 import type { Trouble } from '../model/entry.ts'
 import type { StateWord } from '../model/state.ts'
 import type { Source } from '../model/source.ts'
-import type { Brought } from './change-sources.ts'
 
 /** One version of a source's token as callers see it: immutable, one object per commit, so no read is torn. */
 export type Snapshot = {
@@ -51,6 +51,9 @@ export type SourceState = {
   readonly trouble: Trouble | null
   readonly conflict: boolean
 }
+
+/** What a person's authorisation brought, and when it was asked for (epoch ms). */
+export type Brought = { readonly issued: Issued; readonly sentAt: number }
 
 export type Keeper = {
   /**

@@ -109,10 +109,7 @@ function isReady(room: Room, fresh: KeepFresh): boolean {
   return served.length > 0 && served.every(({ stale }) => !stale)
 }
 
-type Changes = Pick<
-  Keeper,
-  'refresh' | 'put' | 'deliver' | 'authorize' | 'revoke' | 'remove' | 'replaceSources'
->
+type Changes = Pick<Keeper, 'refresh' | 'put' | 'deliver' | 'authorize' | 'revoke' | 'remove' | 'replaceSources'>
 
 function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
   return {

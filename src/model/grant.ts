@@ -5,7 +5,6 @@
  * older replaces it. Those it replaced are kept for a day, and so is one that came with an answer too late to count: when
  * the upstream refuses the one in use, they are tried before a person is asked.
  */
-import type { Entry } from './entry.ts'
 import type { Source } from './source.ts'
 
 export type Grant = {
@@ -25,6 +24,9 @@ export type Grant = {
   readonly refusedAt?: number
 }
 
+/** Whatever keeps grants: the entry. The one in use comes first. */
+type Holding = { readonly grants?: readonly Grant[] }
+
 /** A grant as an upstream or a person hands it over. */
 export type Given = { readonly value: string; readonly at: number; readonly lifetimeMs?: number | null }
 
@@ -40,7 +42,7 @@ export function mayUseUp(source: Source): boolean {
 }
 
 /** The grants of the account that the source names now, the one in use first. */
-function grantsOf(source: Source, entry: Entry): readonly Grant[] {
+function grantsOf(source: Source, entry: Holding): readonly Grant[] {
   const kept = (entry.grants ?? []).filter(({ identity }) => identity === source.identity)
   if (source.seed === null || kept[0]?.seed === source.seed.digest) return kept
   const written = kept.find(({ at, seed }) => at === 0 && seed === source.seed?.digest)
@@ -55,27 +57,27 @@ function seeded(source: Source, seed: NonNullable<Source['seed']>): Grant {
  * The grant to ask with: the first that was not refused, or else the one that was refused last, since upstreams have
  * refused good ones. Null when there is none that has not ended.
  */
-export function grantOf(source: Source, entry: Entry, now: number): Grant | null {
+export function grantOf(source: Source, entry: Holding, now: number): Grant | null {
   const living = grantsOf(source, entry).filter(({ endsAt }) => endsAt === undefined || endsAt > now)
   return living.find(({ refusedAt }) => refusedAt === undefined) ?? living[0] ?? null
 }
 
 /** Whether asking is of no use before somebody grants anew. A grant that was lost may be told again, and one that ended not. */
-export function mustWaitForGrant(source: Source, entry: Entry, now: number): boolean {
+export function mustWaitForGrant(source: Source, entry: Holding, now: number): boolean {
   const { grant } = source.semantics
   if (grant === undefined || grantOf(source, entry, now) !== null) return false
   return grant.isRecoverable !== true || grantsOf(source, entry).length > 0
 }
 
 /** Whether a source cannot be asked, or only in vain, until somebody grants it anew. */
-export function lacksGrant(source: Source, entry: Entry, now: number): boolean {
+export function lacksGrant(source: Source, entry: Holding, now: number): boolean {
   if (source.semantics.grant === undefined) return false
   const grant = grantOf(source, entry, now)
   return grant === null || grant.refusedAt !== undefined
 }
 
 /** The grants of an entry with one more, which is in use from now on; an older one than that in use changes nothing. */
-export function withGrant(source: Source, entry: Entry, given: Given, now: number): readonly Grant[] {
+export function withGrant(source: Source, entry: Holding, given: Given, now: number): readonly Grant[] {
   const grants = grantsOf(source, entry)
   const [current] = grants
   const lastWord = Math.max(current?.at ?? 0, current?.refusedAt ?? 0)
@@ -91,13 +93,13 @@ export function withGrant(source: Source, entry: Entry, given: Given, now: numbe
  */
 export function withIssuedGrant(
   source: Source,
-  entry: Entry,
+  entry: Holding,
   given: Given,
   asked: { readonly with: string | null; readonly now: number },
 ): readonly Grant[] {
   const grants = grantsOf(source, entry)
-  const inUse = grantOf(source, entry, asked.now)
-  const counts = inUse === null || inUse.value === asked.with || inUse.value === given.value || isRefused(inUse)
+  const current = grantOf(source, entry, asked.now)
+  const counts = current === null || [asked.with, given.value].includes(current.value) || isRefused(current)
   const others = replacedBy(given, grants, asked.now)
   if (counts) {
     return trimmed([made(source, { ...given, at: Math.max(given.at, grants[0]?.at ?? 0) }), ...others], asked.now)
@@ -108,7 +110,7 @@ export function withIssuedGrant(
 }
 
 /** The grants of an entry of which the upstream refused one. */
-export function withRefusal(source: Source, entry: Entry, value: string, now: number): readonly Grant[] {
+export function withRefusal(source: Source, entry: Holding, value: string, now: number): readonly Grant[] {
   return grantsOf(source, entry).map((grant) => (grant.value === value ? { ...grant, refusedAt: now } : grant))
 }
 
@@ -117,8 +119,16 @@ export function mergedGrants(left: readonly Grant[], right: readonly Grant[]): r
   const all = [...left, ...right.filter(({ value }) => left.every((known) => known.value !== value))]
   const [first, ...rest] = all.toSorted((a, b) => b.at - a.at || Number(isRefused(a)) - Number(isRefused(b)))
   if (first === undefined) return []
-  const { replacedAt: _, ...inUse } = first
-  return [inUse, ...rest.map((grant) => ({ ...grant, replacedAt: grant.replacedAt ?? first.at })).slice(0, sparesMax)]
+  return [
+    inUse(first),
+    ...rest.map((grant) => ({ ...grant, replacedAt: grant.replacedAt ?? first.at })).slice(0, sparesMax),
+  ]
+}
+
+/** A grant without what is said of those that were replaced. */
+function inUse(grant: Grant): Grant {
+  const { replacedAt, ...kept } = grant
+  return replacedAt === undefined ? grant : kept
 }
 
 function isRefused({ refusedAt }: Grant): boolean {
@@ -126,7 +136,7 @@ function isRefused({ refusedAt }: Grant): boolean {
 }
 
 /** The grants of an entry after the platform said that they are withdrawn. */
-export function withoutGrants(source: Source, entry: Entry, now: number): readonly Grant[] {
+export function withoutGrants(source: Source, entry: Holding, now: number): readonly Grant[] {
   return grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
 }
 
@@ -144,7 +154,6 @@ function replacedBy(given: Given, grants: readonly Grant[], now: number): readon
 
 function trimmed([first, ...rest]: readonly Grant[], now: number): readonly Grant[] {
   if (first === undefined) return []
-  const { replacedAt: _, ...inUse } = first
   const spares = rest.filter(({ replacedAt }) => replacedAt === undefined || replacedAt > now - keptMs)
-  return [inUse, ...spares.slice(0, sparesMax)]
+  return [inUse(first), ...spares.slice(0, sparesMax)]
 }

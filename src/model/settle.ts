@@ -4,20 +4,11 @@
  */
 import { backoffMs } from '../base/backoff.ts'
 import { spend } from './budget.ts'
-import { isUnresolved, leasedUntil, parkedMs, tokenOf } from './decide.ts'
+import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
 import type { Attempt, Issued, RejectionClass } from './failure.ts'
-import {
-  lacksGrant,
-  mayUseUp,
-  withGrant,
-  withIssuedGrant,
-  withoutGrants,
-  withRefusal,
-  type Given,
-  type Grant,
-} from './grant.ts'
+import { lacksGrant, mayUseUp, withIssuedGrant, withRefusal, type Grant } from './grant.ts'
 import { graceMsOf, type Source } from './source.ts'
 import { withoutWish } from './wish.ts'
 
@@ -219,7 +210,8 @@ function confirmAt(source: Source, token: Token): number | null {
   return token.issuedAt + Math.floor(graceMsOf(source, token.isGuessed ? Infinity : token.lifetimeMs) / 2)
 }
 
-function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
+/** The tokens that are remembered when the current one is replaced. */
+export function replaced(source: Source, entry: Entry, now: number): readonly Replaced[] {
   if (entry.token?.identity !== source.identity) return []
   const { value, version, lifetimeMs } = entry.token
   // Programs cache a token for its nominal life, so that long it is worth recognising.
@@ -271,7 +263,9 @@ export function fail(
   const troubleClass = hasAnother ? 'transient' : said
   const mayHaveRetired = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
   const harmful = mayHaveRetired || (attempt.outcome === 'unknown' && mayUseUp(source))
-  const token = mayHaveRetired ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0)) : entry.token
+  const token = mayHaveRetired
+    ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0))
+    : entry.token
   const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
   const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
   const told = attempt.outcome === 'rejected' ? Math.min(attempt.waitMs ?? 0, dayMs) : 0
@@ -328,55 +322,6 @@ function waitMsAfter(
     case 'needs-authorization':
       return backoffMs(count, { baseMs: 60_000, capMs: 3_600_000 }, chance)
   }
-}
-
-/**
- * Takes in a grant from outside: pushed by the platform, or brought by a person who authorised anew. What failed for want
- * of it is tried again at once. The entry itself when it has this one already, or a newer one.
- */
-export function granted(source: Source, entry: Entry, given: Given, now: number): Entry {
-  const grants = withGrant(source, entry, given, now)
-  const [before, after] = [entry.grants?.[0], grants[0]]
-  if (after?.value !== given.value || after.at !== given.at) return entry
-  const isSame = before?.value === after.value && before.refusedAt === undefined
-  const waited = entry.trouble?.class === 'needs-authorization' || entry.token === null
-  return { ...entry, grants, nextTry: waited && !isSame ? 0 : entry.nextTry }
-}
-
-/** The platform withdrew what was granted: the token is dead, and nobody asks for another one. */
-export function revoked(source: Source, entry: Entry, now: number): Entry {
-  const failure = source.semantics.grant?.missing ?? { code: 'revoked', message: 'the authorisation was withdrawn' }
-  const { generation } = source
-  return {
-    ...withoutWish(entry),
-    token: null,
-    grants: withoutGrants(source, entry, now),
-    trouble: { class: 'needs-authorization', failure, since: now, at: now, count: 1, generation },
-    nextTry: now + parkedMs,
-  }
-}
-
-/** Takes in a token and its grant that a person's authorisation has just brought, as a new version. */
-export function authorized(source: Source, entry: Entry, issued: Issued, sent: Sent): Entry {
-  const isAsking = leasedUntil(source, entry, sent.now) !== null
-  const { entry: settled } = commit(source, { ...entry, token: null }, issued, sent)
-  const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt }
-  return {
-    ...settled,
-    previous: replaced(source, entry, sent.now),
-    grants: given === null ? (entry.grants ?? []) : withGrant(source, entry, given, sent.now),
-    // An attempt in the air ends by itself; it was asked with an older grant, and what it brings does not count.
-    lease: isAsking ? entry.lease : null,
-    resolvedEpoch: isAsking ? entry.resolvedEpoch : settled.resolvedEpoch,
-  }
-}
-
-/** Keeps a grant whose answer came when its lease was lost: it may be the only one that the upstream takes. */
-export function saved(source: Source, entry: Entry, issued: Issued, sent: Pick<Sent, 'sentAt' | 'now' | 'grant'>): Entry {
-  if (issued.grant === undefined) return entry
-  const given = { ...issued.grant, at: sent.sentAt }
-  const grants = withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
-  return { ...entry, grants, nextTry: lacksGrant(source, entry, sent.now) ? 0 : entry.nextTry }
 }
 
 /** Marks an entry whose lease was lost by somebody whose request was answered after all. */

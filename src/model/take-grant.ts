@@ -1,0 +1,62 @@
+/** What grants that come by another way than an attempt do to an entry. */
+import { leasedUntil, parkedMs } from './decide.ts'
+import type { Entry } from './entry.ts'
+import type { Issued } from './failure.ts'
+import { lacksGrant, withGrant, withIssuedGrant, withoutGrants, type Given } from './grant.ts'
+import { commit, replaced, type Sent } from './settle.ts'
+import type { Source } from './source.ts'
+import { withoutWish } from './wish.ts'
+
+/**
+ * Takes in a grant from outside: pushed by the platform, or brought by a person who authorised anew. What failed for want
+ * of it is tried again at once. The entry itself when it has this one already, or a newer one.
+ */
+export function granted(source: Source, entry: Entry, given: Given, now: number): Entry {
+  const grants = withGrant(source, entry, given, now)
+  const [before, after] = [entry.grants?.[0], grants[0]]
+  if (after?.value !== given.value || after.at !== given.at) return entry
+  const isSame = before?.value === after.value && before.refusedAt === undefined
+  const waited = entry.trouble?.class === 'needs-authorization' || entry.token === null
+  return { ...entry, grants, nextTry: waited && !isSame ? 0 : entry.nextTry }
+}
+
+/** The platform withdrew what was granted: the token is dead, and nobody asks for another one. */
+export function revoked(source: Source, entry: Entry, now: number): Entry {
+  const failure = source.semantics.grant?.missing ?? { code: 'revoked', message: 'the authorisation was withdrawn' }
+  const { generation } = source
+  return {
+    ...withoutWish(entry),
+    token: null,
+    grants: withoutGrants(source, entry, now),
+    trouble: { class: 'needs-authorization', failure, since: now, at: now, count: 1, generation },
+    nextTry: now + parkedMs,
+  }
+}
+
+/** Takes in a token and its grant that a person's authorisation has just brought, as a new version. */
+export function authorized(source: Source, entry: Entry, issued: Issued, sent: Sent): Entry {
+  const isAsking = leasedUntil(source, entry, sent.now) !== null
+  const { entry: settled } = commit(source, { ...entry, token: null }, issued, sent)
+  const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt }
+  return {
+    ...settled,
+    previous: replaced(source, entry, sent.now),
+    grants: given === null ? (entry.grants ?? []) : withGrant(source, entry, given, sent.now),
+    // An attempt in the air ends by itself; it was asked with an older grant, and what it brings does not count.
+    lease: isAsking ? entry.lease : null,
+    resolvedEpoch: isAsking ? entry.resolvedEpoch : settled.resolvedEpoch,
+  }
+}
+
+/** Keeps a grant whose answer came when its lease was lost: it may be the only one that the upstream takes. */
+export function saved(
+  source: Source,
+  entry: Entry,
+  issued: Issued,
+  sent: Pick<Sent, 'sentAt' | 'now' | 'grant'>,
+): Entry {
+  if (issued.grant === undefined) return entry
+  const given = { ...issued.grant, at: sent.sentAt }
+  const grants = withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
+  return { ...entry, grants, nextTry: lacksGrant(source, entry, sent.now) ? 0 : entry.nextTry }
+}
