@@ -6,7 +6,7 @@ import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { countOf, isOnLine, nextLine, onLine } from './lined-revision.ts'
 import type { RedisCaller } from './redis-caller.ts'
-import type { RedisConnection } from './redis-connection.ts'
+import { RedisLost, type RedisConnection } from './redis-connection.ts'
 import type { FeedPlace } from './redis-feed.ts'
 import { redisError } from './redis-failure.ts'
 import { type RedisLayout, shardOf } from './redis-layout.ts'
@@ -165,11 +165,20 @@ export class RedisShards {
   async #waitForReplicas(on: RedisConnection, endsAt: number): Promise<void> {
     if (this.#wait === 0) return
     const left = Math.max(1, Math.floor((endsAt - this.#env.clock.monotonic()) / 2))
-    const having = numberOf(await on.send(['WAIT', String(this.#wait), String(left)], endsAt))
+    const having = numberOf(await this.#askOfWrite(on, ['WAIT', String(this.#wait), String(left)], endsAt))
     if (having >= this.#wait) return
     throw new ZhongkongError('store_unavailable', `only ${having} of ${this.#wait} replicas have the write`, {
       hint: { en: 'Bring the replicas of Redis back.', zh: '请恢复 Redis 副本。' },
     })
+  }
+
+  /** The write is done. Even where the question was never sent, both must not be tried again: it would look like a race. */
+  async #askOfWrite(on: RedisConnection, args: readonly string[], endsAt: number): Promise<Reply> {
+    try {
+      return await on.send(args, endsAt)
+    } catch (error) {
+      throw new RedisLost('the connection broke before replicas were known to have the write', false, error)
+    }
   }
 
   async #run(

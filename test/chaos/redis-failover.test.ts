@@ -1,17 +1,73 @@
 /** The store on Redis servers that take each other's place, by sentinels and in a Cluster: real servers, real faults. */
+import type { EventEmitter } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { countOf } from '../../src/stores/lined-revision.ts'
+import { loadRedis, type RedisLibrary } from '../../src/stores/redis-connection.ts'
 import { RedisLayout, shardOf } from '../../src/stores/redis-layout.ts'
+import { openRedisStore } from '../../src/stores/redis.ts'
+import { scripts } from '../../src/stores/redis-scripts.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
 import {
   startCluster,
+  startRedis,
   startSentinels,
   until,
   type RedisCluster,
   type RedisSentinels,
   type RedisServer,
 } from '../servers/redis-server.ts'
-import { cursorOf, failureOf, inTimeMs, open, pause, put, recovery } from './redis-stage.ts'
+import { cursorOf, env, failureOf, inTimeMs, open, pause, put, recovery, targetOf } from './redis-stage.ts'
+
+describe.skipIf(isSkipped('redis'))('with a replica', () => {
+  it('a connection that breaks right after a write, at whatever moment, makes an error and no lost race', async () => {
+    const server = await startRedis()
+    const replica = await startRedis({ settings: [`replicaof 127.0.0.1 ${server.port}`] })
+    try {
+      await until(async () => (await server.command('INFO', 'replication')).includes('state=online'))
+      const found = await loadRedis()
+      /** How many turns of the queue after the next answer to a write its connection breaks. */
+      let turns: number | null = null
+      const breakAfter = async (client: EventEmitter, count: number): Promise<void> => {
+        for (let turn = 0; turn < count; turn += 1) await Promise.resolve()
+        client.emit('error', new Error('reset'))
+      }
+      const library: RedisLibrary = {
+        ...found,
+        createClient: (options) => {
+          const client = found.createClient(options)
+          const send = client.sendCommand.bind(client)
+          client.sendCommand = (args) => {
+            const answer = send(args)
+            if (args[1] !== scripts.write.sha || turns === null) return answer
+            const count = turns
+            turns = null
+            return answer.then((reply) => {
+              void breakAfter(client as unknown as EventEmitter, count)
+              return reply
+            })
+          }
+          return client
+        },
+      }
+      const store = await openRedisStore({ target: targetOf(`${server.url}?wait=1`), env, library })
+      const ends = new Set<string>()
+      for (let count = 0; count < 30; count += 1) {
+        turns = count
+        const end = await store.write(`n${count}`, { body: 'x', dueAt: 0 }, 0).then(
+          (revision) => (revision === null ? 'a lost race' : 'written'),
+          (error: unknown) => (error as { code: string }).code,
+        )
+        ends.add(end)
+        expect((await store.read(`n${count}`)).body).toBe('x')
+      }
+      await store.close()
+      expect([...ends]).not.toContain('a lost race')
+      expect([...ends]).toContain('store_unavailable')
+    } finally {
+      await Promise.all([replica.dispose(), server.dispose()])
+    }
+  }, 40_000)
+})
 
 describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
   let servers: RedisSentinels
