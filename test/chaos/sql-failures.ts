@@ -373,6 +373,69 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       }
     })
 
+    it('readers that are always busy leave a server that was made a copy behind the one address of several', async () => {
+      const second = await sqlSubjects[kind].start()
+      const proxy = await startCuttingProxy(server.port)
+      let isOver = false
+      try {
+        await second.newDatabase(new URL(url).pathname.slice(1))
+        await put(await open(url), 'a', 'old')
+        await put(await open(url.replace(/:\d+\//, `:${second.port}/`)), 'a', 'new')
+        const store = await open(url.replace(/:\d+\//, `:${proxy.port}/`))
+        const stop = store.watch(() => undefined)
+        const bodies = new Set<string | null>()
+        const reading = Array.from({ length: 3 }, async () => {
+          while (!isOver) bodies.add((await store.read('a').catch(() => ({ body: null }))).body)
+        })
+        await untilItWorks(async () => {
+          await sleep(50)
+          expect([...bodies]).toEqual(['old'])
+        })
+        await server.setReadOnly(true)
+        proxy.lead(second.port)
+        await untilItWorks(async () => {
+          bodies.clear()
+          await sleep(100)
+          expect([...bodies]).toEqual(['new'])
+        }, 10_000)
+        isOver = true
+        await Promise.all(reading)
+        stop()
+      } finally {
+        isOver = true
+        await server.setReadOnly(false)
+        await Promise.all(opened.splice(0).map((each) => each.close()))
+        await proxy.close()
+        await second.dispose()
+      }
+    })
+
+    it('a copy that is all there is: it is read, and asked for anew every few seconds only', async () => {
+      const proxy = await startCuttingProxy(server.port)
+      try {
+        await put(await open(), 'a', '1')
+        await server.setReadOnly(true)
+        const store = await open(url.replace(/:\d+\//, `:${proxy.port}/`))
+        const stop = store.watch(() => undefined)
+        await sleep(500)
+        const before = proxy.connections()
+        const until = performance.now() + 4_000
+        while (performance.now() < until) {
+          expect(await store.read('a')).toEqual({ body: '1', revision: 1 })
+          await expect(store.write('a', { body: '2', dueAt: 0 }, 1)).rejects.toMatchObject({ code: 'store_full' })
+          await sleep(100)
+        }
+        stop()
+        const connections = proxy.connections() - before
+        expect(connections).toBeGreaterThan(0)
+        expect(connections).toBeLessThan(8)
+      } finally {
+        await server.setReadOnly(false)
+        await Promise.all(opened.splice(0).map((each) => each.close()))
+        await proxy.close()
+      }
+    })
+
     it('of several servers the writable one is used, and the other one when they change places', async () => {
       const second = await sqlSubjects[kind].start()
       try {
