@@ -52,6 +52,23 @@ describe('a source that is asked with the token of another', () => {
     expect((await stage.entry('ticket')).token?.value).toBe('ticket-1')
   })
 
+  test('is not asked with what this node saw of that before it was held up', async () => {
+    const one = await stage.opened(weixin, ticket)
+    const two = await stage.opened(weixin)
+    await stage.until(Promise.all([one.keeper.get('ticket'), two.keeper.get('weixin')]))
+    await stage.pass(minute)
+    one.wire.afterRead = async (name) => {
+      if (name !== 'weixin') return
+      one.wire.afterRead = () => Promise.resolve()
+      await stage.clock.time.wait(30 * second)
+    }
+    void one.keeper.refresh('ticket').catch(() => undefined)
+    await stage.pass(second)
+    await stage.until(two.keeper.refresh('weixin', { stale: 'weixin-1' }))
+    await stage.pass(40 * second)
+    expect(stage.upstream.asked.at(-1)).toMatchObject({ name: 'ticket', inputs: { weixin: 'weixin-2' } })
+  })
+
   test('is not refreshed because that was', async () => {
     const { keeper } = await stage.opened(weixin, ticket)
     await stage.until(keeper.get('ticket'))

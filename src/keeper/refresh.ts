@@ -21,6 +21,8 @@ import { settle, write } from './settle-attempt.ts'
 
 /** Lost races for one lease before the look is given up; the winner is at work by then. */
 const racesMax = 5
+/** What was read longer ago than this is read again before a lease is taken for it, in milliseconds. */
+const lookMsMax = 2_000
 
 export async function tend(room: Room, name: string, needInput: NeedInput): Promise<Tended> {
   for (let race = 0; race < racesMax; race += 1) {
@@ -40,6 +42,7 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
     if (decision.act === 'wait' && decision.because === 'authorization') await park(room, found, decision.until)
     if (decision.act === 'wait') return { kind: 'wait', until: decision.until, because: decision.because }
     if (room.stopping.aborted) return { kind: 'wait', until: room.time.now() + 1_000, because: 'stopping' }
+    const lookedAt = room.env.clock.monotonic()
     const inputs = new Map<string, Input>()
     for (const need of source.needs) {
       const answer = await needInput(name, need)
@@ -49,6 +52,8 @@ export async function tend(room: Room, name: string, needInput: NeedInput): Prom
       }
       inputs.set(need, answer.input)
     }
+    // What was looked at some time ago (a need was waited for, the process was held up) may not be so any more.
+    if (room.env.clock.monotonic() - lookedAt > lookMsMax) continue
     const grant = source.semantics.grant === undefined ? null : grantOf(source, entry, room.time.now())
     const tended = await attempt(room, { source, entry, revision, decision, inputs, grant: grant?.value ?? null })
     if (tended !== null) return tended

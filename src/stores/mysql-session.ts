@@ -5,14 +5,13 @@ import {
   MysqlDriver,
   MysqlIntrospector,
   MysqlQueryCompiler,
-  type DatabaseConnection,
   type MysqlPoolConnection,
 } from 'kysely'
 import type { DatabaseHost, DatabaseUrl } from '../base/database-url.ts'
 import { until } from '../base/env.ts'
 import type { Text } from '../base/text.ts'
 import { isCommitRefused } from './mysql-failure.ts'
-import { CommitUnknown } from './sql-failure.ts'
+import { sessionDriver } from './session-driver.ts'
 import type { Tables } from './sql-schema.ts'
 import type { SqlSession } from './sql-sessions.ts'
 import { storeMsMax } from './store.ts'
@@ -140,37 +139,11 @@ function databaseOver(client: MysqlClient, cut: () => void): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
       createAdapter: () => new MysqlAdapter(),
-      createDriver: () => new SessionDriver({ pool }, cut),
+      createDriver: () => sessionDriver(new MysqlDriver({ pool }), { isCommitRefused, cut }),
       createIntrospector: (db: Kysely<unknown>) => new MysqlIntrospector(db),
       createQueryCompiler: () => new MysqlQueryCompiler(),
     },
   })
-}
-
-class SessionDriver extends MysqlDriver {
-  readonly #cut: () => void
-
-  constructor(config: ConstructorParameters<typeof MysqlDriver>[0], cut: () => void) {
-    super(config)
-    this.#cut = cut
-  }
-
-  override async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    try {
-      await super.commitTransaction(connection)
-    } catch (error) {
-      throw isCommitRefused(error) ? error : new CommitUnknown(error)
-    }
-  }
-
-  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    try {
-      await super.rollbackTransaction(connection)
-    } catch {
-      // The first failure is the one to tell. A connection that cannot go back is of no use.
-      this.#cut()
-    }
-  }
 }
 
 const notFlushed: Text = {

@@ -4,39 +4,20 @@
  */
 import { sql } from 'kysely'
 import type { DatabaseUrl } from '../base/database-url.ts'
-import { attentive } from '../base/attentive-clock.ts'
-import type { Env } from '../base/env.ts'
-import type { Text } from '../base/text.ts'
 import { loadDriver } from './database-driver.ts'
 import { databaseTls } from './database-tls.ts'
 import { judgeMysql } from './mysql-failure.ts'
 import { mysqlSchema } from './mysql-schema.ts'
 import { mysqlIdleMsMax, openMysqlSession, readOnlySql, type MysqlLibrary } from './mysql-session.ts'
+import { openServerStore, type ServerStoreOptions } from './open-server-store.ts'
 import { mysqlWrites } from './sql-dialect.ts'
-import { ServerEngine, type SqlServer } from './sql-server.ts'
-import { createSqlStore } from './sql.ts'
-import { storeMsMax, type Store } from './store.ts'
-
-export type MysqlOptions = {
-  readonly url: DatabaseUrl
-  readonly env: Env
-  /** Told of everything that was mended, and of settings that are dangerous, for the log. */
-  readonly onNotice?: (notice: Text) => void
-}
+import type { SqlServer } from './sql-server.ts'
+import type { Store } from './store.ts'
 
 /** Opens the store, making its tables as needed. Throws only `ZhongkongError`. */
-export async function openMysqlStore(options: MysqlOptions): Promise<Store> {
-  const { url } = options
-  const env = attentive(options.env)
+export async function openMysqlStore(options: ServerStoreOptions): Promise<Store> {
   const library = parseLibrary(await loadDriver('mysql2'))
-  const engine = new ServerEngine({ ...options, env, server: mysqlServer(library, url) })
-  try {
-    await engine.run(() => Promise.resolve(), env.clock.monotonic() + storeMsMax)
-  } catch (error) {
-    await engine.close()
-    throw error
-  }
-  return createSqlStore(engine, env.clock)
+  return await openServerStore(options, () => mysqlServer(library, options.url))
 }
 
 function parseLibrary(module: unknown): MysqlLibrary {

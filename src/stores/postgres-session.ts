@@ -17,7 +17,7 @@ import { until } from '../base/env.ts'
 import type { Text } from '../base/text.ts'
 import type { DatabaseTls } from './database-tls.ts'
 import { isCommitRefused } from './postgres-failure.ts'
-import { CommitUnknown } from './sql-failure.ts'
+import { sessionDriver } from './session-driver.ts'
 import type { Tables } from './sql-schema.ts'
 import type { SqlSession } from './sql-sessions.ts'
 import { storeMsMax } from './store.ts'
@@ -155,7 +155,7 @@ function databaseOver(client: PostgresClient, cut: () => void): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),
-      createDriver: () => new SessionDriver({ pool }, cut),
+      createDriver: () => sessionDriver(new BeginningDriver({ pool }), { isCommitRefused, cut }),
       createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
       createQueryCompiler: () => new PostgresQueryCompiler(),
     },
@@ -176,33 +176,9 @@ const begin = [
   `select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') in ('off', 'local')`,
 ].join('; ')
 
-class SessionDriver extends PostgresDriver {
-  readonly #cut: () => void
-
-  constructor(config: ConstructorParameters<typeof PostgresDriver>[0], cut: () => void) {
-    super(config)
-    this.#cut = cut
-  }
-
+class BeginningDriver extends PostgresDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw(begin))
-  }
-
-  override async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    try {
-      await super.commitTransaction(connection)
-    } catch (error) {
-      throw isCommitRefused(error) ? error : new CommitUnknown(error)
-    }
-  }
-
-  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    try {
-      await super.rollbackTransaction(connection)
-    } catch {
-      // The first failure is the one to tell. A connection that cannot go back is of no use.
-      this.#cut()
-    }
   }
 }
 

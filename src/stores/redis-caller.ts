@@ -103,15 +103,26 @@ export class RedisCaller {
     const known = this.#lines.get(key)
     if (known !== undefined) return known
     const open = async (endsAt: number): Promise<RedisConnection> => await this.#connect(address, endsAt, 'scripts')
-    const made = new ServerLine(this.#clock, open)
+    const made = new ServerLine(this.#clock, address, open)
     if (this.#isClosed) made.close()
+    this.#dropStrangers()
     this.#lines.set(key, made)
     return made
+  }
+
+  /** Servers come and go, and the last of those that went are all that is kept: calls may still wait there. */
+  #dropStrangers(): void {
+    for (const [key, line] of this.#lines) {
+      if (line.isBusy || this.#topology.names(line.address)) continue
+      this.#lines.delete(key)
+      line.close()
+    }
   }
 }
 
 /** The connection to one server, opened when it is needed, once for all who need it at the same time. */
 class ServerLine {
+  readonly address: RedisAddress
   readonly #clock: Clock
   readonly #open: (endsAt: number) => Promise<RedisConnection>
   #connection: RedisConnection | null = null
@@ -119,9 +130,14 @@ class ServerLine {
   #failure: { readonly error: unknown; readonly at: number } | null = null
   #isClosed = false
 
-  constructor(clock: Clock, open: (endsAt: number) => Promise<RedisConnection>) {
+  constructor(clock: Clock, address: RedisAddress, open: (endsAt: number) => Promise<RedisConnection>) {
+    this.address = address
     this.#clock = clock
     this.#open = open
+  }
+
+  get isBusy(): boolean {
+    return this.#opening !== null || this.#connection?.isIdle === false
   }
 
   async connection(endsAt: number): Promise<RedisConnection> {

@@ -118,6 +118,11 @@ export class RedisConnection {
     return this.#lost === null
   }
 
+  /** Nothing waits for an answer. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0
+  }
+
   /** Sends one command. Rejects with `RedisRefusal` or `RedisLost`, the latter at `endsAt` (monotonic) at the latest. */
   async send(args: readonly string[], endsAt: number): Promise<Reply> {
     return await this.#call(async () => (await this.#client.sendCommand(args)) as Reply, endsAt)

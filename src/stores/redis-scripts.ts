@@ -10,8 +10,9 @@
  * whether the server is the same run as when the line was drawn (a restart or a failover may have lost the last writes),
  * and whether all five keys hold as much as they should (somebody may have deleted or evicted some). If not, it draws a
  * new line, makes the indexes again, and when rows were lost raises the floor to the present millisecond, above every
- * revision that can have been used. Cursors and revisions of another line count for nothing. On a replica this first
- * look fails, because it has to write: so a demoted master refuses even reads, which would be stale.
+ * revision that can have been used. Cursors and revisions of another line count for nothing. On a replica whose master has
+ * drawn a line this first look fails, because it would have to write. A demoted master refuses reads, too, from then on;
+ * until it has copied that line it answers them from its own history, which is as old as its demotion.
  */
 import { createHash } from 'node:crypto'
 

@@ -1,11 +1,12 @@
 /**
  * The shards of one store: runs scripts on them, and remembers the line of each (redis-scripts.ts). When a line changes,
- * the server lost something or may have: from then on a revision counts only for names seen on the new line.
+ * the server lost something or may have: revisions that were learnt before count for nothing (lined-revision.ts).
  */
 import type { Env } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
+import { countOf, isOnLine, nextLine, onLine } from './lined-revision.ts'
 import type { RedisCaller } from './redis-caller.ts'
-import type { RedisConnection } from './redis-connection.ts'
+import { RedisLost, type RedisConnection } from './redis-connection.ts'
 import type { FeedPlace } from './redis-feed.ts'
 import { redisError } from './redis-failure.ts'
 import { type RedisLayout, shardOf } from './redis-layout.ts'
@@ -19,9 +20,12 @@ const callMsMax = storeMsMax - 100
 type Shard = {
   /** '' before the first answer. */
   line: string
-  /** The names seen since the line changed; null as long as it never did. */
-  seen: Set<string> | null
+  /** The lines that this process has seen, counted. */
+  number: number
 }
+
+/** What a script answered, and the number of the line that it was answered on. */
+export type ShardReply = { readonly fields: readonly Reply[]; readonly line: number }
 
 export type ShardsOptions = {
   readonly env: Env
@@ -35,9 +39,6 @@ export type ShardsOptions = {
   /** A line changed. */
   readonly onLoss: () => void
 }
-
-/** What a write came to: `elsewhere` is the lost race, or a revision of another line. */
-export type WriteEnd = 'written' | 'elsewhere'
 
 export type ShardWrite = {
   readonly name: string
@@ -67,7 +68,7 @@ export class RedisShards {
     this.#wait = options.wait
     this.#onLoss = options.onLoss
     this.#before = options.wasUsed ? 'some' : ''
-    this.#shards = Array.from({ length: options.count }, () => ({ line: '', seen: null }))
+    this.#shards = Array.from({ length: options.count }, () => ({ line: '', number: 0 }))
   }
 
   assertOpen(): void {
@@ -79,34 +80,27 @@ export class RedisShards {
     return await this.askAll(
       scripts.look,
       () => [],
-      ([line, write]) => ({ line: textOf(line), write: numberOf(write) }),
+      ({ fields: [line, write] }) => ({ line: textOf(line), write: numberOf(write) }),
     )
   }
 
   /** Runs a script that may be repeated on the shard of a name. The first of the answer is the line. */
-  async askFor(name: string, script: RedisScript, args: readonly string[]): Promise<readonly Reply[]> {
-    const shard = shardOf(name, this.count)
-    const reply = await this.#track(this.#ask(shard, script, args))
-    this.see([name])
-    return reply
+  async askFor(name: string, script: RedisScript, args: readonly string[]): Promise<ShardReply> {
+    return await this.#track(this.#ask(shardOf(name, this.count), script, args))
   }
 
   /** The same on all shards at once. */
   async askAll<T>(
     script: RedisScript,
     argsOf: (shard: number) => readonly string[],
-    read: (reply: readonly Reply[]) => T,
+    read: (reply: ShardReply) => T,
   ): Promise<readonly T[]> {
     const asking = this.#shards.map(async (_, shard) => read(await this.#ask(shard, script, argsOf(shard))))
     return await this.#track(Promise.all(asking))
   }
 
-  /** Names whose revisions were just read. */
-  see(names: Iterable<string>): void {
-    for (const name of names) this.#shards[shardOf(name, this.count)]?.seen?.add(name)
-  }
-
-  async write(write: ShardWrite): Promise<WriteEnd> {
+  /** The new revision; null for the lost race, and for a revision of another line. */
+  async write(write: ShardWrite): Promise<number | null> {
     return await this.#track(this.#write(write))
   }
 
@@ -132,17 +126,20 @@ export class RedisShards {
     await this.#closing
   }
 
-  async #ask(shard: number, script: RedisScript, args: readonly string[]): Promise<readonly Reply[]> {
+  async #ask(shard: number, script: RedisScript, args: readonly string[]): Promise<ShardReply> {
     const call = { keys: this.layout.shardKeys(shard), args: [this.#lineOf(shard), this.#newLine(), ...args] }
-    const reply = listOf(await this.#run(shard, 'main', true, async (on, endsAt) => await on.run(script, call, endsAt)))
-    this.#follow(shard, textOf(reply[0]))
-    return reply
+    const fields = listOf(
+      await this.#run(shard, 'main', true, async (on, endsAt) => await on.run(script, call, endsAt)),
+    )
+    return { fields, line: this.#follow(shard, textOf(fields[0])) }
   }
 
-  async #write({ name, ifRevision, place, body }: ShardWrite): Promise<WriteEnd> {
+  async #write({ name, ifRevision, place, body }: ShardWrite): Promise<number | null> {
     const shard = shardOf(name, this.count)
-    if (this.#shards[shard]?.seen?.has(name) === false) return 'elsewhere'
+    const line = this.#shards[shard]?.number ?? 0
+    if (!isOnLine(line, ifRevision)) return null
     const text = body === null ? '-' : `+${body}`
+    const count = countOf(ifRevision)
     const known = this.#lineOf(shard)
     const { clock } = this.#env
     const lane = this.#wait > 0 ? 'writes' : 'main'
@@ -151,7 +148,7 @@ export class RedisShards {
       // Once more when it was late: the server's clock had gone ahead, which the first answer corrects.
       for (let tries = 1; tries <= 2; tries += 1) {
         const latest = String(on.serverTimeAt(endsAt))
-        const args = [known, this.#newLine(), name, String(ifRevision), place, text, latest, this.layout.channel]
+        const args = [known, this.#newLine(), name, String(count), place, text, latest, this.layout.channel]
         const before = clock.monotonic()
         const reply = listOf(await on.run(scripts.write, { keys: this.layout.shardKeys(shard), args }, endsAt))
         on.sawServerTime(numberOf(reply[0]), before)
@@ -162,18 +159,26 @@ export class RedisShards {
       }
       throw new ZhongkongError('store_unavailable', 'Redis came to the write too late')
     })
-    if (end === 'written') this.#shards[shard]?.seen?.add(name)
-    return end === 'written' ? 'written' : 'elsewhere'
+    return end === 'written' ? onLine(line, count + 1) : null
   }
 
   async #waitForReplicas(on: RedisConnection, endsAt: number): Promise<void> {
     if (this.#wait === 0) return
     const left = Math.max(1, Math.floor((endsAt - this.#env.clock.monotonic()) / 2))
-    const having = numberOf(await on.send(['WAIT', String(this.#wait), String(left)], endsAt))
+    const having = numberOf(await this.#askOfWrite(on, ['WAIT', String(this.#wait), String(left)], endsAt))
     if (having >= this.#wait) return
     throw new ZhongkongError('store_unavailable', `only ${having} of ${this.#wait} replicas have the write`, {
       hint: { en: 'Bring the replicas of Redis back.', zh: '请恢复 Redis 副本。' },
     })
+  }
+
+  /** The write is done. Even where the question was never sent, both must not be tried again: it would look like a race. */
+  async #askOfWrite(on: RedisConnection, args: readonly string[], endsAt: number): Promise<Reply> {
+    try {
+      return await on.send(args, endsAt)
+    } catch (error) {
+      throw new RedisLost('the connection broke before replicas were known to have the write', false, error)
+    }
   }
 
   async #run(
@@ -202,14 +207,17 @@ export class RedisShards {
     }
   }
 
-  #follow(shard: number, line: string): void {
+  /** The number of the line, which is the next one if it is another than that of the answer before. */
+  #follow(shard: number, line: string): number {
     const state = this.#shards[shard]
-    if (state === undefined || state.line === line) return
+    if (state === undefined || state.line === line) return state?.number ?? 0
     const isLoss = state.line !== ''
     state.line = line
-    if (!isLoss) return
-    state.seen = new Set()
-    this.#onLoss()
+    if (isLoss) {
+      state.number = nextLine(state.number)
+      this.#onLoss()
+    }
+    return state.number
   }
 
   #lineOf(shard: number): string {

@@ -24,6 +24,8 @@ export type Connect = (
 export type RedisTopology = {
   /** The server that may write the keys of a slot. Rejects with `RedisLost` (unsent) or `RedisRefusal`. */
   locate(slot: number, endsAt: number): Promise<RedisAddress>
+  /** Whether the address is one of this store's, as far as was found out last. */
+  names(address: RedisAddress): boolean
   /** Something spoke against what is known. */
   forget(): void
   close(): void
@@ -58,6 +60,10 @@ class SingleServer implements RedisTopology {
 
   async locate(): Promise<RedisAddress> {
     return await Promise.resolve(this.#address)
+  }
+
+  names(address: RedisAddress): boolean {
+    return isSame(address, this.#address)
   }
 
   forget(): void {
@@ -136,6 +142,10 @@ class SentinelMaster implements RedisTopology {
     return this.#master
   }
 
+  names(address: RedisAddress): boolean {
+    return this.#master !== null && isSame(address, this.#master)
+  }
+
   forget(): void {
     this.#askedAt = -Infinity
   }
@@ -182,7 +192,7 @@ class ClusterSlots implements RedisTopology {
   readonly #asking: Asking
   readonly #seeds: readonly RedisAddress[]
   #ranges: readonly SlotRange[] = []
-  /** Every node ever heard of, the best to ask first. */
+  /** Every node that was named last, and the given ones; the best to ask first. */
   #nodes: readonly RedisAddress[]
   #finding: Promise<void> | null = null
 
@@ -199,6 +209,10 @@ class ClusterSlots implements RedisTopology {
     if (range !== undefined) return range.master
     this.forget()
     throw new RedisLost('a part of the Cluster has no master', true)
+  }
+
+  names(address: RedisAddress): boolean {
+    return this.#nodes.some((node) => isSame(address, node))
   }
 
   forget(): void {
@@ -250,6 +264,10 @@ function readSlots(reply: Reply, asked: RedisAddress): { ranges: SlotRange[]; no
     nodes.push(...addresses)
   }
   return { ranges, nodes }
+}
+
+function isSame(one: RedisAddress, other: RedisAddress): boolean {
+  return one.host === other.host && one.port === other.port
 }
 
 function unique(addresses: readonly RedisAddress[]): readonly RedisAddress[] {

@@ -4,19 +4,20 @@
  * Each operation is one script (redis-scripts.ts), so that it happens as a whole. What Redis does not promise is made up
  * for: a write that nobody waits for any more is refused by its script; a server that restarted, or was replaced by its
  * replica, may have lost its last writes, and then cursors are answered by a reset, and a revision counts only if it
- * was learnt afterwards, so that nothing is written over what nobody saw.
+ * was learnt afterwards (lined-revision.ts), so that nothing is written over what nobody saw.
  */
 import { attentive } from '../base/attentive-clock.ts'
 import type { Env } from '../base/env.ts'
 import type { RedisTarget } from '../base/redis-url.ts'
+import { onLine } from './lined-revision.ts'
 import type { RedisCaller } from './redis-caller.ts'
 import type { RedisLibrary } from './redis-connection.ts'
 import { formatCursor, isFollowed, mergePages, parseCursor, type FeedPage } from './redis-feed.ts'
 import { livingOf, placeOf, recordOf } from './redis-layout.ts'
 import { noteMade, openRedis } from './redis-opening.ts'
-import { numberOf, textOf, type Reply } from './redis-reply.ts'
+import { numberOf, textOf } from './redis-reply.ts'
 import { scripts } from './redis-scripts.ts'
-import type { RedisShards } from './redis-shards.ts'
+import type { RedisShards, ShardReply } from './redis-shards.ts'
 import { RedisWatch } from './redis-watch.ts'
 import {
   checkChange,
@@ -79,21 +80,21 @@ class RedisStore implements Store {
 
   async read(name: string): Promise<StoredRecord> {
     this.#shards.assertOpen()
-    const [, floor, row] = await this.#shards.askFor(checkName(name), scripts.read, [name])
+    const { fields, line } = await this.#shards.askFor(checkName(name), scripts.read, [name])
+    const [, floor, row] = fields
     const record = typeof row === 'string' ? recordOf(row) : null
     return record === null
-      ? { body: null, revision: numberOf(floor) }
-      : { body: record.body, revision: record.revision }
+      ? { body: null, revision: onLine(line, numberOf(floor)) }
+      : { body: record.body, revision: onLine(line, record.revision) }
   }
 
   async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
     const { body, dueAt } = checkChange(change)
     checkRevision(ifRevision)
     this.#shards.assertOpen()
-    const end = await this.#shards.write({ name: checkName(name), ifRevision, place: placeOf(dueAt), body })
-    if (end !== 'written') return null
-    this.#watch.notify()
-    return ifRevision + 1
+    const revision = await this.#shards.write({ name: checkName(name), ifRevision, place: placeOf(dueAt), body })
+    if (revision !== null) this.#watch.notify()
+    return revision
   }
 
   async scan(query: ScanQuery): Promise<ScanPage<NamedRecord>> {
@@ -108,9 +109,7 @@ class RedisStore implements Store {
       () => [...range, String(part)],
       (reply) => readScan(reply, part),
     )
-    const { records, next } = mergeScans(pages, query, limit)
-    this.#shards.see(records.map(({ name }) => name))
-    return { records, next }
+    return mergeScans(pages, query, limit)
   }
 
   async changes(since: string | null, limit: number): Promise<Changes> {
@@ -132,7 +131,6 @@ class RedisStore implements Store {
       return { changed: [], cursor, more: false, reset: true }
     }
     const { changed, places, more } = mergePages(pages, limit)
-    this.#shards.see(changed.map(({ name }) => name))
     return { changed, cursor: formatCursor(places), more, reset: false }
   }
 
@@ -174,11 +172,11 @@ function rangeOf({ dueBefore, after }: ScanQuery): readonly string[] {
 
 type ScanPart = { readonly records: readonly NamedRecord[]; readonly hasMore: boolean }
 
-function readScan([, found, ...pairs]: readonly Reply[], limit: number): ScanPart {
+function readScan({ fields: [, found, ...pairs], line }: ShardReply, limit: number): ScanPart {
   const records: NamedRecord[] = []
   for (let index = 0; index + 1 < pairs.length; index += 2) {
     const record = livingOf(textOf(pairs[index]), textOf(pairs[index + 1]))
-    if (record !== null) records.push(record)
+    if (record !== null) records.push({ ...record, revision: onLine(line, record.revision) })
   }
   return { records, hasMore: numberOf(found) >= limit }
 }
@@ -198,17 +196,17 @@ function mergeScans(parts: readonly ScanPart[], query: ScanQuery, limit: number)
   return { records, next: isByName ? last.name : formatDuePlace(last) }
 }
 
-function readFeed([line, write, ...fields]: readonly Reply[]): FeedPage {
+function readFeed({ fields: [name, write, ...parts], line }: ShardReply): FeedPage {
   const rows = []
-  for (let index = 0; index + 3 < fields.length; index += 4) {
+  for (let index = 0; index + 3 < parts.length; index += 4) {
     rows.push({
-      name: textOf(fields[index]),
-      write: numberOf(fields[index + 1]),
-      at: numberOf(fields[index + 2]),
-      revision: numberOf(fields[index + 3]),
+      name: textOf(parts[index]),
+      write: numberOf(parts[index + 1]),
+      at: numberOf(parts[index + 2]),
+      revision: onLine(line, numberOf(parts[index + 3])),
     })
   }
-  return { place: { line: textOf(line), write: numberOf(write) }, rows }
+  return { place: { line: textOf(name), write: numberOf(write) }, rows }
 }
 
 const newLine: Notice = {

@@ -9,6 +9,7 @@ import type { Entry } from '../model/entry.ts'
 import { newEntry } from '../model/entry.ts'
 import { decodeEntry, encodeEntry } from './entry-codec.ts'
 import { keyringFrom } from './keyring.ts'
+import { countOf, onLine } from './lined-revision.ts'
 import { createMemoryStore } from './memory.ts'
 import { sealed } from './sealed.ts'
 import { openSqliteStore } from './sqlite.ts'
@@ -212,6 +213,41 @@ describe('a sealed body', () => {
       expect(await readAt(bad)).toMatchObject({ code: 'seal_broken' })
     }
   })
+})
+
+/** A store as a process has it that has seen so many lines end. */
+function lined(store: Store, line: number): Store {
+  return {
+    kind: store.kind,
+    read: async (name) => {
+      const { body, revision } = await store.read(name)
+      return { body, revision: onLine(line, revision) }
+    },
+    write: async (name, change, ifRevision) => {
+      const revision = await store.write(name, change, countOf(ifRevision))
+      return revision === null ? null : onLine(line, revision)
+    },
+    scan: async (query) => await store.scan(query),
+    changes: async (since, limit) => await store.changes(since, limit),
+    watch: (onChange) => store.watch(onChange),
+    now: async () => await store.now(),
+    close: async () => await store.close(),
+  }
+}
+
+it('a body is opened by every process, also by those that have seen another number of failovers', async () => {
+  const store = createMemoryStore(env)
+  const [early, late] = [0, 3].map((line) => sealed(lined(store, line), keyringFrom(key), env.random))
+  for (const [writer, reader] of [
+    [early!, late!],
+    [late!, early!],
+    [late!, early!],
+  ] as const) {
+    const { revision } = await writer.read('a')
+    await writer.write('a', { entry: full, dueAt: 0 }, revision)
+    expect((await reader.read('a')).entry).toEqual(full)
+  }
+  expect((await late!.read('a')).revision).toBe(onLine(3, 3))
 })
 
 /** Every place in a JSON value, its own first. */

@@ -10,6 +10,7 @@ import type { Random } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { decodeEntry, encodeEntry } from './entry-codec.ts'
 import type { Keyring } from './keyring.ts'
+import { countOf } from './lined-revision.ts'
 import type { Changes, EntryRecord, EntryStore, NamedEntry, ScanPage, ScanQuery, Store } from './store.ts'
 import type { Entry } from '../model/entry.ts'
 
@@ -53,7 +54,7 @@ class SealedStore implements EntryStore {
     change: { readonly entry: Entry | null; readonly dueAt: number },
     ifRevision: number,
   ): Promise<number | null> {
-    const place = { name, revision: ifRevision + 1 }
+    const place = { name, revision: countOf(ifRevision) + 1 }
     const body = change.entry === null ? null : seal(encodeEntry(change.entry), place, this.#keyring, this.#random)
     return await this.#store.write(name, { body, dueAt: change.dueAt }, ifRevision)
   }
@@ -130,16 +131,20 @@ function unseal(body: string, place: Place, keyring: Keyring): string {
   }
 }
 
-/** Names hold no line break, so no two places give the same data. */
+/** Names hold no line break, so no two places give the same data. Other processes have other lines. */
 function associatedData({ name, revision }: Place): Buffer {
-  return Buffer.from(`${format}\n${name}\n${revision}`, 'utf8')
+  return Buffer.from(`${format}\n${name}\n${countOf(revision)}`, 'utf8')
 }
 
 function sealBroken({ name, revision }: Place, why: string): ZhongkongError {
-  return new ZhongkongError('seal_broken', `the record of ${name} (revision ${revision}) cannot be opened: ${why}`, {
-    hint: {
-      en: 'Give back the encryption key with which the store was written, or remove this source from the store.',
-      zh: '请使用写入该存储时的加密密钥，或从存储中移除该来源。',
+  return new ZhongkongError(
+    'seal_broken',
+    `the record of ${name} (revision ${countOf(revision)}) cannot be opened: ${why}`,
+    {
+      hint: {
+        en: 'Give back the encryption key with which the store was written, or remove this source from the store.',
+        zh: '请使用写入该存储时的加密密钥，或从存储中移除该来源。',
+      },
     },
-  })
+  )
 }

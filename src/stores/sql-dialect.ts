@@ -7,7 +7,8 @@ export type SqlDialect = {
   readonly writeLock: 'transaction' | 'row'
   /**
    * Which server answers, as SQL, without a colon. Another one after a failover, and maybe after a restart: what nodes
-   * know may then be later than what it knows, so they look at everything anew.
+   * know may then be later than what it knows, so they look at everything anew. Where a restart does not show, lost
+   * writes do, as their numbers are missing.
    */
   readonly server: RawBuilder<string>
   /** Deleted rows are noticed by counting (name-tally.ts), for want of a trigger. */

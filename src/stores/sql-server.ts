@@ -107,6 +107,10 @@ export class ServerEngine implements SqlEngine {
   }
 
   async run<T>(work: (db: Kysely<Tables>) => Promise<T>, endsAt: number): Promise<T> {
+    return await this.#run(async ({ db }) => await work(db), endsAt)
+  }
+
+  async #run<T>(work: (session: SqlSession) => Promise<T>, endsAt: number): Promise<T> {
     const { clock, random } = this.#env
     const byThen = endsAt - marginMs
     const limit = deadline(clock, Math.max(0, byThen - clock.monotonic()), this.#closing.signal)
@@ -185,17 +189,21 @@ export class ServerEngine implements SqlEngine {
     return this.#env.clock.monotonic() + storeMsMax
   }
 
-  async #attempt<T>(work: (db: Kysely<Tables>) => Promise<T>, signal: AbortSignal, endsAt: number): Promise<T> {
+  async #attempt<T>(work: (session: SqlSession) => Promise<T>, signal: AbortSignal, endsAt: number): Promise<T> {
     signal.throwIfAborted()
     const session = await this.#sessions.acquire(signal, endsAt)
-    const working = this.#isUnsure ? this.#mended(session, signal).then(() => work(session.db)) : work(session.db)
+    const working = this.#isUnsure ? this.#mended(session, signal).then(() => work(session)) : work(session)
     try {
       const result = await until(working, signal)
       this.#sessions.release(session)
       return result
     } catch (error) {
       const failure = this.#judge(error)
-      const isSound = !signal.aborted && (failure === 'busy' || failure === 'missing' || failure === 'full')
+      // What a copy was already when the connection was made is no news.
+      const isKnownCopy = failure === 'read-only' && !session.isWritable
+      if (failure === 'read-only' && !isKnownCopy) this.#sessions.leave()
+      const isSound =
+        !signal.aborted && (isKnownCopy || failure === 'busy' || failure === 'missing' || failure === 'full')
       if (isSound || error instanceof ZhongkongError) this.#sessions.release(session)
       else this.#sessions.discard(session)
       // Nothing is left running: the cut connection ends it.
@@ -216,8 +224,7 @@ export class ServerEngine implements SqlEngine {
         this.#isUnsure = true
         return mends <= mendsMax
       case 'read-only':
-        // The next connection is made only to a server that takes writes.
-        this.#sessions.discardIdle()
+        // With several hosts, the next connection is made only to one that takes writes.
         return this.#sessions.hasSeveralHosts
       case 'unknown':
         this.#isUnsure = true
@@ -268,7 +275,7 @@ export class ServerEngine implements SqlEngine {
   /** Looks for changes that others made, until `signal` aborts. */
   async #poll(signal: AbortSignal): Promise<void> {
     const { clock } = this.#env
-    let seen: string | null = null
+    let seen: Seen | null = null
     let lookAt = clock.monotonic() + lookMs
     while (!signal.aborted) {
       try {
@@ -276,8 +283,10 @@ export class ServerEngine implements SqlEngine {
           this.#isUnsure = true
           lookAt = clock.monotonic() + lookMs
         }
-        const found = await this.run(async (db) => await this.#lookForChange(db), this.#endsAt())
-        if (seen !== null && seen !== found) this.#watchers.notify()
+        const found = await this.#run(async (session) => await this.#lookForChange(session), this.#endsAt())
+        // Other connections may still lead to the server of before.
+        if (seen !== null && seen.server !== found.server) this.#sessions.leave()
+        if (seen !== null && seen.state !== found.state) this.#watchers.notify()
         seen = found
       } catch {
         // The store is away, and whoever calls it is told so. The look at the tables that follows tells the watchers.
@@ -286,19 +295,22 @@ export class ServerEngine implements SqlEngine {
     }
   }
 
-  async #lookForChange(db: Kysely<Tables>): Promise<string> {
+  async #lookForChange({ db, isWritable }: SqlSession): Promise<Seen> {
     const row = await db
       .selectFrom('zhongkong_meta')
       .select(['identity', 'sequence', this.#server.readOnly.as('is_read_only'), this.dialect.server.as('server')])
       .where('id', '=', 1)
       .executeTakeFirst()
     if (row === undefined) throw new RowMissing()
-    // A server that became a copy of another one still answers, but what it answers grows old.
-    // This connection is given up with the others, or the next look would find it again.
-    if (row.is_read_only === 1) throw new NotWritable()
-    return `${row.identity}:${row.server}:${row.sequence}`
+    // A server that became a copy of another one still answers, but what it answers grows old. One that was a copy when
+    // the connection was made is all there was, and is left after a while (sql-sessions.ts).
+    if (row.is_read_only === 1 && isWritable) throw new NotWritable()
+    return { server: row.server, state: `${row.identity}:${row.server}:${row.sequence}` }
   }
 }
+
+/** What a look for changes found. */
+type Seen = { readonly server: string; readonly state: string }
 
 function silence(place: string): ZhongkongError {
   return new ZhongkongError('store_unavailable', `${place}: no answer within ${storeMsMax / 1_000} seconds`)

@@ -13,7 +13,7 @@ import type { Tables } from './sql-schema.ts'
 /** One connection. */
 export type SqlSession = {
   readonly db: Kysely<Tables>
-  /** False for a copy that only follows, and for a server that was told to take no writes. */
+  /** When it was made. False for a copy that only follows, and for a server that was told to take no writes. */
   readonly isWritable: boolean
   /** What people should know of the server's settings. */
   readonly warnings: readonly Text[]
@@ -39,6 +39,8 @@ const sessionsMax = 8
 const waitingMax = 20_000
 /** A farewell takes no longer, in milliseconds. */
 const farewellMsMax = 300
+/** One address may lead to several servers. So long a connection to a copy is used before another is made, in milliseconds. */
+const copyMsMax = 3_000
 
 export class SqlSessions {
   readonly #clock: Clock
@@ -50,8 +52,9 @@ export class SqlSessions {
   #places = sessionsMax
   #waiting: (() => void)[] = []
   #first = 0
-  /** The hosts that sessions lead to, by their place in the list. */
-  readonly #hostOf = new WeakMap<SqlSession, number>()
+  /** Raised when connections made until now are of no use any more; those in use are cut when they are given back. */
+  #era = 0
+  readonly #made = new WeakMap<SqlSession, { readonly era: number; readonly at: number }>()
 
   constructor(options: SqlSessionsOptions) {
     this.#clock = options.clock
@@ -76,9 +79,7 @@ export class SqlSessions {
   }
 
   release(session: SqlSession): void {
-    // One that leads to a server which is not the one to talk to any more must not be used again and again.
-    const isCurrent = this.#hostOf.get(session) === this.#first
-    if (isCurrent && session.isUsable()) this.#idle.push({ session, since: this.#clock.monotonic() })
+    if (this.#isOfUse(session)) this.#idle.push({ session, since: this.#clock.monotonic() })
     else session.cut()
     for (let oldest = this.#idle[0]; oldest !== undefined; oldest = this.#idle[0]) {
       if (this.#clock.monotonic() - oldest.since <= this.#idleMsMax) break
@@ -94,7 +95,8 @@ export class SqlSessions {
   }
 
   /** The server that they lead to is not the one to talk to any more. */
-  discardIdle(): void {
+  leave(): void {
+    this.#era += 1
     for (const { session } of this.#idle.splice(0)) session.cut()
   }
 
@@ -116,9 +118,9 @@ export class SqlSessions {
       try {
         const session = await this.#connect(host, limit.signal)
         if (session.isWritable || !this.hasSeveralHosts) {
-          if (this.#first !== index) this.discardIdle()
+          if (this.#first !== index) this.leave()
           this.#first = index
-          this.#hostOf.set(session, index)
+          this.#made.set(session, { era: this.#era, at: this.#clock.monotonic() })
           return session
         }
         session.cut()
@@ -137,9 +139,15 @@ export class SqlSessions {
     for (;;) {
       const session = this.#idle.pop()?.session
       if (session === undefined) return null
-      if (session.isUsable()) return session
+      if (this.#isOfUse(session)) return session
       session.cut()
     }
+  }
+
+  #isOfUse(session: SqlSession): boolean {
+    const made = this.#made.get(session)
+    if (made?.era !== this.#era || !session.isUsable()) return false
+    return session.isWritable || this.#clock.monotonic() - made.at < copyMsMax
   }
 
   async #takePlace(signal: AbortSignal): Promise<void> {

@@ -9,6 +9,7 @@ import type { Kysely, RawBuilder, Transaction } from 'kysely'
 import type { Clock } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { GroupCommit } from './group-commit.ts'
+import { nextLine, onLine } from './lined-revision.ts'
 import { countNewNames, lostRows } from './name-tally.ts'
 import type { SqlDialect } from './sql-dialect.ts'
 import { refuseNewer, type MetaTable, type Tables } from './sql-schema.ts'
@@ -63,13 +64,10 @@ export function createSqlStore(engine: SqlEngine, clock: Clock): Store {
   return new SqlStore(engine, clock)
 }
 
-type Write = {
-  readonly name: string
-  readonly change: Change
-  readonly ifRevision: number
-  /** The server that had answered last when it was asked for. */
-  readonly server: string | null
-}
+type Write = { readonly name: string; readonly change: Change; readonly ifRevision: number }
+
+/** The one row of `zhongkong_meta`, the server that gave it, and the line that it belongs to. */
+type Meta = MetaTable & { readonly server: string; readonly line: number }
 
 class SqlStore implements Store {
   readonly kind: string
@@ -77,10 +75,10 @@ class SqlStore implements Store {
   readonly #clock: Clock
   readonly #writes: GroupCommit<Write, number | null>
   #closing: Promise<void> | null = null
-  /** The server that answered last; null before the first answer. */
+  /** The line of the last answer (lined-revision.ts), the server that gave it, and the highest write known of. */
+  #line = 0
   #server: string | null = null
-  /** The names seen since another server took over; null as long as none did. */
-  #seen: Set<string> | null = null
+  #sequence = 0
 
   constructor(engine: SqlEngine, clock: Clock) {
     this.kind = engine.kind
@@ -100,20 +98,16 @@ class SqlStore implements Store {
         .select(['body', 'revision', this.#serverSql()])
         .where('name', '=', name)
         .executeTakeFirst()
-      if (row !== undefined) {
-        this.#see(row.server, [name])
-        return { body: row.body, revision: row.revision }
-      }
-      const { server, revision_floor } = await this.#meta(db)
-      this.#see(server, [name])
-      return { body: null, revision: revision_floor }
+      if (row !== undefined) return { body: row.body, revision: onLine(this.#follow(row.server), row.revision) }
+      const { line, revision_floor } = await this.#meta(db)
+      return { body: null, revision: onLine(line, revision_floor) }
     })
   }
 
   async write(name: string, change: Change, ifRevision: number): Promise<number | null> {
     checkName(name)
     checkRevision(ifRevision)
-    const write = { name, change: checkChange(change), ifRevision, server: this.#server }
+    const write = { name, change: checkChange(change), ifRevision }
     this.#assertOpen()
     return await this.#writes.submit(write)
   }
@@ -125,9 +119,8 @@ class SqlStore implements Store {
         .select(this.#serverSql())
         .limit(limit + 1)
         .execute()
-      for (const { server, name } of rows.slice(0, limit)) this.#see(server, [name])
-      const records = rows.slice(0, limit).flatMap(({ name, body, revision, due_at }) => {
-        return body === null ? [] : [{ name, body, revision, dueAt: due_at }]
+      const records = rows.slice(0, limit).flatMap(({ name, body, revision, due_at, server }) => {
+        return body === null ? [] : [{ name, body, revision: onLine(this.#follow(server), revision), dueAt: due_at }]
       })
       const last = rows[limit - 1]
       if (rows.length <= limit || last === undefined) return { records, next: null }
@@ -140,11 +133,11 @@ class SqlStore implements Store {
     checkLimit(limit)
     return await this.#run(async (db) => {
       // The number is read before the rows: what is committed in between comes twice rather than never.
-      const { identity, sequence, server } = await this.#meta(db)
-      const line = `${identity}:${server}`
-      const cursor = `${line}:${sequence}`
+      const { identity, sequence, server, line } = await this.#meta(db)
+      const history = `${identity}:${server}:${line}`
+      const cursor = `${history}:${sequence}`
       if (since === null) return { changed: [], cursor, more: false, reset: false }
-      const from = numberIn(since, line)
+      const from = numberIn(since, history)
       // A cursor ahead of the database comes from before a restored backup.
       if (from === null || from > sequence) return { changed: [], cursor, more: false, reset: true }
       const rows = await db
@@ -156,12 +149,8 @@ class SqlStore implements Store {
         .execute()
       const page = rows.slice(0, limit)
       const end = page.at(-1)?.changed ?? sequence
-      const changed = page.map(({ name, revision }) => ({ name, revision }))
-      this.#see(
-        server,
-        changed.map(({ name }) => name),
-      )
-      return { changed, cursor: `${line}:${end}`, more: rows.length > limit, reset: false }
+      const changed = page.map(({ name, revision }) => ({ name, revision: onLine(line, revision) }))
+      return { changed, cursor: `${history}:${end}`, more: rows.length > limit, reset: false }
     })
   }
 
@@ -197,33 +186,38 @@ class SqlStore implements Store {
   }
 
   /**
-   * Takes note of who answered about which names. A server that took over may lack the last writes, and give their
-   * revisions to others: from then on a revision counts only for names that were seen on it.
+   * The line of an answer. Another server than that of the answer before took over, and may lack the last writes; so may
+   * one that knows of fewer writes than were known of when it was asked: it was started again.
    */
-  #see(server: string, names: readonly string[]): void {
-    if (this.#server !== null && this.#server !== server) this.#seen = new Set()
+  #follow(server: string, writes: { readonly known: number; readonly found: number } | null = null): number {
+    const isOther = this.#server !== null && this.#server !== server
+    // Whoever asked before a loss, and is answered after it was noticed, has not found another one.
+    if (isOther || (writes !== null && writes.found < Math.min(writes.known, this.#sequence))) {
+      this.#line = nextLine(this.#line)
+      this.#sequence = 0
+    }
     this.#server = server
-    for (const name of names) this.#seen?.add(name)
+    this.#sequence = Math.max(this.#sequence, writes?.found ?? 0)
+    return this.#line
   }
 
-  async #meta(db: Kysely<Tables>): Promise<MetaTable & { readonly server: string }> {
-    const meta = await db
-      .selectFrom('zhongkong_meta')
-      .selectAll()
-      .select(this.#serverSql())
-      .where('id', '=', 1)
-      .executeTakeFirst()
+  async #meta(db: Kysely<Tables>, isLocked = false): Promise<Meta> {
+    const query = db.selectFrom('zhongkong_meta').selectAll().select(this.#serverSql()).where('id', '=', 1)
+    const known = this.#sequence
+    const meta = await (isLocked ? query.forUpdate() : query).executeTakeFirst()
     if (meta === undefined) throw this.#engine.rowMissing()
     refuseNewer(meta)
-    return meta
+    return { ...meta, line: this.#follow(meta.server, { known, found: meta.sequence }) }
   }
 
   async #commit(batch: readonly Write[], endsAt: number): Promise<readonly (number | null)[]> {
-    const { results, hasWritten } = await this.#engine.run(
+    const { results, sequence, line } = await this.#engine.run(
       async (db) => await db.transaction().execute(async (transaction) => await this.#apply(transaction, batch)),
       endsAt,
     )
-    if (hasWritten) this.#engine.wrote()
+    if (sequence === null) return results
+    this.#engine.wrote()
+    if (line === this.#line) this.#sequence = Math.max(this.#sequence, sequence)
     return results
   }
 
@@ -234,25 +228,25 @@ class SqlStore implements Store {
   async #apply(
     db: Transaction<Tables>,
     batch: readonly Write[],
-  ): Promise<{ results: (number | null)[]; hasWritten: boolean }> {
-    const meta = await this.#lockMeta(db)
-    this.#see(meta.server, [])
-    const seen = this.#seen
+  ): Promise<{ results: (number | null)[]; sequence: number | null; line: number }> {
+    // The row that orders all writers.
+    const meta = await this.#meta(db, this.#engine.dialect.writeLock === 'row')
+    const { line } = meta
     const known = await this.#revisions(db, new Set(batch.map((write) => write.name)))
     const revisions = new Map(known)
     const rows = new Map<string, Tables['zhongkong_entries']>()
     let sequence = meta.sequence
-    const results = batch.map(({ name, change, ifRevision, server }) => {
-      if (seen?.has(name) === false || (server ?? meta.server) !== meta.server) return null
-      if ((revisions.get(name) ?? meta.revision_floor) !== ifRevision) return null
-      const revision = ifRevision + 1
+    const results = batch.map(({ name, change, ifRevision }) => {
+      const before = revisions.get(name) ?? meta.revision_floor
+      if (onLine(line, before) !== ifRevision) return null
+      const revision = before + 1
       sequence += 1
       revisions.set(name, revision)
       const removed = change.body === null ? 1 : 0
       rows.set(name, { name, body: change.body, revision, due_at: change.dueAt, changed: sequence, removed })
-      return revision
+      return onLine(line, revision)
     })
-    if (rows.size === 0) return { results, hasWritten: false }
+    if (rows.size === 0) return { results, sequence: null, line }
     const { dialect } = this.#engine
     await dialect.upsert(db, [...rows.values()])
     const added = [...rows.keys()].filter((name) => !known.has(name)).length
@@ -263,17 +257,7 @@ class SqlStore implements Store {
       .where('id', '=', 1)
       .execute()
     await dialect.announce(db)
-    return { results, hasWritten: true }
-  }
-
-  /** The row that orders all writers. */
-  async #lockMeta(db: Transaction<Tables>): Promise<MetaTable & { readonly server: string }> {
-    const query = db.selectFrom('zhongkong_meta').selectAll().select(this.#serverSql()).where('id', '=', 1)
-    const isLocked = this.#engine.dialect.writeLock === 'transaction'
-    const meta = await (isLocked ? query : query.forUpdate()).executeTakeFirst()
-    if (meta === undefined) throw this.#engine.rowMissing()
-    refuseNewer(meta)
-    return meta
+    return { results, sequence, line }
   }
 
   /** The revisions of those names that have a row. A name without one must never have had one. */

@@ -239,6 +239,25 @@ describe('mending while it runs', () => {
     expect(notices).toHaveLength(1)
   })
 
+  it('set back to before its last writes: what was learnt of them counts for nothing, and everybody looks anew', async () => {
+    const store = await open()
+    for (const body of ['1', 'lost']) await put(store, 'a', body)
+    const learnt = await store.read('a')
+    const { cursor } = await store.changes(null, 1)
+    byHand("update zhongkong_meta set sequence = 1; update zhongkong_entries set body = 'other'")
+    // Somebody else in this process reads first.
+    const { changed, reset } = await store.changes(cursor, 5)
+    expect([changed, reset]).toEqual([[], true])
+    const found = await store.read('a')
+    expect(found.body).toBe('other')
+    expect(found.revision).toBeGreaterThan(learnt.revision)
+    expect(await store.write('a', { body: 'over it', dueAt: 0 }, learnt.revision)).toBeNull()
+    expect((await store.scan({ limit: 1 })).records).toMatchObject([{ body: 'other', revision: found.revision }])
+    expect(await store.write('a', { body: 'knowingly', dueAt: 0 }, found.revision)).toBe(found.revision + 1)
+    expect(await store.write('new', { body: 'x', dueAt: 0 }, 0)).toBe((await store.read('new')).revision)
+    expect((await store.changes((await store.changes(null, 1)).cursor, 5)).reset).toBe(false)
+  })
+
   it('a row deleted by hand reads as removed, with the next revision, and shows in the feed', async () => {
     const store = await open()
     await put(store, 'a', '1')

@@ -19,7 +19,8 @@
  *    order in which changes became visible: a write that commits late is not skipped. `since: null` gives only a cursor for now.
  *    A store may forget removals after a week; it then answers `reset: true`, and the caller looks at everything anew.
  *    So does one that may have lost its last writes because a replica took over, where that can be seen. Revisions may
- *    then come again, so from there on it refuses those of names that were not read since.
+ *    then come again, so those learnt before lose the race from there on, and those learnt after are greater
+ *    (lined-revision.ts); only 0, nothing at all, stays 0.
  * 5. **`watch(onChange)`** calls back soon after a change by any node (push where there is one, otherwise polling; at
  *    most one second late). It may call too often and may miss calls: `changes` is what must not.
  * 6. **`now()`** is the store's own clock in epoch milliseconds. It never goes back while the store is open, and all

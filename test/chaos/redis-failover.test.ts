@@ -1,16 +1,73 @@
 /** The store on Redis servers that take each other's place, by sentinels and in a Cluster: real servers, real faults. */
+import type { EventEmitter } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { countOf } from '../../src/stores/lined-revision.ts'
+import { loadRedis, type RedisLibrary } from '../../src/stores/redis-connection.ts'
 import { RedisLayout, shardOf } from '../../src/stores/redis-layout.ts'
+import { openRedisStore } from '../../src/stores/redis.ts'
+import { scripts } from '../../src/stores/redis-scripts.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
 import {
   startCluster,
+  startRedis,
   startSentinels,
   until,
   type RedisCluster,
   type RedisSentinels,
   type RedisServer,
 } from '../servers/redis-server.ts'
-import { cursorOf, failureOf, inTimeMs, open, pause, put, recovery } from './redis-stage.ts'
+import { cursorOf, env, failureOf, inTimeMs, open, pause, put, recovery, targetOf } from './redis-stage.ts'
+
+describe.skipIf(isSkipped('redis'))('with a replica', () => {
+  it('a connection that breaks right after a write, at whatever moment, makes an error and no lost race', async () => {
+    const server = await startRedis()
+    const replica = await startRedis({ settings: [`replicaof 127.0.0.1 ${server.port}`] })
+    try {
+      await until(async () => (await server.command('INFO', 'replication')).includes('state=online'))
+      const found = await loadRedis()
+      /** How many turns of the queue after the next answer to a write its connection breaks. */
+      let turns: number | null = null
+      const breakAfter = async (client: EventEmitter, count: number): Promise<void> => {
+        for (let turn = 0; turn < count; turn += 1) await Promise.resolve()
+        client.emit('error', new Error('reset'))
+      }
+      const library: RedisLibrary = {
+        ...found,
+        createClient: (options) => {
+          const client = found.createClient(options)
+          const send = client.sendCommand.bind(client)
+          client.sendCommand = (args) => {
+            const answer = send(args)
+            if (args[1] !== scripts.write.sha || turns === null) return answer
+            const count = turns
+            turns = null
+            return answer.then((reply) => {
+              void breakAfter(client as unknown as EventEmitter, count)
+              return reply
+            })
+          }
+          return client
+        },
+      }
+      const store = await openRedisStore({ target: targetOf(`${server.url}?wait=1`), env, library })
+      const ends = new Set<string>()
+      for (let count = 0; count < 30; count += 1) {
+        turns = count
+        const end = await store.write(`n${count}`, { body: 'x', dueAt: 0 }, 0).then(
+          (revision) => (revision === null ? 'a lost race' : 'written'),
+          (error: unknown) => (error as { code: string }).code,
+        )
+        ends.add(end)
+        expect((await store.read(`n${count}`)).body).toBe('x')
+      }
+      await store.close()
+      expect([...ends]).not.toContain('a lost race')
+      expect([...ends]).toContain('store_unavailable')
+    } finally {
+      await Promise.all([replica.dispose(), server.dispose()])
+    }
+  }, 40_000)
+})
 
 describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
   let servers: RedisSentinels
@@ -39,10 +96,11 @@ describe.skipIf(isSkipped('redis'))('behind sentinels', () => {
     old.process().signal('SIGSTOP')
     await until(async () => (await master()).port !== old.port)
     expect(await recovery(store)).toBeLessThan(5_000)
-    expect(await store.read('a')).toEqual({ body: 'before', revision: 1 })
+    const { body, revision } = await store.read('a')
+    expect([body, countOf(revision)]).toEqual(['before', 1])
     expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
     // No replica is left that could have the write as well.
-    const failure = await failureOf(store.write('a', { body: 'alone', dueAt: 0 }, 1))
+    const failure = await failureOf(store.write('a', { body: 'alone', dueAt: 0 }, revision))
     expect(failure).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('0 of 1 replicas') })
     // Awake, it takes itself for the master for some seconds more.
     old.process().signal('SIGCONT')
@@ -150,14 +208,15 @@ describe.skipIf(isSkipped('redis'))('a Cluster', () => {
     const elsewhere = Array.from({ length: 16 }, (_, index) => index)
     const owners = await Promise.all(elsewhere.map(async (each) => await cluster.ownerOf(layout.slot(each))))
     const safe = owners.findIndex((owner) => owner.port !== old.port)
-    const revision = await put(store, nameIn(shard), 'x')
+    const before = await put(store, nameIn(shard), 'x')
     await put(store, nameIn(safe), 'y')
     await pause(100)
     await old.process().end('SIGKILL')
     expect((await store.read(nameIn(safe))).body).toBe('y')
     expect((await failureOf(store.read(nameIn(shard)))).ms).toBeLessThan(inTimeMs)
     await until(async () => (await store.read(nameIn(shard))).body === 'x')
-    expect(await store.write(nameIn(shard), { body: 'z', dueAt: 0 }, revision)).toBe(revision + 1)
+    expect(await store.write(nameIn(shard), { body: 'z', dueAt: 0 }, before)).toBeNull()
+    expect(countOf(await put(store, nameIn(shard), 'z'))).toBe(before + 1)
     const names = (await store.scan({ limit: 1_000 })).records.map(({ name }) => name)
     expect(names).toEqual([...names].sort())
     expect(names).toContain(nameIn(shard))

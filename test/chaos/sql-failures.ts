@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Env } from '../../src/base/env.ts'
 import { realEnv } from '../../src/base/real-env.ts'
 import type { Text } from '../../src/base/text.ts'
+import { countOf } from '../../src/stores/lined-revision.ts'
 import { storeMsMax, type Store } from '../../src/stores/store.ts'
 import { startCuttingProxy } from '../servers/cutting-proxy.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
@@ -23,6 +24,28 @@ function clockOf({ clock }: Env): Env['clock'] {
     monotonic: () => clock.monotonic(),
     sleep: async (ms, signal) => await clock.sleep(ms, signal),
   }
+}
+
+/**
+ * A clock of what this process could use: a busy machine holds it up, timers of the store and all, which is not the
+ * store's doing. Milliseconds, without those by which ticks came late.
+ */
+function startUsableClock(): () => number {
+  const tickMs = 10
+  const beganAt = performance.now()
+  let lastAt = beganAt
+  let heldUpMs = 0
+  // A tick is never quite on time.
+  const lateMs = (): number => {
+    const late = performance.now() - lastAt - tickMs
+    return late < tickMs ? 0 : late
+  }
+  const timer = setInterval(() => {
+    heldUpMs += lateMs()
+    lastAt = performance.now()
+  }, tickMs)
+  timer.unref()
+  return () => performance.now() - beganAt - heldUpMs - lateMs()
 }
 
 /** Milliseconds until `work` succeeds. */
@@ -72,7 +95,7 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       await put(store, 'a', '1')
       server.freeze()
       try {
-        const beganAt = performance.now()
+        const usedMs = startUsableClock()
         const calls = [
           () => store.read('a'),
           () => store.write('a', { body: 'frozen', dueAt: 0 }, 1),
@@ -82,10 +105,10 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
           ...Array.from({ length: 30 }, () => () => store.read('a')),
         ]
         const ended = await Promise.allSettled(calls.map((call) => call()))
-        expect(performance.now() - beganAt).toBeLessThan(storeMsMax)
+        expect(usedMs()).toBeLessThan(storeMsMax)
         for (const end of ended) expect(end).toMatchObject({ reason: { code: 'store_unavailable' } })
         await closing.close()
-        expect(performance.now() - beganAt).toBeLessThan(storeMsMax + 1_000)
+        expect(usedMs()).toBeLessThan(storeMsMax + 1_000)
       } finally {
         server.wake()
       }
@@ -115,14 +138,15 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       let heard = 0
       const stop = other.watch(() => (heard += 1))
       await server.stop()
-      const beganAt = performance.now()
+      const usedMs = startUsableClock()
       await expect(store.read('a')).rejects.toMatchObject({ code: 'store_unavailable' })
-      expect(performance.now() - beganAt).toBeLessThan(storeMsMax)
+      expect(usedMs()).toBeLessThan(storeMsMax)
       await server.start()
       await untilItWorks(() => store.read('a'))
-      expect(await store.read('a')).toEqual({ body: '1', revision: 1 })
+      const { body, revision } = await store.read('a')
+      expect([body, countOf(revision)]).toEqual(['1', 1])
       heard = 0
-      expect(await put(store, 'a', '2')).toBe(2)
+      expect(await put(store, 'a', '2')).toBe(revision + 1)
       await sleep(1_000)
       expect(heard).toBeGreaterThan(0)
       stop()
@@ -341,9 +365,11 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
         await server.setReadOnly(true)
         await untilItWorks(() => put(store, 'b', 'x'))
         expect(await store.changes(cursor, 10)).toMatchObject({ reset: true })
-        // The revision is there, and is that of another write.
+        // The revision is there, and is that of another write, which somebody else in this process has read.
         expect(await store.write('a', { body: 'y', dueAt: 0 }, 1)).toBeNull()
-        expect(await put(store, 'a', 'y')).toBe(2)
+        const found = await store.read('a')
+        expect(await store.write('a', { body: 'y', dueAt: 0 }, 1)).toBeNull()
+        expect(await store.write('a', { body: 'y', dueAt: 0 }, found.revision)).toBe(found.revision + 1)
       } finally {
         await server.setReadOnly(false)
         await second.dispose()
@@ -366,6 +392,69 @@ export function sqlFailures(kind: keyof typeof sqlSubjects): void {
       } finally {
         await server.setReadOnly(false)
         await second.dispose()
+      }
+    })
+
+    it('readers that are always busy leave a server that was made a copy behind the one address of several', async () => {
+      const second = await sqlSubjects[kind].start()
+      const proxy = await startCuttingProxy(server.port)
+      let isOver = false
+      try {
+        await second.newDatabase(new URL(url).pathname.slice(1))
+        await put(await open(url), 'a', 'old')
+        await put(await open(url.replace(/:\d+\//, `:${second.port}/`)), 'a', 'new')
+        const store = await open(url.replace(/:\d+\//, `:${proxy.port}/`))
+        const stop = store.watch(() => undefined)
+        const bodies = new Set<string | null>()
+        const reading = Array.from({ length: 3 }, async () => {
+          while (!isOver) bodies.add((await store.read('a').catch(() => ({ body: null }))).body)
+        })
+        await untilItWorks(async () => {
+          await sleep(50)
+          expect([...bodies]).toEqual(['old'])
+        })
+        await server.setReadOnly(true)
+        proxy.lead(second.port)
+        await untilItWorks(async () => {
+          bodies.clear()
+          await sleep(100)
+          expect([...bodies]).toEqual(['new'])
+        }, 10_000)
+        isOver = true
+        await Promise.all(reading)
+        stop()
+      } finally {
+        isOver = true
+        await server.setReadOnly(false)
+        await Promise.all(opened.splice(0).map((each) => each.close()))
+        await proxy.close()
+        await second.dispose()
+      }
+    })
+
+    it('a copy that is all there is: it is read, and asked for anew every few seconds only', async () => {
+      const proxy = await startCuttingProxy(server.port)
+      try {
+        await put(await open(), 'a', '1')
+        await server.setReadOnly(true)
+        const store = await open(url.replace(/:\d+\//, `:${proxy.port}/`))
+        const stop = store.watch(() => undefined)
+        await sleep(500)
+        const before = proxy.connections()
+        const until = performance.now() + 4_000
+        while (performance.now() < until) {
+          expect(await store.read('a')).toEqual({ body: '1', revision: 1 })
+          await expect(store.write('a', { body: '2', dueAt: 0 }, 1)).rejects.toMatchObject({ code: 'store_full' })
+          await sleep(100)
+        }
+        stop()
+        const connections = proxy.connections() - before
+        expect(connections).toBeGreaterThan(0)
+        expect(connections).toBeLessThan(8)
+      } finally {
+        await server.setReadOnly(false)
+        await Promise.all(opened.splice(0).map((each) => each.close()))
+        await proxy.close()
       }
     })
 

@@ -166,6 +166,8 @@ class Wire implements Store {
   isReadOnly = false
   /** Cut for good when this many more calls have been made. */
   callsLeft = Infinity
+  /** What happens between a read and its answer. */
+  afterRead: (name: string) => Promise<void> = () => Promise.resolve()
   /** How far the node's clock has fallen behind the store's, in milliseconds. */
   behindMs = 0
   readonly #store: Store
@@ -175,7 +177,9 @@ class Wire implements Store {
   }
 
   async read(name: string): Promise<StoredRecord> {
-    return await this.#through().read(name)
+    const record = await this.#through().read(name)
+    await this.afterRead(name)
+    return record
   }
 
   async write(name: string, change: Change, ifRevision: number): Promise<number | null> {

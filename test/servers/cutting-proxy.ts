@@ -1,4 +1,7 @@
-/** Stands between a store and its server, and cuts a connection when a certain text passes: once, in either way. */
+/**
+ * Stands between a store and its server. It cuts a connection when a certain text passes: once, in either way. And it may
+ * lead new connections to another server, as an address does that is in front of several.
+ */
 import { connect, createServer, type Socket } from 'node:net'
 
 export type CuttingProxy = {
@@ -10,14 +13,21 @@ export type CuttingProxy = {
   readonly cutAt: (text: string, when: 'before' | 'after') => void
   /** How often it has cut. */
   readonly cuts: () => number
+  /** Leads new connections to another port. */
+  readonly lead: (targetPort: number) => void
+  /** How many connections were made to it. */
+  readonly connections: () => number
   readonly close: () => Promise<void>
 }
 
-export async function startCuttingProxy(targetPort: number): Promise<CuttingProxy> {
+export async function startCuttingProxy(firstPort: number): Promise<CuttingProxy> {
+  let targetPort = firstPort
+  let connections = 0
   let plan: { readonly text: string; readonly when: 'before' | 'after' } | null = null
   let cuts = 0
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
+    connections += 1
     const target = connect(targetPort, '127.0.0.1')
     for (const socket of [client, target]) {
       sockets.add(socket)
@@ -50,6 +60,8 @@ export async function startCuttingProxy(targetPort: number): Promise<CuttingProx
     port: typeof address === 'object' && address !== null ? address.port : 0,
     cutAt: (text, when) => (plan = { text, when }),
     cuts: () => cuts,
+    lead: (to) => (targetPort = to),
+    connections: () => connections,
     close: async () => {
       for (const socket of sockets) socket.destroy()
       await new Promise<void>((resolve) => server.close(() => resolve()))

@@ -76,6 +76,8 @@ class Watch {
   lives: readonly number[] = []
   /** A version whose lifetime was once a guess; what was told of it may grow. */
   guessedVersion = 0
+  /** The token that another source was last asked with. */
+  askedWith: { readonly value: string; readonly at: number } | null = null
   readonly grants: number[] = []
   /** Faults that struck its requests, or a whole node. */
   strikes = 0
@@ -304,7 +306,7 @@ export class Checks {
       this.#granted(watch, name, before, now)
       this.#believedAfterDeath(name, before, after)
     }
-    if (step === 'doubt-reported' && before.token !== null && !watch.reported.has(before.token.value)) {
+    if (step === 'doubt-reported' && before.token !== null && !this.#isReported(watch, before.token.value)) {
       this.fail('I9', `${name}: doubted though nobody reported this token`)
     }
     if (step === 'leave-open' && after.token !== null && after.trouble?.class === 'unknown' && retiring.has(name)) {
@@ -394,6 +396,14 @@ export class Checks {
     this.#checkInput(name, new URL(request.url))
   }
 
+  /** Somebody said that the token was refused; or it ended at the upstream on the way of a request that was made with it. */
+  #isReported(watch: Watch, value: string): boolean {
+    if (watch.reported.has(value)) return true
+    const { askedWith } = watch
+    const isOnItsWay = askedWith?.value === value && askedWith.at > this.#world.time.now() - 10_000
+    return isOnItsWay && !this.#world.simulator.accepts(value)
+  }
+
   /** A ticket is never asked for with a token that is known to be bad. */
   #checkInput(name: string, url: URL): void {
     const used = url.searchParams.get('access_token')
@@ -402,8 +412,9 @@ export class Checks {
     const { doubt, token } = parent
     // News takes a moment to reach the other nodes, or a whole sweep when a notice is lost.
     const unheardMs = this.#world.plan.rate['notice-lost'] > 0 ? 25_000 : 3_000
-    // What the upstream refuses here, the keeper will report by itself.
+    // What the upstream refuses, the keeper will report by itself.
     if (!this.#world.simulator.accepts(used)) this.watch('classic').reported.add(used)
+    this.watch('classic').askedWith = { value: used, at: this.#world.time.now() }
     const storeNow = this.#world.time.now() + this.#world.store.clockOffset
     const isDoubted = doubt !== null && doubt.at < storeNow - unheardMs && doubt.version === token.version
     if (used === token.value && isDoubted) this.fail('I18', `${name}: asked with a doubted token`)
@@ -412,7 +423,9 @@ export class Checks {
     if (used === token.value && isOpenLong) this.fail('I18', `${name}: asked with a token in doubt`)
     if (used === token.value && token.expiresAt < storeNow - 2_000)
       this.fail('I18', `${name}: asked with an ended token`)
-    const replacedLongAgo = used !== token.value && token.issuedAt < storeNow - 310_000
+    // A failover that lost the newest token makes the one before it current again, until a node puts the newest back.
+    const isPutBack = this.watch('classic').hasLost(this.#world.time.now() - unheardMs)
+    const replacedLongAgo = used !== token.value && token.issuedAt < storeNow - 310_000 && !isPutBack
     if (replacedLongAgo) this.fail('I18', `${name}: asked with a token replaced long ago`)
   }
 

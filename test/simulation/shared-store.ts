@@ -5,6 +5,7 @@
 import { ZhongkongError } from '../../src/base/errors.ts'
 import type { Entry } from '../../src/model/entry.ts'
 import type { Changes, EntryRecord, EntryStore, NamedEntry } from '../../src/stores/store.ts'
+import { countOf, onLine } from '../../src/stores/lined-revision.ts'
 import type { SimulatedNode } from './node.ts'
 import type { World } from './world.ts'
 
@@ -158,42 +159,41 @@ export function storeOf(
   call: <T>(label: string, effect: () => T) => Promise<T>,
 ): EntryStore {
   const { store } = world
-  // The timeline on which this process saw a name last. A revision counts only on the timeline on which it was learnt.
+  // The timeline on which this process saw a name last. Revisions bear it, as those of real stores do; but they are judged
+  // by the name, which lets some of before a failover count, as servers that lose writes unnoticed do.
   const seen = new Map<string, number>()
   const openedOn = store.timeline
-  const see = (name: string): void => void seen.set(name, store.timeline)
+  const see = <R extends { readonly revision: number }>(name: string, record: R): R => {
+    seen.set(name, store.timeline)
+    return { ...record, revision: onLine(store.timeline, record.revision) }
+  }
   return {
     kind: 'simulated',
-    read: (name) =>
-      call('read', () => {
-        see(name)
-        return store.read(name)
-      }),
+    read: (name) => call('read', () => see(name, store.read(name))),
     write: (name, change, ifRevision) => {
       const label = `write:${stepOf(store.entry(name), change.entry, node.process)}`
       return call(label, () => {
         if ((seen.get(name) ?? openedOn) !== store.timeline) return null
         const before = store.entry(name)
-        const revision = store.write(name, change, { ifRevision, at: world.time.now() })
+        const revision = store.write(name, change, { ifRevision: countOf(ifRevision), at: world.time.now() })
+        const { timeline } = store
         if (revision !== null) {
           store.onWrite({ name, before, after: change.entry, node, at: world.time.now() })
           world.announce(node)
           if (world.strikes('store-failover')) failOver(world)
         }
-        return revision
+        return revision === null ? null : onLine(timeline, revision)
       })
     },
     scan: (query) =>
       call('scan', () => {
-        const records = store.scan(query)
-        for (const { name } of records) see(name)
+        const records = store.scan(query).map((record) => see(record.name, record))
         return { records, next: null, broken: [] }
       }),
     changes: (since) =>
       call('changes', () => {
         const changes = store.changes(since)
-        for (const { name } of changes.changed) see(name)
-        return changes
+        return { ...changes, changed: changes.changed.map((change) => see(change.name, change)) }
       }),
     watch: (onChange) => {
       const watcher = { node, onChange }
