@@ -1,5 +1,5 @@
 /** What must hold of the requests that reach the upstream: one at a time, within the budget, and none missing. */
-import type { Evidence } from './check-history.ts'
+import type { Evidence } from './evidence.ts'
 import type { Presence } from './presence.ts'
 import type { Request } from './requests.ts'
 
