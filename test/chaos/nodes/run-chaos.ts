@@ -198,14 +198,17 @@ async function strikeOnce({ plan, recorder, house, store, upstream }: Strike, bl
       const isOfOne = blow.kind === 'cut' && plan.store !== 'sentinel'
       const nodes = isOfOne ? [blow.node] : Array.from({ length: plan.nodes }, (_, node) => node)
       const mayWork = plan.store === 'sentinel' || blow.kind === 'failover' ? { mayWork: true as const } : {}
-      let isAway = true
-      const back = (): void => {
-        if (isAway) recorder.add({ type: 'store', what: 'back', nodes })
-        isAway = false
+      let tookWrites = true
+      const tell = (takesWrites: boolean): void => {
+        if (takesWrites === tookWrites) return
+        tookWrites = takesWrites
+        recorder.add(
+          takesWrites ? { type: 'store', what: 'back', nodes } : { type: 'store', what: 'away', nodes, ...mayWork },
+        )
       }
-      recorder.add({ type: 'store', what: 'away', nodes, ...mayWork })
-      await store.strike(blow, { pause, back })
-      back()
+      tell(false)
+      await store.strike(blow, { pause, tell })
+      tell(true)
       return
     }
     case 'worker-kill':

@@ -15,8 +15,8 @@ export type SharedStore = {
 
 export type Stroke = {
   readonly pause: (ms: number) => Promise<void>
-  /** Called as soon as the store takes writes again, where that is before the blow is over. */
-  readonly back: () => void
+  /** Whether the store takes writes, told while the blow goes on. It is away when the blow falls, and back when it is over. */
+  readonly tell: (takesWrites: boolean) => void
 }
 
 export async function openSharedStore(kind: StoreKind, nodes: number): Promise<SharedStore> {
@@ -67,9 +67,9 @@ async function openPostgres(nodes: number): Promise<SharedStore> {
     // As by a crash: what was committed is in the log, and is played back at the start.
     kill: async () => await pair.primary().stop('SIGQUIT'),
     start: async () => await pair.primary().start(),
-    failOver: async ({ cut, forMs }, { pause, back }) => {
+    failOver: async ({ cut, forMs }, { pause, tell }) => {
       await pair.failOver(cut === 'silence' ? 'hung' : 'killed')
-      back()
+      tell(true)
       await pause(forMs)
       await pair.repair()
     },
@@ -131,6 +131,22 @@ async function openSentinels(): Promise<SharedStore> {
     ((await (await master()).command('INFO', 'replication')).match(/state=online/g) ?? []).length
   /** Writes count as soon as one replica has them. */
   const hasReplica = async (): Promise<boolean> => (await replicasOnline()) >= 1
+  /** Tells what the servers themselves say, as sentinels may take a replica away again. */
+  const watch = ({ pause, tell }: Stroke): { readonly stop: () => Promise<void> } => {
+    let isOver = false
+    const watching = (async () => {
+      while (!isOver) {
+        tell(await hasReplica().catch(() => false))
+        await pause(100)
+      }
+    })()
+    return {
+      stop: async () => {
+        isOver = true
+        await watching
+      },
+    }
+  }
   const isWhole = async (): Promise<boolean> => (await replicasOnline()) === replicas
   /** Sentinels take their time to make a replica of an old master, and forget one now and then; an operator would see to it. */
   const untilWhole = async (): Promise<void> => {
@@ -149,7 +165,7 @@ async function openSentinels(): Promise<SharedStore> {
   }
   return {
     urlFor: () => `${servers.url}?wait=1`,
-    strike: async ({ kind, forMs }, { pause, back }) => {
+    strike: async ({ kind, forMs }, { pause, tell }) => {
       const old = await master()
       if (kind === 'cut') {
         await old.command('CLIENT', 'KILL', 'TYPE', 'normal')
@@ -163,11 +179,13 @@ async function openSentinels(): Promise<SharedStore> {
       } else {
         await servers.partition(old)
         await until(async () => (await master()).port !== old.port)
-        await until(hasReplica)
         // The old master is cut off from everybody but the nodes, and must not be taken for the store any more.
-        back()
+        const watching = watch({ pause, tell })
         await pause(forMs)
         await servers.heal(old)
+        await untilWhole()
+        await watching.stop()
+        return
       }
       await untilWhole()
     },
