@@ -5,6 +5,7 @@
 import { isStrange, ms, type Evidence } from './evidence.ts'
 import { takeoverMarginMs } from './check-requests.ts'
 import type { ReadLine, RefreshTold } from './history.ts'
+import type { Span } from './presence.ts'
 import type { Request } from './requests.ts'
 
 /** An attempt may wait a moment for the one before, and the news of a new token takes its way. */
@@ -55,24 +56,29 @@ function checkAnswer(evidence: Evidence, line: ReadLine, refresh: RefreshTold): 
 /** A call that is refused, though all nodes are well and no attempt is lost. */
 function checkRefusal(evidence: Evidence, line: ReadLine): void {
   if (isStrange(evidence, line)) return
-  const { history, presence, requests, served, fail, excuse } = evidence
+  const { history, requests, served, fail, excuse } = evidence
   const { node, source, from, at } = line
   const leaseMs = (history.sources[source]?.leaseMs ?? 0) + takeoverMarginMs
   // Whoever was struck meanwhile, or a lease before, may hold the lease that everybody waits for.
   const span = { from: from - leaseMs, to: at }
-  const nodes = Array.from({ length: history.nodes }, (_, each) => each)
-  const isDisturbed = nodes.some(
-    (each) => presence.isOutOfTouch(each, span) || presence.isStruck(each, span) || presence.isWorkerStruck(each, span),
-  )
   const isLost = requests
     .get(source)
     ?.some((request) => request.at > span.from && request.at < at && isUnserved(served, source, request, at))
   // A stable token is forced anew so many times a day only, and so far apart.
   const isKept = history.sources[source]?.dueAgeMs === null && line.failure === 'budget_spent'
   if (isKept) excuse('refresh: the budget of forced issues was spent')
-  else if (isDisturbed || isLost === true) excuse('refresh: somebody was out of touch, or an attempt had no answer')
+  else if (isDisturbed(evidence, span) || isLost === true)
+    excuse('refresh: somebody was out of touch, or an attempt had no answer')
   else
     fail({ rule: 'refresh', at, source, text: `node ${node}, ${source}: refused (${line.failure ?? ''}) for nothing` })
+}
+
+/** Whether a node or a worker was struck, or the store away, in a span. */
+function isDisturbed({ history, presence }: Evidence, span: Span): boolean {
+  const nodes = Array.from({ length: history.nodes }, (_, node) => node)
+  return nodes.some(
+    (node) => presence.isOutOfTouch(node, span) || presence.isStruck(node, span) || presence.isWorkerStruck(node, span),
+  )
 }
 
 /** Whether nobody had been given what was issued to a request, at an instant. */
@@ -85,7 +91,8 @@ function isUnserved(served: Evidence['served'], source: string, { token }: Reque
  * Each request to the upstream has its cause: there is no token, it is due, an earlier answer was lost, or somebody called
  * for it. One call is the cause of one request, and many calls may be the cause of the same one.
  */
-function checkNeed({ history, reads, served, fail }: Evidence, source: string, requests: readonly Request[]): void {
+function checkNeed(evidence: Evidence, source: string, requests: readonly Request[]): void {
+  const { history, reads, served, fail, excuse } = evidence
   const facts = history.sources[source]
   if (facts?.dueAgeMsMin == null) return
   const calls = reads.filter(
@@ -107,6 +114,12 @@ function checkNeed({ history, reads, served, fail }: Evidence, source: string, r
     })
     if (call !== undefined) {
       spent.add(call)
+      continue
+    }
+    // What stands in the store of an attempt is not seen here: it is made good, and then confirmed, as one without an answer.
+    const span = { from: (newest?.at ?? 0) - healingMs, to: request.at }
+    if (isDisturbed(evidence, span)) {
+      excuse('needless: an attempt may have been lost with its node or with the store, before it was sent')
       continue
     }
     const text = `${source}: #${request.id} was sent ${ms(ageMs)} after the last one, and nobody called for it`

@@ -5,8 +5,8 @@
  */
 export const excuseShares = {
   // No token.
-  'struck: the process was killed or frozen meanwhile': 0.02,
-  'struck: a worker was killed or frozen meanwhile, and did not answer': 0.02,
+  'struck: the process was killed or frozen meanwhile': 0.01,
+  'struck: a worker was killed or frozen meanwhile, and did not answer': 0.01,
   'none: the process had not been told of any token yet': 0.02,
   'none: the token had ended, and no new one could be had': 0.3,
   'none: an attempt without an answer cut the token short': 0.1,
@@ -30,9 +30,11 @@ export const excuseShares = {
   'wait: another worker was to hear of it': 0.01,
   'wait: the node was out of touch': 0.02,
   'wait: the node was frozen': 0.01,
+  // A request that nobody called for.
+  'needless: an attempt may have been lost with its node or with the store, before it was sent': 0.002,
   // A refresh that was not carried out.
   'refresh: the budget of forced issues was spent': 0.01,
-  'refresh: somebody was out of touch, or an attempt had no answer': 0.05,
+  'refresh: somebody was out of touch, or an attempt had no answer': 0.005,
 } as const
 
 export type Excuse = keyof typeof excuseShares
