@@ -94,8 +94,8 @@ export function drawBlows(plan: Plan): readonly Blow[] {
 const cuts = ['reset', 'refuse', 'silence'] as const
 
 /**
- * Sentinels make an outage of the one server a failover, and a short run has one of the two. MariaDB has none: its replicas
- * hold a commit up only by a plugin that gives in after a while, and what is lost then would have to be excused.
+ * Sentinels make an outage of the one server a failover, and a short run has one of the two. MySQL has none
+ * here: it would take a pair with semi-synchronous replication.
  */
 function suits(kind: BlowKind, { store, isShort }: Plan): boolean {
   if (kind === 'outage') return store !== 'sentinel' && !(store === 'postgres' && isShort)

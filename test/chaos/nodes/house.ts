@@ -62,7 +62,7 @@ export function openHouse({ stage, recorder, nodes, configFor, urlFor }: HouseOp
     room.process += 1
     tell(node, 'started')
     try {
-      return await stage.serve(configFor(node), { store: urlFor(node) })
+      return await stage.serve(configFor(node), { store: urlFor(node), readyMsMax: startMsMax / 2 })
     } catch (thrown) {
       tell(node, 'ended')
       room.log += String(thrown)
