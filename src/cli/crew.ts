@@ -6,7 +6,7 @@
  * The first worker starts alone: it makes the tables and the key where there are none, and it is the one to say that the
  * address is taken. Before all of them are ready, and later when nobody else serves, a worker that ends without having been
  * ready ends the server with its exit code; it has told why. Otherwise another one takes its place, after a pause that
- * grows while they end soon.
+ * grows while they end soon. One that is there and does nothing any more is killed, and then is as any that ended.
  */
 import cluster, { type Worker } from 'node:cluster'
 import { backoffMs } from '../base/backoff.ts'
@@ -15,12 +15,15 @@ import type { Log, LogFields } from '../events/log.ts'
 import { countersOf, mergeMetrics } from '../events/merge-metrics.ts'
 import type { ConfigFiles } from './config-snapshot.ts'
 import { pause } from './pause.ts'
+import { PulseWatch, workerPulse, type Pulse } from './pulse.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts'
 
 export type CrewOptions = {
   readonly size: number
   readonly start: Omit<WorkerStart, 'worker'>
   readonly log: Log
+  /** When a worker that keeps silent is given up; after half a minute by default. */
+  readonly pulse?: Pulse
 }
 
 type Member = {
@@ -58,9 +61,11 @@ export class Crew {
   #isOpen = false
   readonly #stopping = new AbortController()
   #onGone = (): void => undefined
+  readonly #pulses: PulseWatch<Member>
 
   constructor(options: CrewOptions) {
     this.#options = options
+    this.#pulses = new PulseWatch(options.pulse ?? workerPulse)
     this.#latest = options.start.latest
     let fail: (exitCode: number) => void = () => undefined
     this.failed = new Promise((resolve) => (fail = resolve))
@@ -70,6 +75,15 @@ export class Crew {
   /** Resolves with the URL when every worker answers. */
   async open(): Promise<string> {
     cluster.setupPrimary({ args: ['worker'], serialization: 'advanced' })
+    void this.#pulses.run(
+      {
+        members: () => this.#members.values(),
+        ask: (member) => send(member, { kind: 'ping' }),
+        onSilent: (member, silentMs) => this.#giveUp(member, silentMs),
+      },
+      realClock,
+      this.#stopping.signal,
+    )
     const url = await this.#launch(1)
     const others = Array.from({ length: this.#options.size - 1 }, (_, index) => this.#launch(index + 2))
     await Promise.all(others)
@@ -116,8 +130,18 @@ export class Crew {
     })
   }
 
+  /** Its end is heard of like any other; what it held is taken over when its leases end. */
+  #giveUp({ worker, number }: Member, silentMs: number): void {
+    this.#options.log.warn('a worker did not answer and was killed', { worker: number, silentMs })
+    // Nothing weaker reaches a process that is stopped or never comes to its event loop.
+    worker.process.kill('SIGKILL')
+  }
+
   #hear(member: Member, message: FromWorker): void {
+    this.#pulses.heard(member)
     switch (message.kind) {
+      case 'pong':
+        return
       case 'hello':
         if (this.#stopping.signal.aborted) {
           send(member, { kind: 'stop' })

@@ -1,6 +1,7 @@
 /**
  * A server of several workers. The supervisor opens no store and serves nobody: it reads the configuration and gives every
- * worker the same bytes of it, puts a new worker in a dead one's place, and passes on what they tell each other.
+ * worker the same bytes of it, puts a new worker in the place of one that died or hangs, and passes on what they tell each
+ * other.
  */
 import { removeStaleSocket, readPair } from '../http/listen.ts'
 import type { Serving } from './serving.ts'
@@ -9,16 +10,19 @@ import { recordingFiles, type ConfigFiles } from './config-snapshot.ts'
 import { Crew } from './crew.ts'
 import { withPort } from './listen-address.ts'
 import { aborted } from './pause.ts'
+import type { Pulse } from './pulse.ts'
 import { logBeginning, reload, stopping, watchConfig } from './reloading.ts'
 import { stderrLog } from './stderr-log.ts'
 
 export type Supervising = Serving & {
   /** The files that `config` was read from. */
   readonly files: ConfigFiles
+  /** When a worker that keeps silent is given up; after half a minute by default. */
+  readonly pulse?: Pulse
 }
 
 /** Runs until `io.signal` aborts, or until no worker can serve; answers the exit code. */
-export async function supervise({ config, files, place, io, warnings, port }: Supervising): Promise<number> {
+export async function supervise({ config, files, place, io, warnings, port, pulse }: Supervising): Promise<number> {
   const log = stderrLog(io)
   logBeginning(config, warnings, { log, io })
   const reloads = await watchConfig(place, io)
@@ -26,7 +30,8 @@ export async function supervise({ config, files, place, io, warnings, port }: Su
   const address = withPort(listen, port)
   // Each worker would take the socket of its sibling for one that somebody else answers at.
   if (address.startsWith('unix:')) await removeStaleSocket(address.slice('unix:'.length))
-  const crew = new Crew({ size: workers, start: { place, first: files, latest: files, address }, log })
+  const start = { place, first: files, latest: files, address }
+  const crew = new Crew({ size: workers, start, log, ...(pulse === undefined ? {} : { pulse }) })
   const ended = aborted(io.signal).then(() => 0)
   const begun = await Promise.race([crew.open(), crew.failed, ended])
   let exitCode = begun

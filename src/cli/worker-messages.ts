@@ -22,6 +22,8 @@ export type ToWorker =
   | { readonly kind: 'start'; readonly start: WorkerStart }
   | { readonly kind: 'reload'; readonly files: ConfigFiles }
   | { readonly kind: 'stop' }
+  /** Asks for a sign of life. */
+  | { readonly kind: 'ping' }
   /** A sibling tells something. */
   | { readonly kind: 'notice'; readonly notice: SiblingNotice }
   /** Asks for the worker's own metrics. */
@@ -32,6 +34,8 @@ export type ToWorker =
 export type FromWorker =
   /** It is there and takes messages. */
   | { readonly kind: 'hello' }
+  /** Its event loop turns. */
+  | { readonly kind: 'pong' }
   /** It answers at this URL. */
   | { readonly kind: 'ready'; readonly url: string }
   /** For its siblings. */

@@ -68,6 +68,11 @@ type Channel = {
   readonly onReload: (apply: (files: ConfigFiles) => Promise<void>, log: Log) => void
 }
 
+/** Without a supervisor there is nobody to tell; this process is about to end. */
+function send(message: FromWorker): void {
+  process.send?.(message, undefined, undefined, () => undefined)
+}
+
 function openChannel(): Channel {
   const stop = new AbortController()
   const listeners = new Set<(notice: SiblingNotice) => void>()
@@ -76,12 +81,11 @@ function openChannel(): Channel {
   let count = (): Promise<string> => Promise.resolve('')
   let wanted: ConfigFiles | null = null
   let reload = (): void => undefined
-  // Without a supervisor there is nobody to tell; this process is about to end.
-  const send = (message: FromWorker): void => void process.send?.(message, undefined, undefined, () => undefined)
   const start = new Promise<WorkerStart>((resolve) => {
     process.on('message', (message: ToWorker) => {
       if (message.kind === 'start') resolve(message.start)
       else if (message.kind === 'stop') stop.abort()
+      else if (message.kind === 'ping') send({ kind: 'pong' })
       else if (message.kind === 'notice') for (const listener of [...listeners]) listener(message.notice)
       else if (message.kind === 'count') void count().then((text) => send({ kind: 'count', text }))
       else if (message.kind === 'reload') {

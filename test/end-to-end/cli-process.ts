@@ -31,13 +31,18 @@ export type CliProcess = {
 export type CliOptions = {
   readonly directory: string
   readonly environment?: Readonly<Record<string, string>>
+  /** Another script in place of the program. */
+  readonly script?: string
 }
 
 /** Starts `zhongkong` from the build, with nothing of this process's environment but the way to its tools. */
-export function startCli(args: readonly string[], { directory, environment = {} }: CliOptions): CliProcess {
+export function startCli(
+  args: readonly string[],
+  { directory, environment = {}, script = program }: CliOptions,
+): CliProcess {
   if (!existsSync(program)) throw new Error('there is no build: run "npm run build" first ("npm test" does)')
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [script, ...args], {
     cwd: directory,
     env: { PATH: process.env.PATH ?? '', LANG: 'C', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

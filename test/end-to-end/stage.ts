@@ -32,6 +32,8 @@ export type ServeOptions = {
   /** In place of the configuration's. */
   readonly store?: string
   readonly environment?: Readonly<Record<string, string>>
+  /** How long it may take until it is ready, in milliseconds. */
+  readonly readyMsMax?: number
 }
 
 export type Stage = {
@@ -91,7 +93,7 @@ export async function openStage(): Promise<Stage> {
     serve: async (path, options) => {
       const startedAt = performance.now()
       const made = launch(path, options)
-      const url = await readyUrl(made)
+      const url = await readyUrl(made, options?.readyMsMax ?? readyMsMax)
       return { ...made, url, readyMs: performance.now() - startedAt }
     },
     close: async () => {
@@ -126,8 +128,8 @@ async function openUpstream(options: Partial<SimulatorOptions> = {}): Promise<Up
   }
 }
 
-async function readyUrl(made: CliProcess): Promise<string> {
-  const endsAt = performance.now() + readyMsMax
+async function readyUrl(made: CliProcess, withinMs: number): Promise<string> {
+  const endsAt = performance.now() + withinMs
   const over = new AbortController()
   void made.ended.then(() => over.abort())
   while (performance.now() < endsAt) {
@@ -136,6 +138,8 @@ async function readyUrl(made: CliProcess): Promise<string> {
     if (over.signal.aborted) break
     await moment(5)
   }
+  // Nobody has it in hand any more.
+  await made.stop('SIGKILL')
   throw new Error(`the server did not get ready:\n${made.stdout()}\n${made.stderr()}`)
 }
 

@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { connect } from 'node:tls'
 import { expect, test as plainTest } from 'vitest'
 import { selfSigned } from '../http/self-signed.ts'
+import { repository } from '../repository.ts'
 import { classic, issuesOf, type Definition } from './accounts.ts'
+import { startCli } from './cli-process.ts'
 import { askApart, connection, connectionToEach, isAlive, logOf, workersOf, type Connection } from './connections.ts'
 import { eventually, moment, openStage, type Stage } from './stage.ts'
 
-/** Each test has a stage of its own. Workers are many processes, so the tests run one after the other. */
+/** Each test has a stage of its own. Workers are many processes, so the tests that keep them busy run one after the other. */
 const test = plainTest.extend<{ stage: Stage }>({
   // The empty pattern is how vitest is told that this needs nothing else.
   stage: async ({}, use) => {
@@ -111,31 +113,6 @@ async function followed(one: Connection, version: number): Promise<void> {
   )
 }
 
-test('scheduled rotations of short-lived tokens cost one issue each, however many workers look', async ({ stage }) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const weixin = classic(upstream, 'wx-short', { ttlSeconds: 6 })
-  const server = await stage.serve(await configure(stage, 4, { weixin }))
-  const each = await connectionToEach(server.url, 4)
-  const endsAt = performance.now() + 10_000
-  let version = 0
-  while (performance.now() < endsAt) {
-    for (const one of each.values()) {
-      const { status, json } = await one.ask('/v1/tokens/weixin')
-      expect(status).toBe(200)
-      version = Math.max(version, Number(json.version))
-    }
-    await moment(50)
-  }
-  expect(version).toBeGreaterThan(2)
-  expect(issuesOf(upstream, 'wx-short') - version).toBeLessThanOrEqual(1)
-  const settled = await eventually('no refresh is under way', 5_000, async () => {
-    const { json } = await askApart(server.url, '/v1/tokens/weixin')
-    return issuesOf(upstream, 'wx-short') === json.version ? Number(json.version) : null
-  })
-  expect(settled).toBeGreaterThanOrEqual(version)
-  for (const one of each.values()) one.close()
-}, 60_000)
-
 test('kill -9 of a worker under load breaks its own connections only; another takes its place, and counters never go back', async ({
   stage,
 }) => {
@@ -202,24 +179,6 @@ test('kill -9 of a worker under load breaks its own connections only; another ta
   expect(death?.inMs).toBeGreaterThanOrEqual(125)
 }, 60_000)
 
-test('a worker that hangs holds up neither metrics nor the end, and is killed with it', async ({ stage }) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const server = await stage.serve(await configure(stage, 3, { weixin: classic(upstream, 'wx-hang') }))
-  const each = await connectionToEach(server.url, 3)
-  const pids = workersOf(server)
-  process.kill(pids[2]!, 'SIGSTOP')
-  // The frozen one cannot answer; which of the connections is its own, nobody knows.
-  const asked = [...each.values()].map(async (one) => (await one.ask('/metrics')).status)
-  asked.forEach((answer) => void answer.catch(() => undefined))
-  expect(await Promise.race([asked[0], asked[1]])).toBe(200)
-  const ended = await server.stop('SIGTERM')
-  expect(ended.code).toBe(0)
-  // Nine and a half seconds, and what a busy machine adds.
-  expect(ended.tookMs).toBeLessThan(12_000)
-  await eventually('the workers are gone', 1_000, () => allGone(pids))
-  expect(logOf(server).filter(({ msg }) => String(msg).includes('was killed'))).toHaveLength(1)
-}, 60_000)
-
 test('kill -9 of the supervisor ends every worker', async ({ stage }) => {
   const upstream = await stage.upstream({ accounts: [] })
   const server = await stage.serve(await configure(stage, 2, { weixin: classic(upstream, 'wx-orphan') }))
@@ -263,91 +222,6 @@ test('a reload reaches every worker or none, and a worker that comes later begin
   expect((await newcomer!.ask('/v1/tokens/second')).json.token).toBe(upstream.simulator.latest('wx-two'))
   expect(issuesOf(upstream, 'wx-two')).toBe(1)
   for (const one of [...each.values(), ...replaced.values()]) one.close()
-}, 60_000)
-
-test('a port in use and a store that cannot be opened are told once, with the exit code of a single process', async ({
-  stage,
-}) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const sources = { weixin: classic(upstream, 'wx-never') }
-  const taken = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => taken.once('listening', resolve))
-  const address = taken.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  const told = async (workers: number, args: readonly string[]) => {
-    const path = await configure(stage, workers, sources)
-    const { code, stderr } = await stage.run(['serve', '-c', path, ...args])
-    return { code, errors: stderr.split('\n').filter((line) => !line.startsWith('{')) }
-  }
-  const busy = ['--listen', `127.0.0.1:${port}`]
-  expect(await told(3, busy)).toEqual(await told(1, busy))
-  expect((await told(3, busy)).errors[0]).toMatch(/in use by another program/)
-  const nowhere = ['--listen', '127.0.0.1:0', '--store', `sqlite:${stage.folder}`]
-  expect(await told(3, nowhere)).toEqual(await told(1, nowhere))
-  expect((await told(3, nowhere)).code).toBe(2)
-  taken.close()
-}, 60_000)
-
-test('a file sink ends with the newest version whoever rotated, and never goes back, its writer killed meanwhile', async ({
-  stage,
-}) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const weixin = classic(upstream, 'wx-file')
-  const sinks = [{ kind: 'file', path: join(stage.folder, '{name}.json') }]
-  const server = await stage.serve(await configure(stage, 3, { weixin }, { sinks }))
-  const inFile = async (): Promise<number> => {
-    const content = await readFile(join(stage.folder, 'weixin.json'), 'utf8').catch(() => '{"version":0}')
-    return (JSON.parse(content) as { version: number }).version
-  }
-  const seen: number[] = []
-  let isOver = false
-  const watching = (async () => {
-    while (!isOver) {
-      seen.push(await inFile())
-      await moment(3)
-    }
-  })()
-  const rotate = async (): Promise<number> => {
-    // A report or refresh waits out the second in which the platform would give the same token again.
-    await moment(1_050)
-    return Number((await askApart(server.url, '/v1/tokens/weixin/refresh', {})).json.version)
-  }
-  const caughtUp = (version: number): Promise<unknown> =>
-    eventually(`the file holds version ${version}`, 10_000, async () => ((await inFile()) === version ? true : null))
-  for (let turn = 0; turn < 4; turn += 1) await caughtUp(await rotate())
-  // The first worker writes the files; those who rotate meanwhile are its siblings.
-  process.kill(workersOf(server)[0]!, 'SIGKILL')
-  await caughtUp(await rotate())
-  await caughtUp(await rotate())
-  isOver = true
-  await watching
-  expect(seen).toEqual(seen.toSorted((left, right) => left - right))
-}, 60_000)
-
-test('a worker that ends again and again is put back after longer and longer pauses, all of them at once too', async ({
-  stage,
-}) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-loop') })
-  const port = await freePort()
-  const server = stage.start(['serve', '-c', path, '--listen', `127.0.0.1:${port}`])
-  await eventually('it is ready', 15_000, async () => (server.stdout().includes('ready on') ? true : null))
-  const deaths = (): number[] =>
-    logOf(server).flatMap(({ msg, inMs }) => (String(msg).includes('another takes its place') ? [Number(inMs)] : []))
-  const returns = (): number => logOf(server).filter(({ msg }) => String(msg).includes('took the place')).length
-  for (let round = 1; round <= 3; round += 1) {
-    for (const pid of workersOf(server)) process.kill(pid, 'SIGKILL')
-    await eventually('both are back', 15_000, async () => (returns() === 2 * round ? true : null))
-  }
-  expect((await askApart(`http://127.0.0.1:${port}`, '/v1/tokens/weixin')).status).toBe(200)
-  expect(issuesOf(upstream, 'wx-loop')).toBe(1)
-  // Half of each pause is left to chance: 250 ms, then 500, then 1 000 at the most.
-  for (const [index, inMs] of deaths().entries()) {
-    const full = 250 * 2 ** Math.floor(index / 2)
-    expect(inMs).toBeGreaterThanOrEqual(full / 2)
-    expect(inMs).toBeLessThanOrEqual(full)
-  }
-  expect(deaths()).toHaveLength(6)
 }, 60_000)
 
 test('a newcomer that cannot start is tried again while others serve, and ends the server when nobody does', async ({
@@ -454,3 +328,178 @@ test('a unix socket is shared too, also after a supervisor that was killed', asy
     await eventually('the workers are gone', 3_000, () => allGone(pids))
   }
 }, 60_000)
+
+test('a worker that hangs while the server goes on is killed, and another takes its place', async ({ stage }) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-silent') })
+  const script = join(repository, 'test', 'end-to-end', 'impatient-server.mjs')
+  const server = startCli([path], { directory: stage.folder, script })
+  try {
+    const url = await eventually('it is ready', 15_000, async () => readyIn(server.stdout()))
+    const [hung, other] = workersOf(server)
+    expect((await askApart(url, '/v1/tokens/weixin')).status).toBe(200)
+    process.kill(hung!, 'SIGSTOP')
+    await eventually('another takes its place', 20_000, async () =>
+      logOf(server).some(({ msg }) => msg === 'a worker took the place') ? true : null,
+    )
+    expect(isAlive(hung!)).toBe(false)
+    expect(workersOf(server)).toContain(other)
+    for (const one of (await connectionToEach(url, 2)).values()) {
+      expect((await one.ask('/v1/tokens/weixin')).status).toBe(200)
+      one.close()
+    }
+    expect(issuesOf(upstream, 'wx-silent')).toBe(1)
+    const told = logOf(server).filter(({ level }) => level === 'warn')
+    expect(told.find(({ msg }) => msg === 'a worker did not answer and was killed')).toMatchObject({
+      silentMs: 5_000,
+    })
+    expect(told.find(({ msg }) => msg === 'a worker ended; another takes its place')).toMatchObject({
+      signal: 'SIGKILL',
+    })
+    expect((await server.stop('SIGTERM')).code).toBe(0)
+  } finally {
+    await server.stop('SIGKILL')
+  }
+}, 60_000)
+
+const readyIn = (text: string): string | null => /^zhongkong ready on (\S+)$/m.exec(text)?.[1] ?? null
+
+test('a port in use and a store that cannot be opened are told once, with the exit code of a single process', async ({
+  stage,
+}) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const sources = { weixin: classic(upstream, 'wx-never') }
+  const taken = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => taken.once('listening', resolve))
+  const address = taken.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const told = async (workers: number, args: readonly string[]) => {
+    const path = await configure(stage, workers, sources)
+    const { code, stderr } = await stage.run(['serve', '-c', path, ...args])
+    return { code, errors: stderr.split('\n').filter((line) => !line.startsWith('{')) }
+  }
+  const busy = ['--listen', `127.0.0.1:${port}`]
+  expect(await told(3, busy)).toEqual(await told(1, busy))
+  expect((await told(3, busy)).errors[0]).toMatch(/in use by another program/)
+  const nowhere = ['--listen', '127.0.0.1:0', '--store', `sqlite:${stage.folder}`]
+  expect(await told(3, nowhere)).toEqual(await told(1, nowhere))
+  expect((await told(3, nowhere)).code).toBe(2)
+  taken.close()
+}, 60_000)
+
+test('a worker that ends again and again is put back after longer and longer pauses, all of them at once too', async ({
+  stage,
+}) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-loop') })
+  const port = await freePort()
+  const server = stage.start(['serve', '-c', path, '--listen', `127.0.0.1:${port}`])
+  await eventually('it is ready', 15_000, async () => (server.stdout().includes('ready on') ? true : null))
+  const deaths = (): number[] =>
+    logOf(server).flatMap(({ msg, inMs }) => (String(msg).includes('another takes its place') ? [Number(inMs)] : []))
+  const returns = (): number => logOf(server).filter(({ msg }) => String(msg).includes('took the place')).length
+  for (let round = 1; round <= 3; round += 1) {
+    for (const pid of workersOf(server)) process.kill(pid, 'SIGKILL')
+    await eventually('both are back', 15_000, async () => (returns() === 2 * round ? true : null))
+  }
+  expect((await askApart(`http://127.0.0.1:${port}`, '/v1/tokens/weixin')).status).toBe(200)
+  expect(issuesOf(upstream, 'wx-loop')).toBe(1)
+  // Half of each pause is left to chance: 250 ms, then 500, then 1 000 at the most.
+  for (const [index, inMs] of deaths().entries()) {
+    const full = 250 * 2 ** Math.floor(index / 2)
+    expect(inMs).toBeGreaterThanOrEqual(full / 2)
+    expect(inMs).toBeLessThanOrEqual(full)
+  }
+  expect(deaths()).toHaveLength(6)
+}, 60_000)
+
+// These mostly wait, each for its own, so they do it at the same time.
+
+test.concurrent(
+  'scheduled rotations of short-lived tokens cost one issue each, however many workers look',
+  async ({ stage }) => {
+    const upstream = await stage.upstream({ accounts: [] })
+    const weixin = classic(upstream, 'wx-short', { ttlSeconds: 6 })
+    const server = await stage.serve(await configure(stage, 4, { weixin }))
+    const each = await connectionToEach(server.url, 4)
+    const endsAt = performance.now() + 10_000
+    let version = 0
+    while (performance.now() < endsAt) {
+      for (const one of each.values()) {
+        const { status, json } = await one.ask('/v1/tokens/weixin')
+        expect(status).toBe(200)
+        version = Math.max(version, Number(json.version))
+      }
+      await moment(50)
+    }
+    expect(version).toBeGreaterThan(2)
+    expect(issuesOf(upstream, 'wx-short') - version).toBeLessThanOrEqual(1)
+    const settled = await eventually('no refresh is under way', 5_000, async () => {
+      const { json } = await askApart(server.url, '/v1/tokens/weixin')
+      return issuesOf(upstream, 'wx-short') === json.version ? Number(json.version) : null
+    })
+    expect(settled).toBeGreaterThanOrEqual(version)
+    for (const one of each.values()) one.close()
+  },
+  60_000,
+)
+
+test.concurrent(
+  'a worker that hangs holds up neither metrics nor the end, and is killed with it',
+  async ({ stage }) => {
+    const upstream = await stage.upstream({ accounts: [] })
+    const server = await stage.serve(await configure(stage, 3, { weixin: classic(upstream, 'wx-hang') }))
+    const each = await connectionToEach(server.url, 3)
+    const pids = workersOf(server)
+    process.kill(pids[2]!, 'SIGSTOP')
+    // The frozen one cannot answer; which of the connections is its own, nobody knows.
+    const asked = [...each.values()].map(async (one) => (await one.ask('/metrics')).status)
+    asked.forEach((answer) => void answer.catch(() => undefined))
+    expect(await Promise.race([asked[0], asked[1]])).toBe(200)
+    const ended = await server.stop('SIGTERM')
+    expect(ended.code).toBe(0)
+    // Nine and a half seconds, and what a busy machine adds.
+    expect(ended.tookMs).toBeLessThan(12_000)
+    await eventually('the workers are gone', 1_000, () => allGone(pids))
+    expect(logOf(server).filter(({ msg }) => String(msg).includes('was killed'))).toHaveLength(1)
+  },
+  60_000,
+)
+
+test.concurrent(
+  'a file sink ends with the newest version whoever rotated, and never goes back, its writer killed meanwhile',
+  async ({ stage }) => {
+    const upstream = await stage.upstream({ accounts: [] })
+    const weixin = classic(upstream, 'wx-file')
+    const sinks = [{ kind: 'file', path: join(stage.folder, '{name}.json') }]
+    const server = await stage.serve(await configure(stage, 3, { weixin }, { sinks }))
+    const inFile = async (): Promise<number> => {
+      const content = await readFile(join(stage.folder, 'weixin.json'), 'utf8').catch(() => '{"version":0}')
+      return (JSON.parse(content) as { version: number }).version
+    }
+    const seen: number[] = []
+    let isOver = false
+    const watching = (async () => {
+      while (!isOver) {
+        seen.push(await inFile())
+        await moment(3)
+      }
+    })()
+    const rotate = async (): Promise<number> => {
+      // A report or refresh waits out the second in which the platform would give the same token again.
+      await moment(1_050)
+      return Number((await askApart(server.url, '/v1/tokens/weixin/refresh', {})).json.version)
+    }
+    const caughtUp = (version: number): Promise<unknown> =>
+      eventually(`the file holds version ${version}`, 10_000, async () => ((await inFile()) === version ? true : null))
+    for (let turn = 0; turn < 4; turn += 1) await caughtUp(await rotate())
+    // The first worker writes the files; those who rotate meanwhile are its siblings.
+    process.kill(workersOf(server)[0]!, 'SIGKILL')
+    await caughtUp(await rotate())
+    await caughtUp(await rotate())
+    isOver = true
+    await watching
+    expect(seen).toEqual(seen.toSorted((left, right) => left - right))
+  },
+  60_000,
+)

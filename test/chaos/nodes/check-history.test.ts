@@ -1,7 +1,7 @@
 /** Each rule on a history that keeps it and on one that was doctored; and each excuse, which must not excuse more. */
 import { describe, expect, it } from 'vitest'
 import { checkHistory } from './check-history.ts'
-import type { History, Line, ReadLine } from './history.ts'
+import type { History, Line, ReadLine, RefreshTold } from './history.ts'
 
 type Part = Line extends infer L ? (L extends Line ? Partial<Omit<L, 'type'>> & { type: L['type'] } : never) : never
 
@@ -15,7 +15,7 @@ const overlapMs = 15_000
 function historyOf(lines: readonly Lines[], begun = 0): History {
   const ready = [0, 1, 2].map((node): Line => ({ type: 'node', at: begun, node, process: 1, what: 'ready' }))
   const all = [...ready, ...(lines.flat(9) as Line[])].toSorted((left, right) => left.at - right.at)
-  const facts = { lifetimeMs, overlapMs, dueAgeMs: 18_000, leaseMs: 8_000 }
+  const facts = { lifetimeMs, overlapMs, dueAgeMs: 18_000, dueAgeMsMin: 8_500, leaseMs: 8_000, minIntervalMs: 15_000 }
   return { nodes: 3, sources: { [source]: facts }, newsMs: 1_000, lines: all }
 }
 
@@ -32,7 +32,20 @@ function issue(id: number, at: number, { node = 0, lost = false, token = `t${id}
 function read(at: number, node: number, version: number, more: Partial<ReadLine> = {}): ReadLine {
   const token = `t${version}`
   const told = { expiresInMs: 5_000, stale: false, accepted: true }
-  return { type: 'read', at, from: at - 2, node, process: 1, source, status: 200, version, token, ...told, ...more }
+  return {
+    type: 'read',
+    at,
+    from: at - 2,
+    node,
+    process: 1,
+    worker: 'w',
+    source,
+    status: 200,
+    version,
+    token,
+    ...told,
+    ...more,
+  }
 }
 
 const refused = (at: number, node: number, more: Partial<ReadLine> = {}): ReadLine =>
@@ -207,4 +220,158 @@ describe('requests', () => {
     // One was well all the time.
     expect(broken([told, away([0, 1], 20_000, 60_000), issue(2, 60_000)])).toEqual(['schedule'])
   })
+})
+
+describe('a node that lost touch', () => {
+  const later = [3, 4, 5].flatMap((version) => {
+    const at = 42_000 + (version - 3) * 15_000
+    return [issue(version, at), read(at + 200, 0, version), read(at + 200, 2, version)]
+  })
+  const rotated = [first, everybody(10_200, 1), issue(2, 25_000), read(25_200, 0, 2), read(25_200, 2, 2), later]
+  const dead = { accepted: false }
+
+  it('may hand out what was replaced since, for as long as it need not notice', () => {
+    const lost = [rotated, away([1], 24_500, 90_000)]
+    expect(broken([lost, read(66_000, 1, 1, dead)])).toEqual([])
+    expect(broken([lost, read(69_000 + 1_100, 1, 1, dead)])).toEqual(['dead'])
+    const silent = [rotated, away([1], 21_000, 90_000)]
+    expect(broken([silent, read(66_000, 1, 1, dead)])).toEqual([])
+    expect(broken([silent, read(66_600, 1, 1, dead)])).toEqual(['dead'])
+    expect(broken([silent, read(66_600, 1, 1, { ...dead, stale: true })])).toEqual([])
+  })
+
+  it('may not hand out what had been replaced before', () => {
+    expect(broken([rotated, away([1], 28_000, 60_000), read(45_000, 1, 1, dead)])).toEqual(['dead'])
+  })
+
+  it('says nothing of tokens that have ended by themselves', () => {
+    const lost = [rotated, away([1], 24_500, 90_000)]
+    expect(broken([lost, read(71_000, 1, 1, { ...dead, stale: true })])).toEqual(['dead'])
+  })
+})
+
+describe('a wait', () => {
+  const waiting = (from: number, at: number, node: number, version: number, more: Partial<ReadLine> = {}): ReadLine =>
+    read(at, node, version, { from, wait: { newerThan: 1, forMs: 20_000 }, ...more })
+  const rotated = [first, everybody(10_200, 1), issue(2, 25_000), everybody(25_200, 2)]
+  const nothing = { status: 304, token: '' }
+
+  it('ends with a newer version, or when its time is over', () => {
+    expect(broken([rotated, waiting(11_000, 25_210, 1, 2)])).toEqual([])
+    expect(broken([first, everybody(10_200, 1), waiting(10_500, 30_500, 1, 1, nothing)])).toEqual([])
+    expect(broken([first, everybody(10_200, 1), waiting(10_500, 15_000, 1, 1, nothing)])).toEqual(['wait'])
+  })
+
+  it('is not answered with what the caller has, nor with less', () => {
+    expect(broken([rotated, waiting(11_000, 14_000, 1, 1)])).toEqual(['wait'])
+    const third = [rotated, issue(3, 34_000), everybody(34_200, 3)]
+    const older = waiting(36_000, 36_010, 1, 2, { wait: { newerThan: 3, forMs: 20_000 }, worker: 'x' })
+    expect(broken([third, older])).toEqual(['news', 'wait'])
+    // Another worker is as another node: it hears of it within a second.
+    const soon = { ...older, from: 34_300, at: 34_310 }
+    expect(broken([third, soon])).toEqual([])
+    expect(broken([third, { ...soon, worker: 'w' }])).toEqual(['versions'])
+  })
+
+  it('does not sleep on when there is something newer', () => {
+    expect(broken([rotated, waiting(11_000, 31_000, 1, 1, nothing)])).toEqual(['wait'])
+    expect(broken([rotated, away([1], 20_000, 30_000), waiting(11_000, 31_000, 1, 1, nothing)])).toEqual([])
+  })
+
+  it('does not fail while a token lives', () => {
+    const failed = { status: 503, token: '', failure: 'token_unavailable' }
+    expect(broken([rotated, waiting(11_000, 14_000, 1, 0, failed)])).toEqual(['read'])
+    expect(broken([rotated, waiting(11_000, 14_000, 1, 0, { ...failed, status: 0 })])).toEqual(['answer'])
+    expect(broken([rotated, frozen(1, 12_000, 13_000), waiting(11_000, 14_000, 1, 0, failed)])).toEqual([])
+  })
+})
+
+describe('a call for a refresh', () => {
+  const call = (at: number, kind: RefreshTold['kind'], version: number, more: Partial<ReadLine & RefreshTold> = {}) => {
+    const { refreshed = false, reason = '', ...others } = more
+    const refresh = { kind, token: `t${kind === 'old' ? version - 1 : version}`, version, refreshed, reason }
+    const told = kind === 'old' ? version : refreshed ? version + 1 : version
+    return read(at, 1, told, { ...others, refresh: kind === 'old' ? { ...refresh, version: version - 1 } : refresh })
+  }
+  const known = [first, everybody(10_200, 1)]
+  const rotated = [known, issue(2, 25_000), everybody(25_200, 2)]
+
+  it('is the cause of one request, and nothing else is before its time', () => {
+    const calm = (lines: readonly Lines[]): string[] => broken(lines, -60_000)
+    const early = [issue(2, 15_000), everybody(15_200, 2)]
+    expect(calm([known, early])).toEqual(['needless'])
+    const wish = call(15_200, 'wish', 1, { refreshed: true, from: 14_990 })
+    expect(calm([known, wish, early])).toEqual([])
+    const again = [issue(3, 17_000), everybody(17_200, 3)]
+    expect(calm([known, wish, early, again])).toEqual(['needless'])
+    expect(calm([known, call(14_990, 'old', 1, { reason: 'not_current' }), early])).toContain('needless')
+    // A second request follows on one whose answer was lost, and on an attempt that was lost before it was sent.
+    expect(calm([first, read(10_200, 0, 1), issue(2, 22_000, { lost: true }), issue(3, 24_000)])).toEqual([])
+    expect(calm([known, away([2], 12_000, 13_000), early])).toEqual([])
+  })
+
+  it('is answered with what happened', () => {
+    expect(broken([rotated, call(30_000, 'old', 2, { reason: 'not_current' })])).toEqual([])
+    expect(broken([rotated, call(30_000, 'old', 2, { refreshed: true })])).toEqual(['refresh'])
+    expect(broken([rotated, call(30_000, 'current', 2, { reason: 'not_current' })])).toEqual(['refresh'])
+    expect(broken([rotated, call(30_000, 'current', 2, { reason: 'recently_refreshed' })])).toEqual([])
+    expect(broken([rotated, call(43_500, 'current', 2, { reason: 'recently_refreshed' })])).toContain('refresh')
+    expect(broken([rotated, call(30_000, 'current', 2, { reason: 'unchanged' })])).toEqual(['refresh'])
+    expect(broken([rotated, call(30_000, 'current', 2)])).toEqual(['refresh'])
+    const same = call(25_300, 'wish', 1, { refreshed: true, version: 1, token: 't1', from: 24_990 })
+    expect(broken([known, issue(2, 25_000), same])).toEqual(['refresh'])
+  })
+
+  it('is refused only where something stands in the way', () => {
+    const no = { status: 503, token: '', failure: 'token_unavailable' }
+    expect(broken([rotated, call(40_000, 'wish', 2, no)])).toEqual(['refresh'])
+    expect(broken([rotated, call(40_000, 'wish', 2, { ...no, saysNotWhen: true })])).toEqual(['answer'])
+    expect(broken([rotated, away([2], 36_000, 36_500), call(40_000, 'wish', 2, no)])).toEqual([])
+    expect(broken([rotated, issue(3, 39_000, { lost: true }), call(40_000, 'wish', 2, no)])).toEqual([])
+    // A report of what this process has replaced needs neither store nor upstream.
+    expect(broken([rotated, away([0, 1, 2], 36_000, 39_000), call(38_000, 'old', 2, no)])).toEqual(['read'])
+  })
+
+  it('is no promise broken, where two issues on schedule would be', () => {
+    const promised = read(20_000, 1, 1, { expiresInMs: 20_000 })
+    const twice = [rotated, issue(3, 33_600), everybody(33_800, 3)]
+    expect(broken([twice, promised])).toEqual(['promise'])
+    const wish = call(33_800, 'wish', 2, { refreshed: true, from: 33_500 })
+    expect(broken([twice, promised, wish])).toEqual([])
+  })
+})
+
+describe('a worker', () => {
+  const worker = (at: number, what: 'killed' | 'stopped' | 'woken' | 'ended'): Line =>
+    line({ type: 'worker', at, node: 1, pid: 77, what })
+  const end = line({ type: 'late', at: 80_000, ms: 0 })
+  const known = [first, everybody(10_200, 1)]
+
+  it('that hangs is put out of its place', () => {
+    expect(broken([worker(30_000, 'stopped'), worker(66_000, 'ended'), end])).toEqual([])
+    expect(broken([worker(30_000, 'stopped'), worker(69_000, 'woken'), end])).toEqual(['hung'])
+    expect(broken([worker(30_000, 'stopped'), end])).toEqual(['hung'])
+    expect(broken([worker(60_000, 'stopped'), end])).toEqual([])
+  })
+
+  it('that is struck answers nothing, and the other one goes on', () => {
+    const silent = refused(20_000, 1, { status: 0, failure: 'no answer in time', worker: '' })
+    expect(broken([known, worker(19_999, 'killed'), silent])).toEqual([])
+    expect(broken([known, worker(15_000, 'stopped'), silent, worker(22_000, 'woken')])).toEqual([])
+    expect(broken([known, worker(15_000, 'stopped'), refused(20_000, 1), worker(22_000, 'woken')])).toEqual(['read'])
+    const rotated = [known, issue(2, 25_000), read(25_200, 0, 2)]
+    const stopped = [worker(24_000, 'stopped'), worker(40_500, 'woken')]
+    expect(broken([rotated, stopped, read(41_000, 1, 1, { accepted: false, worker: 'hung' })])).toEqual([])
+    const awake = read(30_000, 1, 2, { worker: 'hung' })
+    const back = read(41_000, 1, 1, { accepted: false, worker: 'hung' })
+    expect(broken([rotated, stopped, awake, back])).toEqual(['dead', 'news', 'versions'])
+  })
+})
+
+it('an excuse that is used too often is none', () => {
+  const soon = Array.from({ length: 600 }, (_, index) => read(10_200 + index, 0, 1))
+  const sorry = (count: number) => Array.from({ length: count }, (_, index) => refused(10_201 + index, 1))
+  const cold = [first, soon, away([1], 8_000, 30_000)]
+  expect(broken([cold, sorry(10)])).toEqual([])
+  expect(broken([cold, sorry(100)])).toEqual(['excuses'])
 })

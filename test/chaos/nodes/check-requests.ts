@@ -1,5 +1,5 @@
 /** What must hold of the requests that reach the upstream: one at a time, within the budget, and none missing. */
-import type { Evidence } from './check-history.ts'
+import type { Evidence } from './evidence.ts'
 import type { Presence } from './presence.ts'
 import type { Request } from './requests.ts'
 
@@ -10,6 +10,8 @@ const gapMs = 600
 const perMinuteMax = 20
 /** A request that leaves while its process is frozen arrives when it wakes. */
 const wakingMs = 2_000
+/** The first wait after an attempt without an answer is about two seconds. */
+const wokenRetryMs = 3_000
 /** What was granted before the store went away still arrives. */
 const underWayMs = 2_500
 const noticedMs = 500
@@ -82,7 +84,9 @@ function checkSchedule(evidence: Evidence, source: string, requests: readonly Re
     const wasAnswered = token === null ? !wasAbandoned : served.of(source, token) !== null
     const dueAt = wasAnswered ? at + facts.dueAgeMs : at
     const next = Math.min(requests[index + 1]?.at ?? Infinity, endsAt)
-    const allowedMs = facts.leaseMs + takeoverMarginMs
+    // Whoever slept with it in hand may find it lost before the others do, and waits before the next try.
+    const isSlept = presence.wasWoken(requests[index]?.node ?? null, next, wokenRetryMs)
+    const allowedMs = facts.leaseMs + takeoverMarginMs + (isSlept ? wokenRetryMs : 0)
     if (next - dueAt <= allowedMs) continue
     const waitedMs = presence.longestInTouch(history.nodes, { from: dueAt, to: next })
     const lateMs = presence.lateMs({ from: dueAt, to: next })

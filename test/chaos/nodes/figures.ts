@@ -7,6 +7,10 @@ import { requestsOf } from './requests.ts'
 export type Figures = {
   readonly reads: number
   readonly failedReads: number
+  /** Long polls, and calls for a refresh; and how many of those were told of a new token. */
+  readonly waits: number
+  readonly refreshes: number
+  readonly refreshed: number
   /** Versions that somebody was given, beside the first of each source. */
   readonly rotations: number
   /** New tokens that the upstream made, likewise. */
@@ -20,7 +24,9 @@ export type Figures = {
 }
 
 export function figuresOf(history: History): Figures {
-  const reads = history.lines.filter((line): line is ReadLine => line.type === 'read')
+  const answers = history.lines.filter((line): line is ReadLine => line.type === 'read')
+  const reads = answers.filter(({ wait, refresh }) => wait === undefined && refresh === undefined)
+  const refreshes = answers.flatMap(({ refresh }) => (refresh === undefined ? [] : [refresh]))
   const served = new FirstServed(history)
   const requests = [...requestsOf(history).values()]
   const sources = Object.keys(history.sources)
@@ -34,6 +40,9 @@ export function figuresOf(history: History): Figures {
   return {
     reads: reads.length,
     failedReads: reads.filter(({ status }) => status !== 200).length,
+    waits: answers.filter(({ wait }) => wait !== undefined).length,
+    refreshes: refreshes.length,
+    refreshed: refreshes.filter(({ refreshed }) => refreshed).length,
     rotations: beyondFirst(versions),
     issues: beyondFirst(issues),
     requests: requests.flat().length,

@@ -8,11 +8,13 @@ export type Serving = {
   readonly node: number
 }
 
+type Knowing = { readonly at: number; readonly since: number | null; readonly newsMs: number }
+
 export class FirstServed {
   /** By source: each version's first appearance, in order of versions. */
   readonly #first = new Map<string, Map<number, Serving>>()
   readonly #byToken = new Map<string, Serving>()
-  /** By process and source: what it has served, in order of time. */
+  /** By process, worker and source: what it has served, in order of time. */
   readonly #own = new Map<string, Serving[]>()
 
   constructor(history: History) {
@@ -36,6 +38,11 @@ export class FirstServed {
     return this.#byToken.get(`${source} ${token}`) ?? null
   }
 
+  /** The first appearance of a version. */
+  ofVersion(source: string, version: number): Serving | null {
+    return this.#first.get(source)?.get(version) ?? null
+  }
+
   versions(source: string): readonly Serving[] {
     return [...(this.#first.get(source)?.values() ?? [])]
   }
@@ -47,14 +54,13 @@ export class FirstServed {
   }
 
   /**
-   * The latest token that a node must know of when it is asked: what this process has served, or, where it has been in
-   * touch with the store (`since`, null when it has not), what anybody served so long ago that it must have heard.
+   * The latest token that a node must know of at an instant: what this process has served, or, where it has been in touch
+   * with the store (`since`, null when it has not), what anybody served so long ago that it must have heard.
    */
-  knownTo(read: ReadLine, since: number | null, newsMs: number): Serving | null {
+  knownTo(read: ReadLine, { at, since, newsMs }: Knowing): Serving | null {
     const before = (limit: number) => (each: Serving) => each.at < limit
-    const own = this.#own.get(keyOf(read))?.filter(before(read.from)) ?? []
-    const heard =
-      since === null || read.from < since + newsMs ? [] : this.versions(read.source).filter(before(read.from - newsMs))
+    const own = this.#own.get(keyOf(read))?.filter(before(at)) ?? []
+    const heard = since === null || at < since + newsMs ? [] : this.versions(read.source).filter(before(at - newsMs))
     return [...own, ...heard].reduce<Serving | null>(
       (best, each) => (best === null || each.version > best.version ? each : best),
       null,
@@ -62,6 +68,6 @@ export class FirstServed {
   }
 }
 
-function keyOf({ node, process, source }: ReadLine): string {
-  return `${node} ${process} ${source}`
+function keyOf({ node, process, worker, source }: ReadLine): string {
+  return `${node} ${process} ${worker} ${source}`
 }

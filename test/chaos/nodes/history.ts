@@ -13,6 +13,10 @@ export type SourceFacts = {
   /** The latest age at which a token is replaced on schedule; null where that is not followed. */
   readonly dueAgeMs: number | null
   readonly leaseMs: number
+  /** The youngest age at which that happens; null likewise. */
+  readonly dueAgeMsMin: number | null
+  /** A reported token that is younger is kept. */
+  readonly minIntervalMs: number
 }
 
 export type NodeLine = {
@@ -22,6 +26,15 @@ export type NodeLine = {
   /** Which of the processes that the node has been, counted from 1. */
   readonly process: number
   readonly what: 'started' | 'ready' | 'killed' | 'stopped' | 'woken' | 'ended'
+}
+
+/** One worker of a node of several is struck; the others go on. `ended`: the server put another one in its place. */
+export type WorkerLine = {
+  readonly type: 'worker'
+  readonly at: number
+  readonly node: number
+  readonly pid: number
+  readonly what: 'killed' | 'stopped' | 'woken' | 'ended'
 }
 
 /**
@@ -61,6 +74,7 @@ export type EndedLine = {
   readonly source: string
 }
 
+/** What a program was told of a source: it read it, waited for a newer version, or asked for a refresh. */
 export type ReadLine = {
   readonly type: 'read'
   /** When the answer was there, and when it was asked for. */
@@ -68,8 +82,10 @@ export type ReadLine = {
   readonly from: number
   readonly node: number
   readonly process: number
+  /** Which worker of the process answered, in its own word; empty without an answer. */
+  readonly worker: string
   readonly source: string
-  /** 0: no answer. */
+  /** 0: no answer. 304: there is nothing newer. */
   readonly status: number
   readonly version: number
   readonly token: string
@@ -81,14 +97,29 @@ export type ReadLine = {
   readonly failure?: string
   /** A refusal that does not say when to come again. */
   readonly saysNotWhen?: true
-  /** It was asked to wait for a newer version than it had. */
-  readonly waited?: true
+  /** It was to wait so long, in milliseconds, for a newer version than this one. */
+  readonly wait?: { readonly newerThan: number; readonly forMs: number }
+  readonly refresh?: RefreshTold
+}
+
+/**
+ * A call for a refresh and what was said of it. `current`: reports the token that this node gave a moment before;
+ * `old`: reports one that this node had replaced for its caller; `wish`: reports nothing.
+ */
+export type RefreshTold = {
+  readonly kind: 'current' | 'old' | 'wish'
+  /** What the caller had: the reported token, or the one that it read before. */
+  readonly token: string
+  readonly version: number
+  readonly refreshed: boolean
+  readonly reason: string
 }
 
 /** The watching process itself was held up so long before this instant, so everything it saw may be older. */
 export type LateLine = { readonly type: 'late'; readonly at: number; readonly ms: number }
 
-export type Line = NodeLine | StoreLine | BlowLine | AskedLine | IssuedLine | EndedLine | ReadLine | LateLine
+export type Line =
+  NodeLine | WorkerLine | StoreLine | BlowLine | AskedLine | IssuedLine | EndedLine | ReadLine | LateLine
 
 export type History = {
   readonly nodes: number
@@ -109,13 +140,17 @@ export function excerpt(history: History, around: number, source: string | null,
   const near = history.lines.filter((line) => Math.abs(line.at - around) <= withinMs)
   const own = near.filter((line) => source === null || !('source' in line) || line.source === source)
   const told: string[] = []
-  let before = ''
+  const heard = new Map<string, string>()
   for (const line of own) {
     const text = describe(line)
-    // Readers ask again and again and mostly hear the same.
-    if (text !== before || Math.abs(line.at - around) < 1)
-      told.push(`${(line.at / 1_000).toFixed(3).padStart(8)} ${text}`)
-    before = text
+    // Readers ask again and again and mostly hear the same, but for the seconds that are left.
+    if (line.type === 'read' && Math.abs(line.at - around) >= 1) {
+      const key = `${line.node} ${line.worker} ${line.source}`
+      const what = text.replace(/ for \d+ s/, '')
+      if (heard.get(key) === what) continue
+      heard.set(key, what)
+    }
+    told.push(`${(line.at / 1_000).toFixed(3).padStart(8)} ${text}`)
   }
   return told
 }
@@ -124,6 +159,8 @@ function describe(line: Line): string {
   switch (line.type) {
     case 'node':
       return `node ${line.node} process ${line.process} ${line.what}`
+    case 'worker':
+      return `node ${line.node} worker ${line.pid} ${line.what}`
     case 'store':
       return `store ${line.what} for ${line.nodes.join(', ')}`
     case 'blow':
@@ -138,11 +175,16 @@ function describe(line: Line): string {
     case 'late':
       return `the watcher was held up for ${Math.round(line.ms)} ms`
     case 'read': {
-      const from = `node ${line.node} ${line.source}: ${line.status}`
+      const from = `node ${line.node} ${line.worker} ${line.source}${describeCall(line)}: ${line.status}`
       if (line.status !== 200) return `${from} ${line.failure ?? ''}`
       const seconds = `${Math.round(line.expiresInMs / 1_000)} s`
       const marks = [line.stale ? 'stale' : '', line.accepted ? '' : 'refused upstream'].filter(Boolean).join(', ')
       return `${from} v${line.version} ${line.token} for ${seconds}${marks === '' ? '' : ` (${marks})`}`
     }
   }
+}
+
+function describeCall({ wait, refresh }: ReadLine): string {
+  if (refresh !== undefined) return ` ${refresh.kind} v${refresh.version} ${refresh.token} ${refresh.reason}`
+  return wait === undefined ? '' : ` newer than v${wait.newerThan}`
 }

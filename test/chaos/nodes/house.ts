@@ -1,5 +1,9 @@
-/** The nodes of a run: real processes on one configuration, each started, frozen, killed and started again. */
+/**
+ * The nodes of a run: real processes over one store, each started, frozen, killed and started again. One of them has
+ * workers: what strikes the node strikes all of its processes, and a single worker may be struck too.
+ */
 import { ask } from '../../end-to-end/ask.ts'
+import { isAlive, workersOf } from '../../end-to-end/connections.ts'
 import type { Served, Stage } from '../../end-to-end/stage.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -9,11 +13,19 @@ export type Live = { readonly node: number; readonly process: number; readonly u
 export type House = {
   /** The process of a node; null while there is none, or it is frozen. */
   readonly live: (node: number) => Live | null
-  readonly pids: () => readonly (number | null)[]
+  /** The processes of each node. */
+  readonly pids: () => readonly (readonly number[])[]
   readonly start: (node: number) => Promise<void>
   readonly kill: (node: number) => Promise<void>
   readonly freeze: (node: number) => void
   readonly wake: (node: number) => void
+  /** Kills or stops one worker of a node, and answers its process id; null when there is none to strike. */
+  readonly strikeWorker: (node: number, signal: 'SIGKILL' | 'SIGSTOP') => number | null
+  /** Whether a worker that was stopped is still there. The first look that misses it goes to the history. */
+  readonly hasWorker: (node: number, pid: number) => boolean
+  readonly wakeWorker: (node: number, pid: number) => void
+  /** SIGKILL for everything that is left. */
+  readonly dispose: () => Promise<void>
   /** SIGTERM for all; how long the slowest took, in milliseconds. */
   readonly stop: () => Promise<number>
   /** What the processes of a node wrote to stderr, for the report of a violation. */
@@ -24,7 +36,8 @@ export type HouseOptions = {
   readonly stage: Stage
   readonly recorder: Recorder
   readonly nodes: number
-  readonly config: string
+  /** The path of a node's configuration. */
+  readonly configFor: (node: number) => string
   readonly urlFor: (node: number) => string
 }
 
@@ -34,7 +47,7 @@ type Room = { served: Served | null; process: number; isFrozen: boolean; isReady
 const againMs = 1_000
 const startMsMax = 90_000
 
-export function openHouse({ stage, recorder, nodes, config, urlFor }: HouseOptions): House {
+export function openHouse({ stage, recorder, nodes, configFor, urlFor }: HouseOptions): House {
   const rooms = Array.from({ length: nodes }, (): Room => {
     return { served: null, process: 0, isFrozen: false, isReady: false, log: '' }
   })
@@ -49,7 +62,7 @@ export function openHouse({ stage, recorder, nodes, config, urlFor }: HouseOptio
     room.process += 1
     tell(node, 'started')
     try {
-      return await stage.serve(config, { store: urlFor(node) })
+      return await stage.serve(configFor(node), { store: urlFor(node), readyMsMax: startMsMax / 2 })
     } catch (thrown) {
       tell(node, 'ended')
       room.log += String(thrown)
@@ -101,37 +114,78 @@ export function openHouse({ stage, recorder, nodes, config, urlFor }: HouseOptio
       const { served, process, isFrozen, isReady } = roomOf(node)
       return served === null || isFrozen || !isReady ? null : { node, process, url: served.url }
     },
-    pids: () => rooms.map(({ served }) => served?.pid ?? null),
+    pids: () => rooms.map(({ served }) => processesOf(served)),
     start,
     kill: async (node) => {
       const served = leave(roomOf(node))
       // Written down before it is done: whatever comes after may be cut off.
       tell(node, 'killed')
-      await served?.stop('SIGKILL')
+      await killAll(served)
     },
     freeze: (node) => {
       const room = roomOf(node)
       if (room.served === null) return
       room.isFrozen = true
       tell(node, 'stopped')
-      process.kill(room.served.pid, 'SIGSTOP')
+      signalAll(room.served, 'SIGSTOP')
     },
     wake: (node) => {
       const room = roomOf(node)
       if (room.served === null || !room.isFrozen) return
-      process.kill(room.served.pid, 'SIGCONT')
+      signalAll(room.served, 'SIGCONT')
       tell(node, 'woken')
       room.isFrozen = false
+    },
+    strikeWorker: (node, signal) => {
+      const { served, isFrozen, isReady } = roomOf(node)
+      const [pid] = served === null ? [] : workersOf(served)
+      if (pid === undefined || isFrozen || !isReady) return null
+      recorder.add({ type: 'worker', node, pid, what: signal === 'SIGKILL' ? 'killed' : 'stopped' })
+      process.kill(pid, signal)
+      return pid
+    },
+    hasWorker: (node, pid) => {
+      const { served } = roomOf(node)
+      // Also one whose end nobody has taken note of yet is listed.
+      if (served !== null && workersOf(served).includes(pid) && isAlive(pid)) return true
+      recorder.add({ type: 'worker', node, pid, what: 'ended' })
+      return false
+    },
+    wakeWorker: (node, pid) => {
+      const { served, isFrozen } = roomOf(node)
+      if (served === null || !workersOf(served).includes(pid)) return
+      // The whole node may have been frozen since, and will be woken as one.
+      if (!isFrozen) process.kill(pid, 'SIGCONT')
+      recorder.add({ type: 'worker', node, pid, what: 'woken' })
+    },
+    dispose: async () => {
+      await Promise.all(rooms.map(async (room) => await killAll(leave(room))))
     },
     stop: async () => {
       const ends = rooms.map(async (room) => {
         const served = leave(room)
         if (served === null) return 0
-        if (room.isFrozen) process.kill(served.pid, 'SIGCONT')
+        signalAll(served, 'SIGCONT')
         return (await served.stop('SIGTERM')).tookMs
       })
       return Math.max(0, ...(await Promise.all(ends)))
     },
     logs: (node) => roomOf(node).log + (roomOf(node).served?.stdout() ?? '') + (roomOf(node).served?.stderr() ?? ''),
   }
+}
+
+/** The supervisor, where there is one, and its workers. */
+function processesOf(served: Served | null): readonly number[] {
+  return served === null ? [] : [served.pid, ...workersOf(served)]
+}
+
+function signalAll(served: Served | null, signal: NodeJS.Signals): void {
+  for (const pid of processesOf(served)) if (isAlive(pid)) process.kill(pid, signal)
+}
+
+/** As when the machine dies. Its output ends with the last process, and one that is stopped does not end by itself. */
+async function killAll(served: Served | null): Promise<void> {
+  if (served === null) return
+  signalAll(served, 'SIGKILL')
+  await served.stop('SIGKILL')
 }

@@ -1,6 +1,10 @@
-/** Programs that read every source from every node all the time, and others that wait for each new version. */
-import { Agent, request } from 'node:http'
-import { digestOf } from './history.ts'
+/**
+ * Programs that read every source from every node all the time, others that wait for each new version, and one that
+ * reports tokens and asks for new ones now and then.
+ */
+import { Agent } from 'node:http'
+import { askNode, record, tokenIn, type Answer } from './ask-node.ts'
+import { digestOf, type RefreshTold } from './history.ts'
 import type { House, Live } from './house.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -9,139 +13,168 @@ export type LoadOptions = {
   readonly recorder: Recorder
   readonly nodes: number
   readonly sources: readonly string[]
+  /** Sources whose current token is reported now and then, and those that somebody wants a new token of. */
+  readonly reported: readonly string[]
+  readonly wished: readonly string[]
   readonly accepts: (token: string) => boolean
   /** Between two reads of one reader, in milliseconds. */
   readonly pauseMs: number
 }
 
-export type Load = { readonly stop: () => Promise<void> }
+export type Load = {
+  /** No more reports and wishes; resolves when the last of them is answered. */
+  readonly settle: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
 
 const readersPerNode = 2
 const waitSeconds = 20
-/** Longer than anything that a node may take to answer, in milliseconds. */
-const readMsMax = 15_000
+/** Between two calls for a refresh, in milliseconds. Few, so that the schedule still has most to do. */
+const refreshPauseMs = 900
+/** Who has seen a newer token this long ago, in milliseconds, may expect its node to know that the other one is old. */
+const oldMs = 2_000
 
 export function startLoad(options: LoadOptions): Load {
-  const { recorder, nodes, sources } = options
+  const { recorder, nodes, sources, house } = options
   const agent = new Agent({ keepAlive: true })
   let isStopped = false
+  let isSettling = false
   const goesOn = (): boolean => !isStopped && !recorder.isClosed
   const pause = async (ms: number): Promise<void> => await recorder.pause(ms)
 
   const reader = async (node: number, first: number): Promise<void> => {
     for (let turn = first; goesOn(); turn += 1) {
-      const live = options.house.live(node)
+      const live = house.live(node)
       if (live !== null) await readOnce(options, agent, live, sources[turn % sources.length]!)
       await pause(options.pauseMs)
     }
   }
   const waiter = async (node: number, source: string): Promise<void> => {
-    let tag: string | null = null
+    let known: Known | null = null
     while (goesOn()) {
-      const live = options.house.live(node)
+      const live = house.live(node)
       if (live === null) {
-        tag = null
+        known = null
         await pause(20)
         continue
       }
-      tag = await waitOnce(options, agent, { live, source, tag })
-      if (tag === null) await pause(100)
+      known = await waitOnce(options, agent, { live, source, known })
+      if (known === null) await pause(100)
+    }
+  }
+  const refresher = async (): Promise<void> => {
+    const caller = new Caller(options, agent)
+    for (let turn = 0; goesOn() && !isSettling; turn += 1) {
+      const live = house.live(turn % nodes)
+      if (live !== null) await caller.call(live, turn)
+      await pause(refreshPauseMs)
     }
   }
   const all = Array.from({ length: nodes }, (_, node) => [
     ...Array.from({ length: readersPerNode }, (_, first) => reader(node, first * 3)),
     ...sources.map((source) => waiter(node, source)),
   ]).flat()
+  const refreshing = refresher()
   return {
+    settle: async () => {
+      isSettling = true
+      await refreshing
+    },
     stop: async () => {
       isStopped = true
       agent.destroy()
-      await Promise.all(all)
+      await Promise.all([...all, refreshing])
       // Whatever was asked meanwhile on a connection of its own.
       agent.destroy()
     },
   }
 }
 
-async function readOnce(options: LoadOptions, agent: Agent, live: Live, source: string): Promise<void> {
-  const from = options.recorder.now()
-  const answer = await get(agent, `${live.url}/v1/tokens/${source}`)
-  write(options, { live, source, from, answer })
+async function readOnce({ recorder, accepts }: LoadOptions, agent: Agent, live: Live, source: string): Promise<Answer> {
+  const from = recorder.now()
+  const answer = await askNode(agent, { url: `${live.url}/v1/tokens/${source}` })
+  record(recorder, accepts, { live, source, from, answer })
+  return answer
 }
 
-type Waiting = { readonly live: Live; readonly source: string; readonly tag: string | null }
+/** What a waiter has. */
+type Known = { readonly tag: string; readonly version: number }
 
-/** The tag of the version that is served now; null when there is none to wait for. */
-async function waitOnce(options: LoadOptions, agent: Agent, { live, source, tag }: Waiting): Promise<string | null> {
-  const from = options.recorder.now()
-  const path = `${live.url}/v1/tokens/${source}${tag === null ? '' : `?wait=${waitSeconds}`}`
-  const answer = await get(agent, path, tag === null ? {} : { 'if-none-match': tag })
-  if (answer.status === 304) return tag
-  // Refusals are the readers' to tell.
-  if (answer.status !== 200) return null
-  write(options, { live, source, from, answer }, tag !== null)
-  return answer.tag
+type Waiting = { readonly live: Live; readonly source: string; readonly known: Known | null }
+
+/** What is served now; null when there is nothing to wait with. */
+async function waitOnce(
+  { recorder, accepts }: LoadOptions,
+  agent: Agent,
+  { live, source, known }: Waiting,
+): Promise<Known | null> {
+  const from = recorder.now()
+  const url = `${live.url}/v1/tokens/${source}`
+  const waiting = known === null ? null : { url: `${url}?wait=${waitSeconds}`, headers: { 'if-none-match': known.tag } }
+  // A process that froze answers when it wakes, which may be later than anybody waits.
+  const answer = await askNode(agent, waiting === null ? { url } : { ...waiting, withinMs: (waitSeconds + 5) * 1_000 })
+  const more = known === null ? {} : { more: { wait: { newerThan: known.version, forMs: waitSeconds * 1_000 } } }
+  record(recorder, accepts, { live, source, from, answer, ...more })
+  if (answer.status === 304) return known
+  const told = tokenIn(answer)
+  return told === null || answer.tag === null ? null : { tag: answer.tag, version: told.version }
 }
 
-type Read = { readonly live: Live; readonly source: string; readonly from: number; readonly answer: Answer }
+type Seen = { readonly token: string; readonly version: number; readonly at: number }
 
-function write({ recorder, accepts }: LoadOptions, { live, source, from, answer }: Read, waited = false): void {
-  const { status, body } = answer
-  const told = status === 200 ? (JSON.parse(body) as TokenBody) : null
-  recorder.add({
-    type: 'read',
-    from,
-    node: live.node,
-    process: live.process,
-    source,
-    status,
-    version: told?.version ?? 0,
-    token: told === null ? '' : digestOf(told.token),
-    expiresInMs: (told?.expires_in ?? 0) * 1_000,
-    stale: told?.stale === true,
-    accepted: told !== null && accepts(told.token),
-    ...(told === null ? { failure: failureIn(answer) } : {}),
-    ...(status === 503 && answer.retryAfter === null ? { saysNotWhen: true } : {}),
-    ...(waited ? { waited } : {}),
-  })
-}
+/** Calls for refreshes, in turn: of a token that was replaced, of the current one, and of none. */
+class Caller {
+  readonly #options: LoadOptions
+  readonly #agent: Agent
+  /** By process and source: the last two tokens that were read from it. */
+  readonly #seen = new Map<string, { readonly now: Seen; readonly before: Seen | null }>()
 
-type TokenBody = {
-  readonly token: string
-  readonly version: number
-  readonly expires_in: number
-  readonly stale?: boolean
-}
+  constructor(options: LoadOptions, agent: Agent) {
+    this.#options = options
+    this.#agent = agent
+  }
 
-/** Without the words of an upstream, which might repeat what it was asked with. */
-function failureIn({ status, body }: Answer): string {
-  return status === 0 ? body : (/"code":"([a-z_]+)"/.exec(body)?.[1] ?? 'no problem document')
-}
+  async call(live: Live, turn: number): Promise<void> {
+    const { sources, reported, wished, nodes } = this.#options
+    const round = Math.floor(turn / nodes)
+    const kind = (['old', 'current', 'old', 'wish'] as const)[turn % 4]!
+    const among = kind === 'old' ? sources : kind === 'current' ? reported : wished
+    const source = among[round % among.length]
+    if (source === undefined) return
+    const seen = await this.#look(live, source)
+    if (seen === null) return
+    if (kind !== 'old') await this.#refresh(live, source, kind, seen.now)
+    else if (seen.before !== null && this.#options.recorder.now() - seen.now.at >= oldMs) {
+      await this.#refresh(live, source, kind, seen.before)
+    }
+  }
 
-type Answer = {
-  /** 0: no answer; `body` says why. */
-  readonly status: number
-  readonly body: string
-  readonly tag: string | null
-  readonly retryAfter: string | null
-}
+  /** What this process serves, and what it served before. */
+  async #look(live: Live, source: string): Promise<{ readonly now: Seen; readonly before: Seen | null } | null> {
+    const told = tokenIn(await readOnce(this.#options, this.#agent, live, source))
+    if (told === null) return null
+    const key = `${live.node} ${live.process} ${source}`
+    const known = this.#seen.get(key)
+    if (known !== undefined && known.now.version >= told.version) return known
+    const now = { token: told.token, version: told.version, at: this.#options.recorder.now() }
+    const seen = { now, before: known?.now ?? null }
+    this.#seen.set(key, seen)
+    return seen
+  }
 
-function get(agent: Agent, url: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  return new Promise((resolve) => {
-    const none = (why: string): void => resolve({ status: 0, body: why, tag: null, retryAfter: null })
-    // A process that froze answers when it wakes, which may be later than anybody waits.
-    const limit = (waitSeconds + 5) * 1_000
-    const asked = request(url, { agent, headers, timeout: url.includes('wait=') ? limit : readMsMax }, (answer) => {
-      let body = ''
-      answer.setEncoding('utf8').on('data', (text: string) => (body += text))
-      answer.once('error', (error) => none(error.message))
-      answer.once('end', () => {
-        const { etag, 'retry-after': retryAfter } = answer.headers
-        resolve({ status: answer.statusCode ?? 0, body, tag: etag ?? null, retryAfter: retryAfter ?? null })
-      })
-    })
-    asked.once('timeout', () => asked.destroy(new Error('no answer in time')))
-    asked.once('error', (error) => none(error.message))
-    asked.end()
-  })
+  async #refresh(live: Live, source: string, kind: RefreshTold['kind'], { token, version }: Seen): Promise<void> {
+    const { recorder, accepts } = this.#options
+    const from = recorder.now()
+    const url = `${live.url}/v1/tokens/${source}/refresh`
+    const answer = await askNode(this.#agent, { url, body: kind === 'wish' ? {} : { stale: token } })
+    const told = tokenIn(answer)
+    const refresh = {
+      kind,
+      token: digestOf(token),
+      version,
+      refreshed: told?.refreshed === true,
+      reason: told?.reason ?? '',
+    }
+    record(recorder, accepts, { live, source, from, answer, more: { refresh } })
+  }
 }

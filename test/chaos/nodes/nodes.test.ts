@@ -24,9 +24,11 @@ describe('three nodes, each kind of blow once', () => {
         console.log(`npm run chaos -- --short --store ${store} --seed ${seed}\n${describeOutcomes([outcomeOf(run)])}`)
         if (run.verdict.violations.length > 0) expect.fail(describeViolations(run))
         // That nothing was broken means nothing if nothing happened.
-        expect(run.blows).toHaveLength(5)
+        expect(run.blows).toHaveLength(7)
         expect(run.figures.rotations).toBeGreaterThanOrEqual(10)
         expect(run.figures.reads).toBeGreaterThan(500)
+        expect(run.figures.waits).toBeGreaterThan(20)
+        expect(run.figures.refreshes).toBeGreaterThan(5)
         // Stopping drains, and ends within ten seconds.
         expect(run.stopMs).toBeLessThan(12_000)
       },

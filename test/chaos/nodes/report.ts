@@ -1,5 +1,5 @@
 /** What a row of runs came to, for people: at most 80 columns. */
-import type { Violation } from './check-history.ts'
+import type { Violation } from './evidence.ts'
 import { storeKinds, type StoreKind } from './draw-blows.ts'
 import { quantile } from './figures.ts'
 import { excerpt } from './history.ts'
@@ -40,12 +40,11 @@ export function describeOutcomes(outcomes: readonly Outcome[]): string {
     ...blowRows(outcomes),
     ['reads', (of) => String(sum(of.map(({ figures }) => figures.reads)))],
     ['  without a token', (of) => String(sum(of.map(({ figures }) => figures.failedReads)))],
-    ...excuseRows(outcomes, 'excusedFailures'),
-    [
-      '  of a token that was dead',
-      (of) => String(sum(of.map(({ verdict }) => sum([...verdict.excusedDead.values()])))),
-    ],
-    ...excuseRows(outcomes, 'excusedDead'),
+    ['waits', (of) => String(sum(of.map(({ figures }) => figures.waits)))],
+    ['calls for a refresh', (of) => String(sum(of.map(({ figures }) => figures.refreshes)))],
+    ['  that made a new token', (of) => String(sum(of.map(({ figures }) => figures.refreshed)))],
+    ['answers that were excused', (of) => excusedShare(of)],
+    ...excuseRows(outcomes),
     ['rotations', (of) => String(sum(of.map(({ figures }) => figures.rotations)))],
     ['issues per rotation', (of) => ratio(of)],
     ['takeover p50, max ms', (of) => spreadOf(of, 'takeoverMs', [0.5, 1])],
@@ -75,11 +74,18 @@ function blowRows(outcomes: readonly Outcome[]): Row[] {
   })
 }
 
-function excuseRows(outcomes: readonly Outcome[], which: 'excusedFailures' | 'excusedDead'): Row[] {
-  const excuses = new Set(outcomes.flatMap(({ verdict }) => [...verdict[which].keys()]))
+function excuseRows(outcomes: readonly Outcome[]): Row[] {
+  const excuses = new Set(outcomes.flatMap(({ verdict }) => [...verdict.excused.keys()]))
   return [...excuses].sort().map((excuse) => {
-    return [`    ${excuse}`, (of) => String(sum(of.map(({ verdict }) => verdict[which].get(excuse) ?? 0)))]
+    return [`  ${excuse}`, (of) => String(sum(of.map(({ verdict }) => verdict.excused.get(excuse) ?? 0)))]
   })
+}
+
+/** One answer may need several excuses. */
+function excusedShare(of: readonly Outcome[]): string {
+  const answers = sum(of.map(({ figures: { reads, waits, refreshes } }) => reads + waits + refreshes))
+  const excused = sum(of.flatMap(({ verdict }) => [...verdict.excused.values()]))
+  return `${((100 * excused) / Math.max(1, answers)).toFixed(1)} %`
 }
 
 function ofKind(outcomes: readonly Outcome[], kind: StoreKind): readonly Outcome[] {

@@ -34,13 +34,20 @@ const overlapMs = (lifetimeSeconds * 1_000) / 4
 const timeoutMs = 2_000
 /** The margin that a node adds to the timeout for a lease. */
 const leaseMs = timeoutMs + 7_000
-const refreshBeforeSeconds = 45
-/** A life of 60 s less its margin of 2 s, and 45 s less a tenth. */
+/** So that two refreshes on schedule are further apart than a token overlaps with its successor. */
+const refreshBeforeSeconds = 38
+/** A life of 60 s less its margin of 2 s, and 38 s less or more a tenth. */
 const dueAgeMs = 58_000 - 0.9 * refreshBeforeSeconds * 1_000
+const dueAgeMsMin = 58_000 - 1.1 * refreshBeforeSeconds * 1_000
+/** The usual half a minute, but never more than a quarter of the life. */
+const minIntervalMs = (lifetimeSeconds * 1_000) / 4
 /** After the last blow, everything is given the time to come to rest. */
 const restMs = leaseMs + 4_000
 
 const classics = 6
+
+/** This node has two workers. */
+const nodeOfWorkers = 2
 
 export type ChaosOptions = {
   readonly plan: Plan
@@ -69,21 +76,26 @@ export async function runChaos({ plan, onBlow, signal }: ChaosOptions): Promise<
     })
     closing.push(async () => await upstream.close())
     const { definitions, facts } = sourcesAt(upstream)
-    const config = await stage.configure({
-      encryption_key: randomBytes(32).toString('hex'),
-      sources: definitions,
-    })
-    house = openHouse({ stage, recorder, nodes: plan.nodes, config, urlFor: store.urlFor })
-    await Promise.all(Array.from({ length: plan.nodes }, (_, node) => house.start(node)))
+    const common = { encryption_key: randomBytes(32).toString('hex'), sources: definitions }
+    const config = await stage.configure(common)
+    const several = await stage.configure({ ...common, server: { workers: 2 } }, 'several.yaml')
+    const configFor = (node: number): string => (node === nodeOfWorkers ? several : config)
+    const opened = openHouse({ stage, recorder, nodes: plan.nodes, configFor, urlFor: store.urlFor })
+    house = opened
+    closing.push(async () => await opened.dispose())
+    await Promise.all(Array.from({ length: plan.nodes }, (_, node) => opened.start(node)))
     const load = startLoad({
       house,
       recorder,
       nodes: plan.nodes,
       sources: Object.keys(facts),
+      reported: ['classic0', 'classic1', 'oauth', 'stable'],
+      wished: ['classic0', 'oauth', 'stable'],
       accepts: (token) => upstream.simulator.accepts(token),
       pauseMs: plan.isShort ? 30 : 40,
     })
     await strikeAll({ plan, blows, recorder, house, store, upstream, ...(onBlow === undefined ? {} : { onBlow }) })
+    await load.settle()
     await recorder.pause(restMs)
     const history = recorder.history(plan.nodes, facts, newsMs)
     await load.stop()
@@ -111,21 +123,21 @@ function sourcesAt(upstream: WatchedUpstream): Sources {
   const facts: Record<string, SourceFacts> = {}
   const policy = { timeout: `${timeoutMs / 1_000}s`, refresh_before: `${refreshBeforeSeconds}s` }
   const knobs = { ttlSeconds: lifetimeSeconds, classicPerDay: 1_000_000 }
-  const common = { lifetimeMs: lifetimeSeconds * 1_000, leaseMs }
+  const common = { lifetimeMs: lifetimeSeconds * 1_000, leaseMs, minIntervalMs }
   const secret = 'account-secret'
   for (let index = 0; index < classics; index += 1) {
     const id = `classic${index}`
     upstream.simulator.putAccount({ kind: 'wechat', id, secret, knobs })
     definitions[id] = { provider: 'wechat', mode: 'classic', appid: id, secret, base_url: upstream.url, ...policy }
-    facts[id] = { ...common, overlapMs, dueAgeMs }
+    facts[id] = { ...common, overlapMs, dueAgeMs, dueAgeMsMin }
   }
   upstream.simulator.putAccount({ kind: 'wechat', id: 'stable', secret, knobs })
   definitions.stable = { provider: 'wechat', appid: 'stable', secret, base_url: upstream.url, timeout: policy.timeout }
-  facts.stable = { ...common, overlapMs, dueAgeMs: null }
+  facts.stable = { ...common, overlapMs, dueAgeMs: null, dueAgeMsMin: null }
   upstream.simulator.putAccount({ kind: 'oauth2', id: 'oauth', secret, knobs })
   const token_url = `${upstream.url}/oauth2/token`
   definitions.oauth = { provider: 'oauth2', token_url, client_id: 'oauth', client_secret: secret, ...policy }
-  facts.oauth = { ...common, overlapMs: null, dueAgeMs }
+  facts.oauth = { ...common, overlapMs: null, dueAgeMs, dueAgeMsMin }
   return { definitions, facts }
 }
 
@@ -158,6 +170,7 @@ async function strikeAll(strike: Strike): Promise<void> {
 }
 
 function describeBlow({ kind, node }: Blow): string {
+  if (kind.startsWith('worker')) return `a worker of node ${nodeOfWorkers}`
   return kind === 'kill' || kind === 'freeze' ? `node ${node}` : 'the store'
 }
 
@@ -184,10 +197,31 @@ async function strikeOnce({ plan, recorder, house, store, upstream }: Strike, bl
     case 'failover': {
       const isOfOne = blow.kind === 'cut' && plan.store !== 'sentinel'
       const nodes = isOfOne ? [blow.node] : Array.from({ length: plan.nodes }, (_, node) => node)
-      const mayWork = plan.store === 'sentinel' ? { mayWork: true as const } : {}
-      recorder.add({ type: 'store', what: 'away', nodes, ...mayWork })
-      await store.strike(blow, pause)
-      recorder.add({ type: 'store', what: 'back', nodes })
+      const mayWork = plan.store === 'sentinel' || blow.kind === 'failover' ? { mayWork: true as const } : {}
+      let tookWrites = true
+      const tell = (takesWrites: boolean): void => {
+        if (takesWrites === tookWrites) return
+        tookWrites = takesWrites
+        recorder.add(
+          takesWrites ? { type: 'store', what: 'back', nodes } : { type: 'store', what: 'away', nodes, ...mayWork },
+        )
+      }
+      tell(false)
+      await store.strike(blow, { pause, tell })
+      tell(true)
+      return
+    }
+    case 'worker-kill':
+      house.strikeWorker(nodeOfWorkers, 'SIGKILL')
+      return
+    case 'worker-freeze': {
+      const pid = house.strikeWorker(nodeOfWorkers, 'SIGSTOP')
+      const endsAt = recorder.now() + blow.forMs
+      while (pid !== null && recorder.now() < endsAt && !recorder.isClosed) {
+        if (!house.hasWorker(nodeOfWorkers, pid)) return
+        await pause(100)
+      }
+      if (pid !== null) house.wakeWorker(nodeOfWorkers, pid)
     }
   }
 }

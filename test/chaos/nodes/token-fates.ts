@@ -40,6 +40,13 @@ export class TokenFates {
     return this.#fates.get(token)
   }
 
+  /** The one or two issues that overtook a token, up to an instant. */
+  after(fate: Fate, until: number): readonly Fate[] {
+    const own = this.ofSource(fate.source)
+    const index = own.indexOf(fate)
+    return own.slice(index + 1, index + 3).filter(({ issuedAt }) => issuedAt <= until)
+  }
+
   /** Oldest first. */
   ofSource(source: string): readonly Fate[] {
     return this.#bySource.get(source) ?? []

@@ -27,8 +27,8 @@ export type UpstreamOptions = {
   readonly chance: Chance
   /** The source of an account. */
   readonly sourceOf: (account: string) => string | null
-  /** The process of each node that runs; its place in the list is the node's number. */
-  readonly pids: () => readonly (number | null)[]
+  /** The processes of each node; their place in the list is the node's number. */
+  readonly pids: () => readonly (readonly number[])[]
 }
 
 /** Of all answers; these take longer than the second by which two attempts are apart, so that only a lease keeps others away. */
@@ -131,13 +131,13 @@ function tokenIn(text: string): string | null {
 }
 
 /** Whose connection this is, where the system tells (Linux). */
-function nodeOf(port: number | undefined, pids: readonly (number | null)[]): number | null {
+function nodeOf(port: number | undefined, pids: readonly (readonly number[])[]): number | null {
   try {
     const wanted = `0100007F:${(port ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
     const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n')
     const inode = rows.map((row) => row.trim().split(/\s+/)).find((columns) => columns[1] === wanted)?.[9]
     if (inode === undefined) return null
-    const node = pids.findIndex((pid) => pid !== null && holdsSocket(pid, inode))
+    const node = pids.findIndex((own) => own.some((pid) => holdsSocket(pid, inode)))
     return node < 0 ? null : node
   } catch {
     // Another system, which keeps this to itself.
