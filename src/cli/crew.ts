@@ -30,6 +30,8 @@ type Member = {
   readonly number: number
   readonly worker: Worker
   readonly startedAt: number
+  /** It has loaded its program and can be asked whether it lives. */
+  hasBegun: boolean
   isReady: boolean
   /** Its metrics as they were told last. */
   metrics: string
@@ -77,7 +79,8 @@ export class Crew {
     cluster.setupPrimary({ args: ['worker'], serialization: 'advanced' })
     void this.#pulses.run(
       {
-        members: () => this.#members.values(),
+        // One that has not begun yet is loading its program, which may take long on a busy machine; its end is heard of.
+        members: () => [...this.#members.values()].filter(({ hasBegun }) => hasBegun),
         ask: (member) => send(member, { kind: 'ping' }),
         onSilent: (member, silentMs) => this.#giveUp(member, silentMs),
       },
@@ -115,7 +118,7 @@ export class Crew {
   #launch(number: number): Promise<string> {
     const worker = cluster.fork()
     const startedAt = realClock.monotonic()
-    const member: Member = { number, worker, startedAt, isReady: false, metrics: '', counting: new Set() }
+    const member: Member = { number, worker, startedAt, hasBegun: false, isReady: false, metrics: '', counting: new Set() }
     this.#members.set(number, member)
     worker.once('exit', (code, signal) => this.#onEnd(member, code, signal))
     worker.on('error', (error) => {
@@ -143,6 +146,7 @@ export class Crew {
       case 'pong':
         return
       case 'hello':
+        member.hasBegun = true
         if (this.#stopping.signal.aborted) {
           send(member, { kind: 'stop' })
           return
