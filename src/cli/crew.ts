@@ -118,7 +118,15 @@ export class Crew {
   #launch(number: number): Promise<string> {
     const worker = cluster.fork()
     const startedAt = realClock.monotonic()
-    const member: Member = { number, worker, startedAt, hasBegun: false, isReady: false, metrics: '', counting: new Set() }
+    const member: Member = {
+      number,
+      worker,
+      startedAt,
+      hasBegun: false,
+      isReady: false,
+      metrics: '',
+      counting: new Set(),
+    }
     this.#members.set(number, member)
     worker.once('exit', (code, signal) => this.#onEnd(member, code, signal))
     worker.on('error', (error) => {
