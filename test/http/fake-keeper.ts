@@ -42,7 +42,9 @@ export function sourceOf(fake: FakeSource): Source {
     credential:
       fake.account === undefined ? null : { account: fake.account, secret: new Secret(fake.secret ?? 'app-secret') },
     callback:
-      fake.callback === undefined ? null : { encodingAesKey: null, forward: [], maxAgeSeconds: 300, ...fake.callback },
+      fake.callback === undefined
+        ? null
+        : { scheme: 'wechat', aesKey: null, receiveIds: [], forward: [], maxAgeSeconds: 300, ...fake.callback },
   }
 }
 
