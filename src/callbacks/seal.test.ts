@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { aesKey, encryptKey, sealFeishu, vectors } from '../../test/callbacks/platform.ts'
+import { aesKey, encryptKey, sealFeishu } from '../../test/callbacks/platform.ts'
+import { vectors } from '../../test/callbacks/vectors.ts'
 import { seal, unseal, unsealFeishu } from './seal.ts'
 import { isSigned, sortedSha1 } from './signature.ts'
 

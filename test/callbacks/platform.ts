@@ -1,31 +1,10 @@
-/** The platforms' side of a callback: requests as they send them, and the official examples. */
+/** The platforms' side of a callback: requests as they send them. */
 import { createCipheriv, createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Secret } from '../../src/base/secret.ts'
 import type { Post } from '../../src/callbacks/scheme.ts'
 import { seal } from '../../src/callbacks/seal.ts'
 import { sortedSha1 } from '../../src/callbacks/signature.ts'
 import type { Callback, CallbackScheme, ForwardTarget } from '../../src/model/source.ts'
-
-export type AesVector = {
-  readonly name: string
-  readonly token: string
-  readonly encodingAesKey: string
-  readonly receiveId: string
-  readonly timestamp?: string
-  readonly nonce?: string
-  readonly signature?: string
-  readonly msg_signature?: string
-  readonly encrypt: string
-  readonly decrypted: { readonly random16: string; readonly msg: string; readonly receiveId: string }
-}
-
-export type Sha1Vector = { readonly name: string; readonly values: readonly string[]; readonly signature: string }
-
-export const vectors = JSON.parse(
-  readFileSync(join(import.meta.dirname, '../fixtures/callback-vectors.json'), 'utf8'),
-) as { readonly aes: readonly AesVector[]; readonly sortedSha1: readonly Sha1Vector[] }
 
 export const token = 'AAAAA'
 export const aesKey = 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C'
