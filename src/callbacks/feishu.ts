@@ -40,8 +40,8 @@ export const scheme: Scheme = {
   },
   judge: (callback, fields, { isCheckOnly }) => {
     const { header } = fields
-    const token = textOf(isJsonObject(header) ? header.token : fields.token) ?? ''
-    if (!safeEqual(token, callback.token.reveal())) return { refused: 'signature' }
+    const token = isJsonObject(header) ? header.token : fields.token
+    if (typeof token !== 'string' || !safeEqual(token, callback.token.reveal())) return { refused: 'signature' }
     if (fields.type === 'url_verification') {
       const challenge = textOf(fields.challenge)
       if (challenge === null) return { refused: 'malformed' }

@@ -343,6 +343,10 @@ describe('Feishu', () => {
       refused('signature'),
     )
     expect(receive(plainFeishu, json({ ...event, header: 'x', token: 'B' }), now)).toEqual(refused('signature'))
+    // A byte order mark is a space to JavaScript.
+    expect(receive(plainFeishu, json({ ...event, header: { token: `\ufeff${token}` } }), now)).toEqual(
+      refused('signature'),
+    )
     expect(receive(plainFeishu, sealedFeishu(event), now)).toEqual(refused('encrypted'))
   })
 })

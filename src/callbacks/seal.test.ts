@@ -1,3 +1,4 @@
+import { createCipheriv } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { aesKey, encryptKey, sealFeishu } from '../../test/callbacks/platform.ts'
@@ -63,6 +64,26 @@ describe('a sealed text', () => {
   ])('is not: %s', (_, sealed) => {
     expect(unseal(sealed, aesKey)).toBeNull()
     expect(unsealFeishu(sealed, encryptKey)).toBeNull()
+  })
+
+  it('has 1 to 32 bytes of padding, each telling how many', () => {
+    const padded = (tail: readonly number[]): string => {
+      const key = Buffer.from(`${aesKey}=`, 'base64')
+      const cipher = createCipheriv('aes-256-cbc', key, key.subarray(0, 16)).setAutoPadding(false)
+      const bytes = Buffer.concat([
+        Buffer.alloc(16, 7),
+        Buffer.from([0, 0, 0, 0]),
+        Buffer.alloc(44 - tail.length),
+        Buffer.from(tail),
+      ])
+      return Buffer.concat([cipher.update(bytes), cipher.final()]).toString('base64')
+    }
+    const pad = (count: number) => Array<number>(count).fill(count)
+    expect(unseal(padded(pad(1)), aesKey)).not.toBeNull()
+    expect(unseal(padded(pad(32)), aesKey)).not.toBeNull()
+    expect(unseal(padded(pad(33)), aesKey)).toBeNull()
+    expect(unseal(padded([0]), aesKey)).toBeNull()
+    expect(unseal(padded([2, 3, 3]), aesKey)).toBeNull()
   })
 
   it('of Feishu comes back, and from nobody else', () => {
