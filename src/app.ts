@@ -1,5 +1,6 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
+import { ZhongkongError } from './base/errors.ts'
 import { createAccess } from './access/access.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
@@ -8,8 +9,10 @@ import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
+import type { Message } from './model/message.ts'
+import type { Source } from './model/source.ts'
 import { openFileSink } from './node-files.ts'
-import { issue, parseSource, watch } from './providers/catalogue.ts'
+import { issue, parseSource, readMessage, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
 import { openStore } from './stores/open-store.ts'
@@ -55,6 +58,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     metrics: siblings === undefined ? metrics : { ...metrics, expose: () => exposeAll(metrics, siblings) },
     version,
     trail,
+    hear: keepPush,
+    emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
   const sink = openFileSink(options, { keeper, bus })
@@ -71,7 +76,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
-      await keeper.stop()
+      await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
       await sink.close()
       await closeStore()
@@ -102,6 +107,15 @@ async function openStoreAndKeeper(
     await store.close()
     throw thrown
   }
+}
+
+/** Keeps what a platform's message brings its source; false when that is nothing. */
+async function keepPush(source: Source, message: Message): Promise<boolean> {
+  const push = readMessage(source, message)
+  if (push.kind === 'none') return false
+  return await Promise.reject(
+    new ZhongkongError('internal', `nobody keeps the ${push.kind} that came for ${source.name}`),
+  )
 }
 
 async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {

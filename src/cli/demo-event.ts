@@ -52,6 +52,8 @@ function wordsOf(event: ZhongkongEvent): Text | null {
     case 'removed':
     case 'store-lost':
     case 'store-back':
+    case 'callback-refused':
+    case 'forward-failed':
       return null
   }
 }

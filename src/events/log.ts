@@ -126,6 +126,8 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   removed: 'info',
   'store-lost': 'error',
   'store-back': 'info',
+  'callback-refused': 'warn',
+  'forward-failed': 'warn',
 }
 
 /** Writes a line for each event; the answer stops that. */
@@ -179,6 +181,10 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `the store fails: ${event.message}`
     case 'store-back':
       return `the store works again after ${Math.round(event.awayMs / 1_000)} s`
+    case 'callback-refused':
+      return `${event.name}: a callback was refused: ${event.reason}`
+    case 'forward-failed':
+      return `${event.name}: a message was not taken by ${event.to}: ${event.outcome}`
   }
 }
 

@@ -21,6 +21,8 @@ export type MetricsOptions = {
 export type Metrics = {
   /** Counts a request. Made for the hot path: no allocation once a route and status are known. */
   observe(route: string, status: number, seconds: number): void
+  /** Counts a request to a source's callback by what became of it; null is no source that takes any. */
+  countCallback(source: string | null, verdict: string): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
   /** The same without the gauges of sources, which every node on one store would tell alike. */
   exposeOwn(): Promise<string>
@@ -46,12 +48,28 @@ export function createMetrics({ bus, version, sources }: MetricsOptions): Metric
   const exposeOwn = async (): Promise<string> => `${await registry.metrics()}\n${requests.expose()}`
   return {
     observe: requests.observe,
+    countCallback: callbackCounter(registers),
     expose: async () => {
       await showSources()
       return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }
     },
     exposeOwn,
     close: bus.on(countEvents(registers)),
+  }
+}
+
+function callbackCounter(registers: Registry[]): Metrics['countCallback'] {
+  const counter = new Counter({
+    name: 'zhongkong_callbacks_total',
+    help: 'Requests of platforms to callbacks, by source and what became of them.',
+    labelNames: ['source', 'verdict'],
+    registers,
+  })
+  const shown = new Set<string>()
+  return (source, verdict) => {
+    const isShown = source !== null && (shown.has(source) || shown.size < sourcesMax)
+    if (isShown) shown.add(source)
+    counter.inc({ source: isShown ? source : '', verdict })
   }
 }
 

@@ -4,10 +4,13 @@ export type Answer = {
   readonly status: number
   /** Content-Type; null together with a null body. */
   readonly type: string | null
-  readonly body: string | null
+  readonly body: string | Uint8Array<ArrayBuffer> | null
   /** More headers, name after value: `['ETag', '"3-…"']`. */
   readonly headers?: readonly string[]
 }
+
+/** An answer that is written without a Response. */
+export type TextAnswer = Answer & { readonly body: string | null }
 
 export const jsonType = 'application/json'
 export const problemType = 'application/problem+json'

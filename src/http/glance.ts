@@ -4,7 +4,7 @@
  * wait, a refusal, a token that is not here) is left to the surfaces; a test keeps the two byte for byte equal.
  */
 import type { Snapshot } from '../keeper/keeper.ts'
-import { headersOf, type Answer } from './answer.ts'
+import { headersOf, type TextAnswer } from './answer.ts'
 import { admit, admitTokenboy } from './gate.ts'
 import type { Credentials, House, Peer } from './surface.ts'
 import { tokenAnswer, tokenboyAnswer } from './token-answer.ts'
@@ -50,7 +50,7 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
     if (found === null) return null
     const { snapshot, leftMs } = found
     const { ifNoneMatch } = seen
-    const answer: Answer = isV1
+    const answer: TextAnswer = isV1
       ? tokenAnswer(snapshot, { leftMs, now: env.clock.now() }, { isStale: keeper.isStale(snapshot), ifNoneMatch })
       : tokenboyAnswer(snapshot, leftMs, ifNoneMatch)
     meter.observe(isV1 ? '/v1/tokens/{name}' : '/token', answer.status, (env.clock.monotonic() - startedAt) / 1_000)

@@ -49,22 +49,26 @@ export function lastParameter(url: URL, name: string): string {
   return (url.searchParams.getAll(name).at(-1) ?? '').trim()
 }
 
-/** The body as text; refuses one that is too large without reading it to its end, and one that is no UTF-8. */
+/** The body as text; refuses what `readBytes` does, and what is no UTF-8. */
 export async function readText(request: Request): Promise<string> {
-  const told = Number(request.headers.get('content-length') ?? NaN)
-  if (told > bodyBytesMax) throw tooLarge()
-  let bytes: Uint8Array
-  try {
-    // No more than was told can come, and then the whole is had without a stream, which costs more than all the rest.
-    bytes = told >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readStream(request)
-  } catch (thrown) {
-    if (thrown instanceof ZhongkongError) throw thrown
-    throw new ZhongkongError('bad_request', 'the body ended early', { cause: thrown })
-  }
+  const bytes = await readBytes(request)
   try {
     return decoder.decode(bytes)
   } catch {
     throw new ZhongkongError('bad_request', 'the body is not UTF-8')
+  }
+}
+
+/** The body; refuses one that is too large without reading it to its end. */
+export async function readBytes(request: Request): Promise<Uint8Array> {
+  const told = Number(request.headers.get('content-length') ?? NaN)
+  if (told > bodyBytesMax) throw tooLarge()
+  try {
+    // No more than was told can come, and then the whole is had without a stream, which costs more than all the rest.
+    return told >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readStream(request)
+  } catch (thrown) {
+    if (thrown instanceof ZhongkongError) throw thrown
+    throw new ZhongkongError('bad_request', 'the body ended early', { cause: thrown })
   }
 }
 

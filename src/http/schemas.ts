@@ -1,5 +1,6 @@
 /** The shapes of `wire/`, as zod schemas for the OpenAPI document. A test keeps them equal to the types. */
 import { z } from 'zod'
+import { verdicts } from '../callbacks/callback.ts'
 
 const seconds = z.int().min(0)
 const epochSeconds = z.int().min(0)
@@ -105,6 +106,25 @@ export const wecomTokenSchema = z.strictObject({
 /** What the older token servers answer: an object with whatever the source yields. */
 export const olderSchema = z.record(z.string(), z.unknown())
 
+/** The last messages to a callback. */
+export const callbackSchema = z.strictObject({
+  name: z.string(),
+  messages: z.array(
+    z.strictObject({
+      at: epochSeconds,
+      verdict: z.enum(verdicts),
+      type: z.string().nullable(),
+      event: z.string().nullable(),
+      account: z.string().nullable(),
+      took_ms: z.int().min(0),
+      forwards: z.array(
+        z.strictObject({ to: z.string(), outcome: z.string(), status: z.int().nullable(), took_ms: z.int().min(0) }),
+      ),
+    }),
+  ),
+  refusals: z.array(z.strictObject({ reason: z.string(), count: z.int().min(1), last_at: epochSeconds })),
+})
+
 /** Schemas that the document names, so that each is written once. */
 export const namedSchemas = {
   Token: tokenSchema,
@@ -112,6 +132,7 @@ export const namedSchemas = {
   RefreshRequest: refreshBodySchema,
   Source: sourceSchema,
   Sources: sourcesSchema,
+  Callback: callbackSchema,
   Definition: definitionSchema,
   Problem: problemSchema,
   Health: healthSchema,

@@ -6,7 +6,9 @@ import { Hono } from 'hono'
 import type { Access } from '../access/access.ts'
 import type { Env } from '../base/env.ts'
 import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
+import { createCallbacks, type Hear } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
+import type { ZhongkongEvent } from '../model/event.ts'
 import { addressList } from './address.ts'
 import { responseOf, type Answer } from './answer.ts'
 import { admit } from './gate.ts'
@@ -34,6 +36,9 @@ export type ServerOptions = Reloadable & {
   readonly hosts?: readonly string[]
   /** Shared with the keeper, which sends it along when it follows another zhongkong. */
   readonly trail?: Trail
+  /** Keeps what platforms send to sources; absent, all of it is for others. */
+  readonly hear?: Hear
+  readonly emit?: (event: ZhongkongEvent) => void
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
 }
@@ -46,6 +51,8 @@ export type Handler = {
   replace(settings: Reloadable): void
   /** Ends all waits and answers `/readyz` with 503; requests are still answered. */
   drain(): void
+  /** Resolves when nothing goes on behind an answer that was given, such as forwarding; within five seconds. */
+  settle(): Promise<void>
 }
 
 /** Says nothing about a proxy unless one of these is there; then the caller is not who the connection says. */
@@ -58,6 +65,12 @@ export function createHandler(options: ServerOptions): Handler {
   let settings = settingsOf(options)
   let document: string | undefined
   const draining = new AbortController()
+  const callbacks = createCallbacks({
+    env,
+    hear: options.hear ?? (() => Promise.resolve(false)),
+    emit: options.emit ?? (() => undefined),
+    count: (source, verdict) => metrics.countCallback(source, verdict),
+  })
   const house: House = {
     keeper,
     env,
@@ -65,6 +78,7 @@ export function createHandler(options: ServerOptions): Handler {
     meter: metrics,
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
+    callbacks,
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     draining: draining.signal,
@@ -86,6 +100,7 @@ export function createHandler(options: ServerOptions): Handler {
       settings = settingsOf(next)
     },
     drain: () => draining.abort(),
+    settle: () => callbacks.settle(),
   })
 }
 

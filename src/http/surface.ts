@@ -4,6 +4,7 @@ import type { Access, Client } from '../access/access.ts'
 import type { Env } from '../base/env.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
+import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
@@ -37,6 +38,8 @@ export type Meter = {
   /** `route` is a path of the list or `none`, so the number of series is bounded. */
   observe(route: string, status: number, seconds: number): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
+  /** Counts a request to a callback; null is no source that takes any. */
+  countCallback(source: string | null, verdict: Verdict): void
 }
 
 /** What all surfaces share. */
@@ -50,6 +53,8 @@ export type House = {
   readonly guesses: GuessLimiter
   /** Host names, beside loopback ones and addresses, by which unkeyed callers may name this server. */
   readonly hosts: ReadonlySet<string>
+  /** What platforms send. */
+  readonly callbacks: Callbacks
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Aborts when the server drains: waits end early. */

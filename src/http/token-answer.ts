@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto'
 import type { Snapshot } from '../keeper/keeper.ts'
 import type { Json, JsonObject } from '../base/json.ts'
 import type { RefreshAnswer } from '../wire/v1.ts'
-import { jsonType, olderType, type Answer } from './answer.ts'
+import { jsonType, olderType, type Answer, type TextAnswer } from './answer.ts'
 
 /** A text that differs from read to read in one number only. */
 type Split = { readonly head: string; readonly tail: string }
@@ -69,7 +69,7 @@ export function tokenAnswer(
   snapshot: Snapshot,
   { leftMs, now }: Left,
   options: { readonly isStale: boolean; readonly ifNoneMatch: string | null },
-): Answer {
+): TextAnswer {
   const { tag, expiresAt, v1, v1Stale } = prepare(snapshot)
   const headers = ['ETag', tag]
   if (options.ifNoneMatch !== null && isKnownToCaller(snapshot, options.ifNoneMatch)) return notModified(tag)
@@ -93,7 +93,7 @@ export function refreshAnswer(
 }
 
 /** TokenBoy's `GET /token`: the upstream's own object as Python writes it, with the seconds that are left. */
-export function tokenboyAnswer(snapshot: Snapshot, leftMs: number, ifNoneMatch: string | null): Answer {
+export function tokenboyAnswer(snapshot: Snapshot, leftMs: number, ifNoneMatch: string | null): TextAnswer {
   const { tag, older } = prepare(snapshot)
   const seconds = secondsOf(leftMs)
   const ownTag = `${tag.slice(0, -1)}-${seconds}"`
@@ -104,7 +104,7 @@ export function tokenboyAnswer(snapshot: Snapshot, leftMs: number, ifNoneMatch: 
   return { status: 200, type: olderType, body: `${older.head}${seconds}${older.tail}`, headers: ['ETag', ownTag] }
 }
 
-function notModified(tag: string): Answer {
+function notModified(tag: string): TextAnswer {
   return { status: 304, type: null, body: null, headers: ['ETag', tag] }
 }
 

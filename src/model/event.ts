@@ -43,7 +43,14 @@ export type NodeEvent =
   | { readonly type: 'store-lost'; readonly at: number; readonly message: string }
   | { readonly type: 'store-back'; readonly at: number; readonly awayMs: number }
 
-export type ZhongkongEvent = KeeperEvent | NodeEvent
+/** What platforms send to a source, where somebody should look. The same is told once a minute at most. */
+export type CallbackEvent =
+  /** A request to the source's callback was not believed. `reason` is a word of `callbacks/scheme.ts`. */
+  | Fact<'callback-refused', { reason: string }>
+  /** A receiver did not take a message; `to` is its address without the query. */
+  | Fact<'forward-failed', { to: string; outcome: string }>
+
+export type ZhongkongEvent = KeeperEvent | NodeEvent | CallbackEvent
 
 export type EventType = ZhongkongEvent['type']
 
@@ -66,4 +73,6 @@ export const eventTypes = [
   'removed',
   'store-lost',
   'store-back',
+  'callback-refused',
+  'forward-failed',
 ] as const satisfies readonly EventType[]

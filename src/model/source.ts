@@ -52,12 +52,29 @@ export type Source = {
 
 export type Credential = { readonly account: string; readonly secret: Secret }
 
+/** How a family of platforms signs, encrypts and is answered (`callbacks/schemes.ts`). */
+export const callbackSchemes = ['wechat', 'wecom', 'dingtalk', 'feishu'] as const
+
+export type CallbackScheme = (typeof callbackSchemes)[number]
+
 export type Callback = {
+  readonly scheme: CallbackScheme
   readonly token: Secret
-  readonly encodingAesKey: Secret | null
-  readonly forward: readonly string[]
+  /** EncodingAESKey, or Feishu's Encrypt Key. With one, nothing that is not encrypted is believed. */
+  readonly aesKey: Secret | null
+  /** The ids that an encrypted message may end in; that it names one of ours says that it was meant for us. */
+  readonly receiveIds: readonly string[]
+  readonly forward: readonly ForwardTarget[]
   /** Freshness window of timestamps, in seconds; 0 is no window. */
   readonly maxAgeSeconds: number
+}
+
+/** Where messages go that are not for this server. Null means whichever. */
+export type ForwardTarget = {
+  readonly to: string
+  readonly types: readonly string[] | null
+  readonly events: readonly string[] | null
+  readonly accounts: readonly string[] | null
 }
 
 /**

@@ -66,8 +66,19 @@ describe('a definition', () => {
   it('may have a callback', () => {
     const callback = { token: 'canary-token', encoding_aes_key: base64Key, forward: ['http://10.0.0.5/wx'], max_age: 0 }
     const parsed = source({ ...wecom, callback }).callback
-    expect(parsed).toMatchObject({ forward: ['http://10.0.0.5/wx'], maxAgeSeconds: 0 })
-    expect([parsed?.token.reveal(), parsed?.encodingAesKey?.reveal()]).toEqual(['canary-token', base64Key])
+    const everything = { types: null, events: null, accounts: null }
+    expect(parsed).toMatchObject({ scheme: 'wecom', receiveIds: [wecom.corpid], maxAgeSeconds: 0 })
+    expect(parsed?.forward).toEqual([{ to: 'http://10.0.0.5/wx', ...everything }])
+    expect([parsed?.token.reveal(), parsed?.aesKey?.reveal()]).toEqual(['canary-token', base64Key])
+  })
+
+  it('may forward by type, event and account', () => {
+    const forward = [{ to: 'https://a.example', types: ['text'], events: ['subscribe'], appids: ['wx2'] }, 'http://b']
+    const { forward: parsed } = source({ ...wechat, callback: { token: 't', forward } }).callback!
+    expect(parsed).toEqual([
+      { to: 'https://a.example', types: ['text'], events: ['subscribe'], accounts: ['wx2'] },
+      { to: 'http://b', types: null, events: null, accounts: null },
+    ])
   })
 
   it('keeps its secrets from being printed', () => {
@@ -136,6 +147,34 @@ describe('a mistake', () => {
       'callback.forword',
       /no key/,
       /"forward"/,
+    ],
+    [
+      'a WeCom callback without a key',
+      { ...wecom, callback: { token: 't' } },
+      'callback.encoding_aes_key',
+      /missing/,
+      /Add/,
+    ],
+    [
+      'a mistyped filter',
+      { ...wechat, callback: { token: 't', forward: ['http://a', { to: 'http://b', event: ['x'] }] } },
+      'callback.forward.1.event',
+      /no key/,
+      null,
+    ],
+    [
+      'a receiver that is no address',
+      { ...wechat, callback: { token: 't', forward: ['10.0.0.5/wx'] } },
+      'callback.forward.0',
+      /https/,
+      null,
+    ],
+    [
+      'a receiver with a password',
+      { ...wechat, callback: { token: 't', forward: [{ to: 'http://u:p@a/' }] } },
+      'callback.forward.0.to',
+      /password/,
+      null,
     ],
     ['a template never closed', { ...http, query: { a: 'x{{weixin' } }, 'query.a', /character 2/, null],
     ['a template deep in a body', { ...http, body: { a: [{ b: '{{}}' }] } }, 'body.a.0.b', /character 3/, null],

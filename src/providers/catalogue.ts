@@ -5,6 +5,7 @@ import { sha256 } from '../base/secret.ts'
 import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt } from '../model/failure.ts'
+import type { Message, Push } from '../model/message.ts'
 import type { Source } from '../model/source.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
@@ -73,6 +74,11 @@ export async function watch(source: Source, call: Call & { readonly held: Held }
   const provider = byKind.get(source.kind)
   if (provider?.watch === undefined) throw new ZhongkongError('internal', `${source.kind} cannot be waited at`)
   return await provider.watch(source.settings, call, waitMs)
+}
+
+/** What a message that the platform sent to this source brings it. */
+export function readMessage(source: Source, message: Message): Push {
+  return byKind.get(source.kind)?.readMessage?.(source.settings, message) ?? { kind: 'none' }
 }
 
 /** The JSON Schema of one source, for the schema of the whole configuration. */

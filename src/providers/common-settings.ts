@@ -1,7 +1,7 @@
 /** The keys that every source may have beside those of its provider: the refresh policy, and the platform's callback. */
 import { z } from 'zod'
 import { Secret } from '../base/secret.ts'
-import type { Callback, RefreshPolicy } from '../model/source.ts'
+import type { Callback, CallbackScheme, ForwardTarget, RefreshPolicy } from '../model/source.ts'
 import { duration, problem, secret, urlProblem } from './setting.ts'
 
 const dayMs = 86_400_000
@@ -31,10 +31,25 @@ const aesKey = z
   })
   .transform((value) => new Secret(value))
 
-export const callbackSchema = z.strictObject({
+/** Addresses to which one message goes at most. */
+const targetsMax = 8
+
+const oneOf = (what: string) => z.array(z.string().min(1)).min(1).optional().describe(what)
+
+const target = z.strictObject({
+  to: address().describe('Where the message goes.'),
+  types: oneOf('Only messages of these types (MsgType).'),
+  events: oneOf('Only these events (Event, InfoType, EventType).'),
+  appids: oneOf('Only messages about these accounts (appid, corpid).'),
+})
+
+const common = {
   token: secret('The token that the platform signs its callbacks with.'),
-  encoding_aes_key: aesKey.optional().describe('The key of encrypted callbacks (EncodingAESKey), 43 characters.'),
-  forward: z.array(address()).default([]).describe('Where messages that are not for this server go.'),
+  forward: z
+    .array(z.union([address(), target]))
+    .max(targetsMax)
+    .default([])
+    .describe('Where messages that are not for this server go; the first one that wants a message may answer it.'),
   max_age: z
     .number()
     .int()
@@ -42,7 +57,28 @@ export const callbackSchema = z.strictObject({
     .max(86_400)
     .default(300)
     .describe('Seconds for which a callback is fresh; 0 is no limit. Default: 300'),
+}
+
+const sealed = z.strictObject({
+  ...common,
+  encoding_aes_key: aesKey.describe('The key of encrypted callbacks (EncodingAESKey), 43 characters.'),
 })
+
+/** The keys of `callback`, by how the platform calls. WeCom and DingTalk send nothing that is not encrypted. */
+export const callbackSchemas = {
+  wechat: z.strictObject({
+    ...common,
+    encoding_aes_key: aesKey
+      .optional()
+      .describe('The key of encrypted callbacks (EncodingAESKey), 43 characters. With it, plain ones are refused.'),
+  }),
+  wecom: sealed,
+  dingtalk: sealed,
+  feishu: z.strictObject({
+    ...common,
+    encrypt_key: secret('The Encrypt Key. With it, plain callbacks are refused.').optional(),
+  }),
+} as const satisfies Record<CallbackScheme, z.ZodObject>
 
 export const policySchema = z.strictObject({
   refresh_before: duration('Refresh this long before the end.', 0, yearMs).optional(),
@@ -70,7 +106,27 @@ export function policyOf(written: z.output<typeof policySchema>): RefreshPolicy 
   }
 }
 
-export function callbackOf(written: z.output<typeof callbackSchema>): Callback {
-  const { token, encoding_aes_key, forward, max_age } = written
-  return { token, encodingAesKey: encoding_aes_key ?? null, forward, maxAgeSeconds: max_age }
+type WrittenCallback = z.output<(typeof callbackSchemas)[CallbackScheme]>
+
+/** The callback of a source whose platform calls by `scheme` and ends what it encrypts in one of `receiveIds`. */
+export function callbackOf(written: WrittenCallback, scheme: CallbackScheme, receiveIds: readonly string[]): Callback {
+  const aesKey =
+    'encrypt_key' in written
+      ? written.encrypt_key
+      : 'encoding_aes_key' in written
+        ? written.encoding_aes_key
+        : undefined
+  return {
+    scheme,
+    token: written.token,
+    aesKey: aesKey ?? null,
+    receiveIds,
+    forward: written.forward.map(targetOf),
+    maxAgeSeconds: written.max_age,
+  }
+}
+
+function targetOf(written: string | z.output<typeof target>): ForwardTarget {
+  const { to, types, events, appids } = typeof written === 'string' ? { to: written } : written
+  return { to, types: types ?? null, events: events ?? null, accounts: appids ?? null }
 }

@@ -9,7 +9,8 @@ import type { Env } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Attempt } from '../model/failure.ts'
-import type { Credential } from '../model/source.ts'
+import type { Message, Push } from '../model/message.ts'
+import type { CallbackScheme, Credential } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
 
 /** The token of a needed source, as an attempt uses it. */
@@ -70,8 +71,12 @@ export type Provider<S = unknown> = {
   /** The keys of a source beside `provider`, `callback` and the refresh policy; unknown keys are errors. */
   readonly schema: z.ZodType<S>
   readonly parent?: Parent
-  /** The platform may call such a source back (`callback`). */
-  readonly takesCallback?: true
+  /** How the platform calls such a source back (`callback`); absent where it does not. */
+  readonly callback?: {
+    readonly scheme: CallbackScheme
+    /** What encrypted messages for this source end in. */
+    receiveIds(settings: S): readonly string[]
+  }
   /** Everything that the upstream's answer is known to hold; absent when that cannot be known. */
   readonly fields?: readonly string[]
   /** References inside templates, for checks against the other sources. */
@@ -98,6 +103,11 @@ export type Provider<S = unknown> = {
    * Nothing in the outcome holds a secret other than the issued token itself.
    */
   issue(settings: S, call: Call): Promise<Attempt>
+  /**
+   * What a message of the platform brings this source, as data: nothing is asked, nothing is kept. Absent: nothing, and
+   * every message is forwarded.
+   */
+  readMessage?(settings: S, message: Message): Push
   /**
    * Waits at the upstream up to `waitMs` for another token than `call.held`; there where `semantics.announces` is. It
    * changes nothing and holds no lease: what it hears of is then fetched by `issue`.

@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from '../base/json.ts'
 import type { DefinitionIssue } from '../model/definition.ts'
 import type { Callback, RefreshPolicy } from '../model/source.ts'
-import { callbackOf, callbackSchema, policyOf, policySchema } from './common-settings.ts'
+import { callbackOf, callbackSchemas, policyOf, policySchema } from './common-settings.ts'
 import { definitionIssues } from './definition-problems.ts'
 import type { Provider } from './provider.ts'
 import { settingKeys } from './source-json-schema.ts'
@@ -19,22 +19,23 @@ export type ReadDefinition =
 const policyKeys = Object.keys(policySchema.shape)
 
 export function readDefinition(provider: Provider, definition: JsonObject): ReadDefinition {
-  const takes = provider.takesCallback === true
+  const called = provider.callback
   const commonKeys = ['provider', ...policyKeys, 'callback']
-  const known = [...settingKeys(provider), ...commonKeys.filter((key) => takes || key !== 'callback')]
+  const known = [...settingKeys(provider), ...commonKeys.filter((key) => called !== undefined || key !== 'callback')]
   const policy = policySchema.safeParse(pick(definition, (key) => policyKeys.includes(key)))
   const settings = provider.schema.safeParse(pick(definition, (key) => !commonKeys.includes(key)))
   const written = definition.callback
-  const callback = written === undefined || !takes ? null : callbackSchema.safeParse(written)
+  const schema = called === undefined ? null : callbackSchemas[called.scheme]
+  const callback = written === undefined ? null : (schema?.safeParse(written) ?? null)
   const issues = [
     ...definitionIssues(settings.error?.issues ?? [], definition, known),
     ...definitionIssues(policy.error?.issues ?? [], definition, known),
     ...definitionIssues(
       (callback?.error?.issues ?? []).map((issue) => ({ ...issue, path: ['callback', ...issue.path] })),
       definition,
-      Object.keys(callbackSchema.shape),
+      Object.keys(schema?.shape ?? {}),
     ),
-    ...(written === undefined || takes ? [] : [noCallback(provider.kind)]),
+    ...(written === undefined || called !== undefined ? [] : [noCallback(provider.kind)]),
   ]
   if (issues.length > 0 || !settings.success || !policy.success || callback?.success === false) {
     return { ok: false, issues }
@@ -43,7 +44,10 @@ export function readDefinition(provider: Provider, definition: JsonObject): Read
     ok: true,
     settings: settings.data,
     policy: policyOf(policy.data),
-    callback: callback === null ? null : callbackOf(callback.data),
+    callback:
+      callback === null || called === undefined
+        ? null
+        : callbackOf(callback.data, called.scheme, called.receiveIds(settings.data)),
   }
 }
 

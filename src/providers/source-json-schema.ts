@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { JsonObject, Json } from '../base/json.ts'
 import { isJsonObject } from '../base/json.ts'
-import { callbackSchema, policySchema } from './common-settings.ts'
+import { callbackSchemas, policySchema } from './common-settings.ts'
 import type { Provider } from './provider.ts'
 
 /** The keys of a provider's own settings. */
@@ -26,7 +26,8 @@ export function sourceSchemaOf(providers: readonly Provider[]): JsonObject {
 
 function alternative(provider: Provider): JsonObject {
   const own = schemaOf(provider.schema)
-  const callback = provider.takesCallback === true ? { callback: described(schemaOf(callbackSchema)) } : {}
+  const scheme = provider.callback?.scheme
+  const callback = scheme === undefined ? {} : { callback: described(schemaOf(callbackSchemas[scheme])) }
   const required = Array.isArray(own.required) ? (own.required as readonly Json[]) : []
   return {
     title: provider.kind,

@@ -59,7 +59,7 @@ export const provider: Provider<Settings> = {
       .describe('stable: POST /cgi-bin/stable_token; classic: GET /cgi-bin/token.'),
     base_url: baseUrl(wechatHost, 'Where WeChat is asked.'),
   }),
-  takesCallback: true,
+  callback: { scheme: 'wechat', receiveIds: ({ appid }) => [appid] },
   fields: ['access_token', 'expires_in'],
   needs: () => [],
   semantics: ({ mode }) => (mode === 'classic' ? classicSemantics : stableSemantics),

@@ -40,7 +40,7 @@ export const provider: Provider<Settings> = {
       .describe('The id of the app. It is not sent; it keeps apart the tokens of several apps of one corp.'),
     base_url: baseUrl(wecomHost, 'Where WeCom is asked.'),
   }),
-  takesCallback: true,
+  callback: { scheme: 'wecom', receiveIds: ({ corpid }) => [corpid] },
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: () => wecomSemantics,

@@ -60,3 +60,28 @@ export type SourceAnswer = {
 }
 
 export type SourcesAnswer = { readonly sources: readonly SourceAnswer[]; readonly next: string | null }
+
+/** The last messages that the platform sent to a source, as one process saw them. */
+export type CallbackAnswer = {
+  readonly name: string
+  /** The newest first. */
+  readonly messages: readonly {
+    /** Epoch seconds. */
+    readonly at: number
+    readonly verdict: string
+    readonly type: string | null
+    readonly event: string | null
+    readonly account: string | null
+    readonly took_ms: number
+    /** Empty while the message is still being forwarded. */
+    readonly forwards: readonly {
+      /** Without the query. */
+      readonly to: string
+      readonly outcome: string
+      readonly status: number | null
+      readonly took_ms: number
+    }[]
+  }[]
+  /** Requests that were not believed, by reason. */
+  readonly refusals: readonly { readonly reason: string; readonly count: number; readonly last_at: number }[]
+}

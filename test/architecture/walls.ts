@@ -14,7 +14,7 @@ const everything = [
   'events',
   'keeper',
   'http',
-].concat(['simulator', 'client', 'cli', 'root'])
+].concat(['callbacks', 'simulator', 'client', 'cli', 'root'])
 
 /** The rooms that a room may import from, beside itself. */
 export const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -27,7 +27,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   access: ['base', 'model'],
   events: ['base', 'model'],
   keeper: ['base', 'model', 'providers', 'stores'],
-  http: ['base', 'model', 'wire', 'keeper', 'access', 'events'],
+  callbacks: ['base', 'model'],
+  http: ['base', 'model', 'wire', 'keeper', 'access', 'events', 'callbacks'],
   simulator: ['base'],
   client: ['wire'],
   cli: everything,
@@ -42,6 +43,7 @@ export const doors: Readonly<Record<string, readonly string[]>> = {
   keeper: ['keeper.ts'],
   access: ['access.ts'],
   events: ['bus.ts'],
+  callbacks: ['callback.ts'],
   http: ['server.ts', 'listen.ts'],
   simulator: ['simulator.ts'],
   client: ['index.ts'],

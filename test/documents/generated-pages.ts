@@ -104,6 +104,16 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'The store answers again and can be written.',
     zh: '存储恢复响应，且可以写入。',
   },
+  'callback-refused': {
+    fields: '`reason`',
+    en: 'A request to the callback of the source was not believed; docs/callbacks.md says what each reason means. The same is told once a minute at most.',
+    zh: '对该来源回调地址的一次请求未被采信；各原因的含义见 docs/callbacks.zh-CN.md。相同情况每分钟最多通知一次。',
+  },
+  'forward-failed': {
+    fields: '`to`, `outcome`',
+    en: 'A receiver did not take a message that was forwarded to it. The same is told once a minute at most.',
+    zh: '转发的消息未被接收方收下。相同情况每分钟最多通知一次。',
+  },
 }
 
 export function eventsPage(types: readonly EventType[]): string {

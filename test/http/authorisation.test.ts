@@ -63,6 +63,8 @@ const expected: Record<string, Partial<Record<Role, number>> & { readonly other:
   'GET /cgi-bin/get_jsapi_ticket': { other: 200 },
   'GET /cgi-bin/ticket/get': { other: 200 },
   'GET /callback/{name}': { other: 403 },
+  'POST /callback/{name}': { other: 403 },
+  'GET /v1/callbacks/{name}': { none: 401, wrong: 401, admin: 200, other: 403 },
 }
 
 const withKeys: House = { sources, clients, compat }

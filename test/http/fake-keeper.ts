@@ -43,7 +43,9 @@ export function sourceOf(fake: FakeSource): Source {
       fake.account === undefined ? null : { account: fake.account, secret: new Secret(fake.secret ?? 'app-secret') },
     seed: null,
     callback:
-      fake.callback === undefined ? null : { encodingAesKey: null, forward: [], maxAgeSeconds: 300, ...fake.callback },
+      fake.callback === undefined
+        ? null
+        : { scheme: 'wechat', aesKey: null, receiveIds: [], forward: [], maxAgeSeconds: 300, ...fake.callback },
   }
 }
 

@@ -1,6 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { Secret } from '../../src/base/secret.ts'
-import { sortedSha1 } from '../../src/http/surfaces/callback.ts'
 import type { SourcesAnswer } from '../../src/wire/v1.ts'
 import { client, openHouse, remote } from './visitor.ts'
 
@@ -76,75 +74,6 @@ describe('/v1/sources', () => {
     for (const name of ['a%20b', '-a', 'x'.repeat(129), '%C3%A9', '%zz']) {
       expect((await ask(`/v1/sources/${name}`, { method: 'PUT', headers: json, body: definition })).status).toBe(400)
     }
-  })
-})
-
-describe('GET /callback/{name}', () => {
-  // Two official examples, and the token they are signed with.
-  const vectors = [
-    {
-      token: 'AAAAA',
-      timestamp: '1714036504',
-      nonce: '1514711492',
-      signature: 'f464b24fc39322e44b38aa78f5edd27bd1441696',
-    },
-    { token: 'test', timestamp: '1410685589', nonce: 'test', signature: 'f21891de399b4e33a1a93c9a7b8a8fffb5a443ff' },
-    {
-      token: 'AAAAA',
-      timestamp: '1714037059',
-      nonce: '486452656',
-      signature: '899cf89e464efb63f54ddac96b0a0a235f53aa78',
-    },
-  ]
-  const house = (token: string, maxAgeSeconds = 300) =>
-    openHouse({
-      sources: [{ name: 'oa', callback: { token: new Secret(token), maxAgeSeconds } }, { name: 'plain' }],
-      clients: [client('shop', 'shop-key')],
-    })
-
-  test.each(vectors)('200 with echostr as it came, for the official signature at $timestamp', async (vector) => {
-    const { ask, keeper } = house(vector.token)
-    keeper.now = Number(vector.timestamp) * 1_000 + 299_000
-    const { timestamp, nonce, signature } = vector
-    const query = `signature=${signature}&timestamp=${timestamp}&nonce=${nonce}&echostr=4375120948345356249%3Cb%3E%2B`
-    const told = await ask(`/callback/oa?${query}`, { peer: remote })
-    expect([told.status, told.text]).toEqual([200, '4375120948345356249<b>+'])
-    expect(told.headers.get('content-type')).toBe('text/plain; charset=utf-8')
-  })
-
-  test('403, the same for all, for whatever is wrong', async () => {
-    const { ask, keeper } = house('AAAAA')
-    const now = String(Math.floor(keeper.now / 1_000))
-    const signed = (timestamp: string, token = 'AAAAA') =>
-      `signature=${sortedSha1([token, timestamp, 'n'])}&timestamp=${timestamp}&nonce=n`
-    expect((await ask(`/callback/oa?${signed(now)}&echostr=e`)).status).toBe(200)
-    const late = String(Number(now) - 301)
-    const wrong = [
-      `/callback/oa?${signed(now)}`,
-      `/callback/oa?${signed(now, 'BBBBB')}&echostr=e`,
-      `/callback/oa?${signed(late)}&echostr=e`,
-      `/callback/oa?${signed('not-a-time')}&echostr=e`,
-      `/callback/oa?${signed(now)}&echostr=e&echostr=f`,
-      `/callback/oa?timestamp=${now}&nonce=n&echostr=e`,
-      `/callback/oa?signature=&timestamp=${now}&nonce=n&echostr=e`,
-      `/callback/plain?${signed(now)}&echostr=e`,
-      `/callback/nothing?${signed(now)}&echostr=e`,
-      `/callback/nothing?signature=${sortedSha1(['', now, 'n'])}&timestamp=${now}&nonce=n&echostr=e`,
-    ]
-    const answers = new Set<string>()
-    for (const path of wrong) {
-      const told = await ask(path)
-      expect([path, told.status]).toEqual([path, 403])
-      answers.add(told.text)
-    }
-    expect(answers.size).toBe(1)
-  })
-
-  test('200 for an old timestamp when no freshness is asked for', async () => {
-    const { ask } = house('test', 0)
-    const { timestamp, nonce, signature } = vectors[1]!
-    const told = await ask(`/callback/oa?signature=${signature}&timestamp=${timestamp}&nonce=${nonce}&echostr=e`)
-    expect(told.status).toBe(200)
   })
 })
 

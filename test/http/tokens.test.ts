@@ -297,7 +297,7 @@ describe('every answer', () => {
     const { ask } = open()
     const told = await ask('/v1/tokens/weixin', { method: 'PATCH' })
     expect([told.status, told.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
-    expect((await ask('/callback/weixin', { method: 'POST' })).headers.get('allow')).toBe('GET, HEAD')
+    expect((await ask('/callback/weixin', { method: 'PUT' })).headers.get('allow')).toBe('GET, POST, HEAD')
     expect((await ask('/v1/sources/weixin', { method: 'OPTIONS' })).headers.get('allow')).toBe('GET, PUT, DELETE, HEAD')
     expect((await ask('/v1/tokens/')).status).toBe(404)
   })

@@ -47,6 +47,8 @@ export type Visitor = {
   readonly handler: Handler
   readonly faults: unknown[]
   readonly env: Env
+  /** What receivers of forwarded messages answer; nobody, unless a test says so. */
+  answer: (request: Request) => Response | Promise<Response>
   /** Moves wall and monotonic time. */
   readonly advance: (ms: number) => void
   readonly ask: (path: string, question?: Question) => Promise<Told>
@@ -64,9 +66,14 @@ export function openHouse({ sources = [], clients = [], compat = noCompat, hosts
   let monotonic = 0
   let dice = 0
   const env: Env = {
-    clock: { now: () => keeper.now, monotonic: () => monotonic, sleep: () => Promise.resolve() },
+    clock: {
+      now: () => keeper.now,
+      monotonic: () => monotonic,
+      // Time stands still, so whoever sleeps does so until somebody ends it.
+      sleep: (_ms, signal) => new Promise((resolve) => signal?.addEventListener('abort', () => resolve())),
+    },
     random: { next: () => 0.5, bytes: (length) => Uint8Array.from({ length }, () => (dice += 1) % 251) },
-    fetch: () => Promise.reject(new Error('no network here')),
+    fetch: async (request) => await visitor.answer(request),
   }
   const faults: unknown[] = []
   const metrics = createMetrics({ bus: createBus((thrown) => faults.push(thrown)), version: '1.2.3' })
@@ -90,7 +97,16 @@ export function openHouse({ sources = [], clients = [], compat = noCompat, hosts
     checkDescribed(method, new URL(request.url).pathname, response, text)
     return { status: response.status, headers: response.headers, text, json: parsed(text) }
   }
-  return { keeper, handler, faults, env, advance, ask }
+  const visitor: Visitor = {
+    keeper,
+    handler,
+    faults,
+    env,
+    answer: () => Promise.reject(new Error('no network here')),
+    advance,
+    ask,
+  }
+  return visitor
 }
 
 function parsed(text: string): unknown {
@@ -129,7 +145,9 @@ export function checkDescribed(method: string, path: string, response: Response,
     return
   }
   if (method === 'HEAD') return
-  expect(Object.keys(described!.content)).toContain(type)
+  const known = Object.keys(described!.content)
+  if (known.includes('*/*')) return
+  expect(known).toContain(type)
   const pointer = [
     'paths',
     found!,

@@ -105,7 +105,11 @@ export class SimulatedNode {
         access: createAccess(clients),
         compat: { tokenboy: { allow: [] }, wechatTokenServer: null },
         env,
-        metrics: { observe: () => undefined, expose: () => Promise.resolve({ type: 'text/plain', text: '' }) },
+        metrics: {
+          observe: () => undefined,
+          countCallback: () => undefined,
+          expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
+        },
         version: 'simulated',
         onFault: (thrown) => this.#world.checks.fault(thrown),
       })

@@ -1,51 +1,80 @@
 /**
- * The platform's server callback. For now its URL check: a plain signature over token, timestamp and nonce, answered with
- * the echostr as it came. Whatever is wrong is refused in the same way, so that nothing is learned about sources.
+ * `/callback/{name}`: what the platform sends. Whatever is wrong with a request is refused in the same way, so that nothing
+ * is learned about sources; operators see the reasons at `/v1/callbacks/{name}`.
  */
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { ZhongkongError } from '../../base/errors.ts'
-import { safeEqual } from '../../base/secret.ts'
-import { plain, type Answer } from '../answer.ts'
+import { errorTable, ZhongkongError } from '../../base/errors.ts'
+import type { Heard, Refusals } from '../../callbacks/callback.ts'
+import type { CallbackAnswer } from '../../wire/v1.ts'
+import { json, problemType, type Answer } from '../answer.ts'
+import { checkQuery, readBytes } from '../input.ts'
+import { callbackSchema, problemSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 
-/** SHA-1 over the sorted values, joined with nothing: the platforms' signature. */
-export function sortedSha1(values: readonly string[]): string {
-  return createHash('sha1')
-    .update([...values].sort(byUnit).join(''), 'utf8')
-    .digest('hex')
-}
-
-/** Plain order by code unit, whatever the machine's language. */
-function byUnit(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
-}
-
-async function check({ house, name, url }: Visit): Promise<Answer> {
-  const one = (key: string): string => {
-    const values = url.searchParams.getAll(key)
-    return values.length === 1 ? (values[0] ?? '') : ''
+async function take({ house, name, url, request }: Visit): Promise<Answer> {
+  const body = await readBytes(request)
+  const source = await house.keeper.source(name)
+  const reply = await house.callbacks.take(source, {
+    method: request.method === 'POST' ? 'POST' : 'GET',
+    search: url.search,
+    header: (key) => request.headers.get(key),
+    body,
+  })
+  if (reply === null) throw refused()
+  return {
+    status: 200,
+    type: reply.type,
+    body: typeof reply.body === 'string' ? reply.body : Uint8Array.from(reply.body),
   }
-  const [signature, timestamp, nonce, echostr] = ['signature', 'timestamp', 'nonce', 'echostr'].map(one)
-  const callback = (await house.keeper.source(name))?.callback ?? null
-  // Without a source the comparison is made all the same, against a value that no signature has.
-  const expected = callback === null ? '' : sortedSha1([callback.token.reveal(), timestamp ?? '', nonce ?? ''])
-  const isSigned = safeEqual(signature?.toLowerCase() ?? '', expected)
-  const isComplete = timestamp !== '' && nonce !== '' && echostr !== undefined && echostr !== ''
-  if (callback === null || !isSigned || !isComplete) throw refused()
-  const ageSeconds = Math.abs(house.env.clock.now() / 1_000 - Number(timestamp))
-  const isFresh = callback.maxAgeSeconds === 0 || ageSeconds <= callback.maxAgeSeconds
-  if (!isFresh) throw refused()
-  return plain(200, echostr)
 }
 
 function refused(): ZhongkongError {
   return new ZhongkongError('forbidden', 'the callback is not signed as it must be, or its timestamp is too old', {
     hint: {
-      en: "Compare the source's callback token with the one at the platform, and this machine's clock with the real time.",
-      zh: '请核对来源的 callback token 与平台上填写的是否一致，并检查本机时间是否准确。',
+      en: "Compare the source's callback token and key with those at the platform, and this machine's clock with the real time. GET /v1/callbacks/NAME tells an admin the reason.",
+      zh: '请核对来源的 callback token 与密钥是否与平台上填写的一致，并检查本机时间是否准确。管理员可通过 GET /v1/callbacks/NAME 查看原因。',
     },
   })
+}
+
+async function look({ house, name, url }: Visit): Promise<Answer> {
+  checkQuery(url)
+  if ((await house.keeper.source(name)) === undefined) throw new ZhongkongError('not_found', 'no such source')
+  const { journal } = house.callbacks
+  const answer: CallbackAnswer = {
+    name,
+    messages: journal.messages(name).map(messageAnswer),
+    refusals: journal.refusals(name).map(refusalAnswer),
+  }
+  return json(200, answer)
+}
+
+function messageAnswer({ at, verdict, type, event, account, tookMs, forwards }: Heard): CallbackAnswer['messages'][0] {
+  return {
+    at: Math.floor(at / 1_000),
+    verdict,
+    type,
+    event,
+    account,
+    took_ms: Math.round(tookMs),
+    forwards: forwards.map(({ to, outcome, status, tookMs: ms }) => ({ to, outcome, status, took_ms: Math.round(ms) })),
+  }
+}
+
+function refusalAnswer({ reason, count, lastAt }: Refusals): CallbackAnswer['refusals'][0] {
+  return { reason, count, last_at: Math.floor(lastAt / 1_000) }
+}
+
+const query = z.object({
+  signature: z.string().optional(),
+  msg_signature: z.string().optional(),
+  timestamp: z.string().optional(),
+  nonce: z.string().optional(),
+})
+const anyType = {
+  description: 'What the platform expects, or what a receiver answered',
+  type: '*/*',
+  schema: z.string(),
 }
 
 export const surfaces: readonly Surface[] = [
@@ -53,12 +82,38 @@ export const surfaces: readonly Surface[] = [
     method: 'GET',
     path: '/callback/{name}',
     scope: 'own',
-    handler: check,
+    handler: take,
     doc: {
       group: 'callback',
-      summary: 'The URL check of the platform: answers echostr when the signature is right.',
-      query: z.object({ signature: z.string(), timestamp: z.string(), nonce: z.string(), echostr: z.string() }),
-      answers: { 200: { description: 'echostr, as it came', type: 'text/plain', schema: z.string() } },
+      summary: 'The URL check of the platform: answers echostr, decrypted where the platform encrypts it.',
+      query: query.extend({ echostr: z.string() }),
+      answers: { 200: { description: 'echostr', type: 'text/plain', schema: z.string() } },
+    },
+  },
+  {
+    method: 'POST',
+    path: '/callback/{name}',
+    scope: 'own',
+    handler: take,
+    doc: {
+      group: 'callback',
+      summary: 'A message of the platform: kept if it is for this server, otherwise forwarded. 503: send it again.',
+      query,
+      answers: {
+        200: anyType,
+        413: { description: errorTable.payload_too_large.text.en, type: problemType, schema: problemSchema },
+      },
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/callbacks/{name}',
+    scope: 'admin',
+    handler: look,
+    doc: {
+      group: 'v1',
+      summary: 'The last messages that the platform sent to a source, as this process saw them; never their content.',
+      answers: { 200: { description: 'The newest first', schema: callbackSchema } },
     },
   },
 ]
