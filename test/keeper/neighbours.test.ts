@@ -101,7 +101,7 @@ describe('through a day', () => {
     expect(tokens.refused).toBe(0)
     expect(tokens.calls).toBeGreaterThanOrEqual(2 * 14)
     expect(tokens.calls).toBeLessThanOrEqual(2 * 18)
-  })
+  }, 60_000)
 })
 
 describe('a token that the platform ended early', () => {
