@@ -103,6 +103,31 @@ describe('asking the upstreams', () => {
     expect(place.simulator.journal()).toHaveLength(4)
     expect(isTrouble(findings)).toBe(false)
   })
+  test('the neighbours are asked like the others, also while their tokens are in use: asking retires none', async () => {
+    const place = await stage(`
+sources:
+  ding: { provider: dingtalk, appkey: ding1, secret: "\${S}" }
+  ding_old: { provider: dingtalk, appkey: ding1, secret: "\${S}", stack: old }
+  ding_js: { provider: dingtalk-ticket, of: ding }
+  feishu: { provider: feishu, app_id: cli_1, secret: "\${S}" }
+  lark: { provider: feishu, app_id: cli_1, secret: "\${S}", region: lark, type: app }
+  feishu_js: { provider: feishu-ticket, of: feishu }
+`)
+    place.simulator.putAccount({ kind: 'dingtalk', id: 'ding1', secret })
+    place.simulator.putAccount({ kind: 'feishu', id: 'cli_1', secret })
+    const findings = await checked(place)
+    expect(new Set(Object.values(outcomes(findings)))).toEqual(new Set(['ok']))
+    const token = place.simulator.latest('ding1')!
+    await checked(place)
+    expect(place.simulator.accepts(token)).toBe(true)
+    place.simulator.putAccount({ kind: 'dingtalk', id: 'ding1', secret: 'another' })
+    const [ding, old, js] = (await checked(place)).sources
+    expect([ding, old]).toMatchObject([
+      { outcome: 'failed', failure: { upstream: { errcode: 'invalidClientIdOrSecret' } } },
+      { outcome: 'failed', failure: { upstream: { errcode: 40096 } } },
+    ])
+    expect(js?.outcome).toBe('not-asked')
+  })
   test('a classic token in use is not retired, and the ticket is asked with it', async () => {
     const place = await stage()
     const source = place.config.sources.find(({ name }) => name === 'classic')!

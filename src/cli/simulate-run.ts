@@ -18,7 +18,7 @@ export async function runSimulator(options: { port: number; ttlSeconds: number }
   io.out(control[io.language])
   for (const account of demoAccounts) {
     const secret = 'secret' in account ? `  ${account.secret}` : ''
-    io.out(`  ${account.kind.padEnd(8)}${'id' in account ? String(account.id) : ''}${secret}`)
+    io.out(`  ${account.kind.padEnd(10)}${'id' in account ? String(account.id) : ''}${secret}`)
   }
   await aborted(io.signal)
   await upstream.close()

@@ -281,6 +281,14 @@ describe('what is wrong is told at its place', () => {
     ],
     [source('  b: { provider: wechat, appid: x, secret: hunter2 }'), ['3:44 warning secret_literal sources.b.secret']],
     [
+      source('  b: { provider: dingtalk, appkey: x, secret: hunter2 }'),
+      ['3:47 warning secret_literal sources.b.secret'],
+    ],
+    [
+      source('  b: { provider: http, url: "http://h", query: { appkey: hunter2 } }'),
+      ['3:58 warning secret_literal sources.b.query.appkey'],
+    ],
+    [
       source('  b: { provider: wechat, appid: x, secret: "${NO:-hunter2}" }'),
       ['3:45 warning secret_literal sources.b.secret'],
     ],

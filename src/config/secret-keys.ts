@@ -17,6 +17,8 @@ export function isSecretPath(path: Path): boolean {
   if (path[0] === 'encryption_key') return true
   if (path[0] === 'compat') return name === 'secret'
   if (path[0] !== 'sources' || path.length < 3) return false
+  // DingTalk calls the id of an app so; it stands beside the secret.
+  if (path.length === 3 && name === 'appkey') return false
   if (path[2] === 'values' && path.length > 3) return true
   return looksSecret(name) || (path.length > 3 && secretInside.test(name))
 }

@@ -1,11 +1,13 @@
 /**
- * What WeChat's and WeCom's own wire formats have in common: a caller proves itself by the account and a secret, or by
- * a token that we gave out, and errors are numbers with HTTP status 200.
+ * What the platforms' own wire formats have in common: a caller proves itself by the account and a secret, or by a token
+ * that we gave out, and errors are the platform's. At WeChat and WeCom these are numbers with HTTP status 200.
  */
 import { asZhongkongError } from '../base/errors.ts'
+import type { JsonObject } from '../base/json.ts'
 import { safeEqual, scrub } from '../base/secret.ts'
 import type { Client } from '../access/access.ts'
 import type { Source } from '../model/source.ts'
+import { parseJsonObject, readText } from './input.ts'
 import type { Visit } from './surface.ts'
 
 /** A caller's proof: the sources it has proved itself for, never none. `client` when it sent one of our API keys. */
@@ -46,14 +48,50 @@ export type TicketOwner =
 export async function ticketOf(visit: Visit, token: string, kinds: TicketKinds, type: string): Promise<TicketOwner> {
   const owner = visit.house.keeper.ownerOf(token)
   if (owner?.source.kind !== kinds.token) return { found: false, why: 'token' }
-  const dependents = await visit.house.keeper.dependents(owner.source.name)
-  const ticket = dependents.find(
-    (source) => source.kind === kinds.ticket && (source.definition.type ?? 'jsapi') === type,
-  )
-  return ticket === undefined ? { found: false, why: 'ticket' } : { found: true, ticket }
+  for (const source of await ticketParents(visit, owner.source, kinds)) {
+    const dependents = await visit.house.keeper.dependents(source.name)
+    const ticket = dependents.find((each) => each.kind === kinds.ticket && (each.definition.type ?? 'jsapi') === type)
+    if (ticket !== undefined) return { found: true, ticket }
+  }
+  return { found: false, why: 'ticket' }
 }
 
-export type TicketKinds = { readonly token: string; readonly ticket: string }
+/** The sources whose tickets a token may ask for: its own source, and where that is so, all of the account. */
+async function ticketParents(visit: Visit, owner: Source, kinds: TicketKinds): Promise<readonly Source[]> {
+  if (kinds.isOfAccount !== true || owner.credential === null) return [owner]
+  return (await visit.house.keeper.byAccount(owner.credential.account)).filter(({ kind }) => kind === kinds.token)
+}
+
+export type TicketKinds = {
+  readonly token: string
+  readonly ticket: string
+  /** Every token of the account brings the same ticket, whichever source it is of. */
+  readonly isOfAccount?: true
+}
+
+/** The JSON object that a caller sent, whatever content type it calls that; null when it is none. */
+export async function jsonBodyOf({ request }: Visit): Promise<JsonObject | null> {
+  try {
+    return parseJsonObject(await readText(request))
+  } catch (thrown) {
+    if (asZhongkongError(thrown).code !== 'bad_request') throw thrown
+    return null
+  }
+}
+
+/** The text of a key, trimmed; empty when there is none. */
+export function textIn(body: JsonObject, key: string): string {
+  const value = body[key]
+  return typeof value === 'string' ? value.trim() : ''
+}
+
+/** The upstream's own refusal, by which there is nothing to serve; null when it is not that. Our faults are thrown on. */
+export function refusalBehind(thrown: unknown): { readonly errcode: string | number; readonly errmsg: string } | null {
+  const error = asZhongkongError(thrown)
+  if (error.code === 'internal') throw thrown instanceof Error ? thrown : error
+  if (error.upstream === undefined) return null
+  return { errcode: error.upstream.errcode, errmsg: scrub(error.upstream.errmsg) }
+}
 
 /** An error number with its text, as both platforms tell them. */
 export type WireError = { readonly errcode: number; readonly errmsg: string }
@@ -66,12 +104,11 @@ const tokenCodes = [40001, 40014, 41001, 42001]
  * is looked for), or that the system is busy. Faults of ours are thrown on, so that they are logged.
  */
 export function wireErrorOf(thrown: unknown, call: 'token' | 'ticket'): WireError {
-  const error = asZhongkongError(thrown)
-  if (error.code === 'internal') throw thrown instanceof Error ? thrown : error
-  const errcode = Number(error.upstream?.errcode)
+  const refusal = refusalBehind(thrown)
+  const errcode = Number(refusal?.errcode)
   const isTold = Number.isSafeInteger(errcode) && errcode !== 0 && !(call === 'ticket' && tokenCodes.includes(errcode))
-  if (!isTold || error.upstream === undefined) return { errcode: -1, errmsg: 'system error' }
-  return { errcode, errmsg: scrub(error.upstream.errmsg) }
+  if (!isTold || refusal === null) return { errcode: -1, errmsg: 'system error' }
+  return { errcode, errmsg: refusal.errmsg }
 }
 
 /** Random hex digits, for request ids and hints in the platforms' texts. */

@@ -1,6 +1,8 @@
 /** The one list of routes. Whatever is served, documented, admitted or counted is in it. */
 import type { Surface } from './surface.ts'
 import { surfaces as callback } from './surfaces/callback.ts'
+import { surfaces as dingtalk } from './surfaces/dingtalk.ts'
+import { surfaces as feishu } from './surfaces/feishu.ts'
 import { surfaces as operating } from './surfaces/operating.ts'
 import { surfaces as tokenboy } from './surfaces/tokenboy.ts'
 import { surfaces as v1Sources } from './surfaces/v1-sources.ts'
@@ -17,5 +19,7 @@ export const routes: readonly Surface[] = [
   ...wechatTokenServer,
   ...wechat,
   ...wecom,
+  ...dingtalk,
+  ...feishu,
   ...callback,
 ]

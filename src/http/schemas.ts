@@ -103,6 +103,39 @@ export const wecomTokenSchema = z.strictObject({
   expires_in: seconds,
 })
 
+/** An error of DingTalk's old stack: what its gateway refuses has the code that means something in `sub_code`. */
+export const oldDingtalkErrorSchema = z.strictObject({
+  errcode: z.int(),
+  errmsg: z.string(),
+  sub_code: z.string().optional(),
+  sub_msg: z.string().optional(),
+  request_id: z.string().optional(),
+})
+
+/** An error of DingTalk's new stack. */
+export const dingtalkErrorSchema = z.strictObject({ code: z.string(), requestid: z.string(), message: z.string() })
+
+export const dingtalkTokenSchema = z.strictObject({ accessToken: z.string(), expireIn: seconds })
+
+export const dingtalkTicketSchema = z.strictObject({ jsapiTicket: z.string(), expireIn: seconds })
+
+/** An error of Feishu and Lark. */
+export const feishuErrorSchema = z.strictObject({ code: z.int(), msg: z.string() })
+
+const feishuOk = { code: z.literal(0), msg: z.literal('ok') }
+
+export const feishuTokenSchema = z.strictObject({
+  ...feishuOk,
+  app_access_token: z.string().optional(),
+  tenant_access_token: z.string().optional(),
+  expire: seconds,
+})
+
+export const feishuTicketSchema = z.strictObject({
+  ...feishuOk,
+  data: z.strictObject({ expire_in: seconds, ticket: z.string() }),
+})
+
 /** What the older token servers answer: an object with whatever the source yields. */
 export const olderSchema = z.record(z.string(), z.unknown())
 
@@ -140,5 +173,12 @@ export const namedSchemas = {
   WechatToken: wechatTokenSchema,
   WechatTicket: wechatTicketSchema,
   WecomToken: wecomTokenSchema,
+  OldDingtalkError: oldDingtalkErrorSchema,
+  DingtalkError: dingtalkErrorSchema,
+  DingtalkToken: dingtalkTokenSchema,
+  DingtalkTicket: dingtalkTicketSchema,
+  FeishuError: feishuErrorSchema,
+  FeishuToken: feishuTokenSchema,
+  FeishuTicket: feishuTicketSchema,
   OlderAnswer: olderSchema,
 } as const

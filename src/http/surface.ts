@@ -100,7 +100,8 @@ export type Credentials = {
 
 export type SurfaceDoc = {
   readonly summary: string
-  readonly group: 'v1' | 'operating' | 'wechat' | 'wecom' | 'tokenboy' | 'wechat-token-server' | 'callback'
+  readonly group:
+    'v1' | 'operating' | 'wechat' | 'wecom' | 'dingtalk' | 'feishu' | 'tokenboy' | 'wechat-token-server' | 'callback'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */

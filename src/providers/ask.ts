@@ -23,6 +23,8 @@ export type Ask = {
   readonly judgesServerErrors?: true
   /** Let `judge` see HTTP 304, with an empty object for a body. */
   readonly judgesNotModified?: true
+  /** A header, beside `Retry-After`, in which this protocol says in how many seconds it may be asked again. */
+  readonly waitHeader?: string
 }
 
 /** A well-formed answer: a JSON object with status 2xx or 4xx (5xx only where that was asked for). */
@@ -31,6 +33,8 @@ export type Answer = {
   readonly body: JsonObject
   /** Wall time of sending, epoch ms; lives are counted from it. */
   readonly sentAt: number
+  /** Milliseconds that the headers ask to wait; null when they do not. */
+  readonly waitMs: number | null
 }
 
 /** No token answer is larger than this, in bytes after decompression. */
@@ -56,14 +60,15 @@ export async function ask(request: Ask, call: Call, judge: (answer: Answer) => A
     return notAnswered(thrown, call.signal, call.env.clock.monotonic() - began)
   }
   const status = response.status
-  if (status === 304) return judge({ status, body: {}, sentAt })
-  if (status === 429) return busy(response, call.env.clock.now())
+  const waitMs = waitMsOf(response, request, call.env.clock.now())
+  if (status === 304) return judge({ status, body: {}, sentAt, waitMs })
+  if (status === 429) return busy(waitMs)
   const body = bytes === null ? null : jsonObjectOf(bytes)
   if (status >= 500 || status === 408) {
-    if (body !== null && request.judgesServerErrors === true) return judge({ status, body, sentAt })
+    if (body !== null && request.judgesServerErrors === true) return judge({ status, body, sentAt, waitMs })
     return brokenByStatus(status)
   }
-  if (body !== null) return judge({ status, body, sentAt })
+  if (body !== null) return judge({ status, body, sentAt, waitMs })
   if (status >= 400) return refusedByStatus(status)
   if (bytes === null) return unknown('upstream_too_large', `the answer is larger than ${bodyBytesMax} bytes`)
   const digest = bytes.length === 0 ? 'empty' : `${bytes.length} bytes, sha256 ${fingerprint(latin1(bytes))}…`
@@ -113,8 +118,12 @@ function redirected(response: Response): Attempt {
   return rejected({ class: 'configuration', code: 'unexpected_redirect', message })
 }
 
-function busy(response: Response, now: number): Attempt {
-  const waitMs = retryAfterMs(response.headers.get('retry-after'), now)
+function waitMsOf({ headers }: Response, { waitHeader }: Ask, now: number): number | null {
+  const told = retryAfterMs(headers.get('retry-after'), now)
+  return told ?? (waitHeader === undefined ? null : retryAfterMs(headers.get(waitHeader), now))
+}
+
+function busy(waitMs: number | null): Attempt {
   const message = 'the upstream answered HTTP 429: too many requests'
   if (waitMs === null) return rejected({ class: 'transient', code: 'upstream_busy', message })
   return rejected({ class: 'quota', code: 'upstream_busy', message, waitMs })

@@ -7,6 +7,10 @@ import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { Source } from '../model/source.ts'
+import { provider as dingtalkTicket } from './dingtalk-ticket.ts'
+import { provider as dingtalk } from './dingtalk.ts'
+import { provider as feishuTicket } from './feishu-ticket.ts'
+import { provider as feishu } from './feishu.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
@@ -22,7 +26,19 @@ import { provider as zhongkong } from './zhongkong.ts'
 export type { Call, Heard, Held, Input, Provider } from './provider.ts'
 
 /** Every kind of source there is. */
-export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2, zhongkong]
+export const providers: readonly Provider[] = [
+  wechat,
+  wechatTicket,
+  wecom,
+  wecomTicket,
+  dingtalk,
+  dingtalkTicket,
+  feishu,
+  feishuTicket,
+  http,
+  oauth2,
+  zhongkong,
+]
 
 const byKind: ReadonlyMap<Json | undefined, Provider> = new Map(providers.map((each) => [each.kind, each]))
 

@@ -11,6 +11,12 @@ const definitions = {
   ticket: { provider: 'wechat-ticket', of: 'above' },
   'wecom token': { provider: 'wecom', corpid: 'ww1', secret: 's3cret' },
   'wecom ticket': { provider: 'wecom-ticket', of: 'above' },
+  'dingtalk token': { provider: 'dingtalk', appkey: 'ding1', secret: 's3cret', stack: 'old' },
+  'dingtalk ticket': { provider: 'dingtalk-ticket', of: 'above', stack: 'old' },
+  'new dingtalk token': { provider: 'dingtalk', appkey: 'ding1', secret: 's3cret' },
+  'new dingtalk ticket': { provider: 'dingtalk-ticket', of: 'above' },
+  'feishu token': { provider: 'feishu', app_id: 'cli_1', secret: 's3cret' },
+  'feishu ticket': { provider: 'feishu-ticket', of: 'above' },
   oauth2: { provider: 'oauth2', token_url: 'https://as.test/token', client_id: 'a', client_secret: 's3cret' },
 } as const
 type Kind = keyof typeof definitions
@@ -26,6 +32,7 @@ describe('a hint in Chinese', () => {
     ['token', 40164],
     ['ticket', 61004],
     ['wecom token', 60020],
+    ['dingtalk ticket', 60020],
   ])('has its spaces around an address, and none where there is none (%s %i)', async (kind, code) => {
     const words = 'invalid ip 1.2.3.4, from ip: 1.2.3.4'
     expect(await zh(kind, code, words)).toMatch(/^请把 1\.2\.3\.4 (加入|登记)/)
@@ -37,6 +44,9 @@ type Row = readonly [kinds: readonly Kind[], code: number | string, outcome: str
 
 const both: readonly Kind[] = ['token', 'ticket']
 const bothWecom: readonly Kind[] = ['wecom token', 'wecom ticket']
+const oldDingtalk: readonly Kind[] = ['dingtalk token', 'dingtalk ticket']
+const newDingtalk: readonly Kind[] = ['new dingtalk token', 'new dingtalk ticket']
+const bothFeishu: readonly Kind[] = ['feishu token', 'feishu ticket']
 
 const golden: readonly Row[] = [
   [both, -1, 'transient'],
@@ -101,6 +111,44 @@ const golden: readonly Row[] = [
   [bothWecom, 6000, 'transient'],
   [bothWecom, 301002, 'permission'],
 
+  [oldDingtalk, -1, 'transient'],
+  [oldDingtalk, 40035, 'configuration'],
+  [oldDingtalk, 40089, 'configuration'],
+  [oldDingtalk, 40096, 'configuration'],
+  [['dingtalk ticket'], 40000, 'transient', true],
+  [['dingtalk ticket'], 40001, 'transient', true],
+  [['dingtalk ticket'], 40014, 'transient', true],
+  [['dingtalk ticket'], 42001, 'transient', true],
+  [['dingtalk token'], 40014, 'transient'],
+  [oldDingtalk, 41001, 'configuration'],
+  [oldDingtalk, 60011, 'permission'],
+  [oldDingtalk, 60020, 'permission'],
+  [oldDingtalk, 88, 'transient'],
+  [oldDingtalk, 90001, `quota ${minute}`],
+  [oldDingtalk, 90014, `quota ${minute}`],
+  [oldDingtalk, 90015, 'transient'],
+  [oldDingtalk, 90018, `quota ${minute}`],
+  [newDingtalk, 'invalidClientIdOrSecret', 'configuration'],
+  [newDingtalk, 'AuthenticationFailed.MissingParameter', 'configuration'],
+  [newDingtalk, 'ServiceUnavailable', 'transient'],
+  [newDingtalk, 'Forbidden.AccessDenied.AccessTokenPermissionDenied', 'permission'],
+  [newDingtalk, 'Forbidden.AccessDenied.IpNotInWhiteList', 'permission'],
+  [newDingtalk, 'Forbidden.AccessDenied.QpsLimitForAppkeyAndApi', 'transient'],
+  [['new dingtalk ticket'], 'InvalidAuthentication', 'transient', true],
+  [['new dingtalk token'], 'InvalidAuthentication', 'transient'],
+
+  [['feishu token'], 10003, 'configuration'],
+  [['feishu token'], 10014, 'configuration'],
+  [['feishu token'], 10015, 'configuration'],
+  [bothFeishu, 99991400, `quota ${minute}`],
+  [['feishu ticket'], 99991661, 'configuration'],
+  [['feishu ticket'], 99991663, 'transient', true],
+  [['feishu ticket'], 99991664, 'transient', true],
+  [['feishu ticket'], 99991671, 'transient', true],
+  [bothFeishu, 99991672, 'permission'],
+  [bothFeishu, 99991679, 'permission'],
+  [bothFeishu, 2200, 'transient'],
+
   [['oauth2'], 'invalid_request', 'configuration'],
   [['oauth2'], 'invalid_client', 'configuration'],
   [['oauth2'], 'invalid_grant', 'needs-authorization'],
@@ -117,13 +165,19 @@ const cases = golden.flatMap(([kinds, code, outcome, refusesInput]) =>
   kinds.map((kind) => ({ kind, code, outcome, refusesInput: refusesInput === true })),
 )
 
+function bodyOf(kind: Kind, code: number | string, errmsg: string): object {
+  if (kind === 'oauth2') return { error: code, error_description: errmsg }
+  if (kind.startsWith('new dingtalk')) return { code, message: errmsg }
+  return kind.startsWith('feishu') ? { code, msg: errmsg } : { errcode: code, errmsg }
+}
+
 async function answered(
   kind: Kind,
   code: number | string,
   errmsg = 'some words',
   at = noon,
 ): Promise<Awaited<ReturnType<typeof askScripted>>> {
-  const body = kind === 'oauth2' ? { error: code, error_description: errmsg } : { errcode: code, errmsg }
+  const body = bodyOf(kind, code, errmsg)
   const options = { inputs: { above: input('T0') }, clock: manualClock(at) }
   return await askScripted(definitions[kind], () => json(body), options)
 }
@@ -170,7 +224,13 @@ describe('the address that a platform saw', () => {
       'not allow to access from your ip, hint: [1_2], from ip: 9.8.7.6, more info at https://x',
       '9.8.7.6',
     ],
-  ] as const)('is named to the operator: %s %i', async (kind, code, errmsg, address) => {
+    [
+      'new dingtalk ticket',
+      'Forbidden.AccessDenied.IpNotInWhiteList',
+      '访问ip不在白名单之中,request ip=9.8.7.6 appKey(ding1)',
+      '9.8.7.6',
+    ],
+  ] as const)('is named to the operator: %s %s', async (kind, code, errmsg, address) => {
     const { attempt } = await answered(kind, code, errmsg)
     const hint = attempt.outcome === 'rejected' ? attempt.failure.hint : undefined
     expect(hint?.en).toContain(address)

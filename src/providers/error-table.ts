@@ -28,6 +28,8 @@ export type Refusal = {
   /** The source whose token was sent along, where there is one. */
   readonly input?: string | undefined
   readonly now: number
+  /** Milliseconds that the upstream asked to wait, in place of the table's; null when it did not. */
+  readonly waitMs?: number | null
 }
 
 /** What the upstream's error means. */
@@ -43,7 +45,7 @@ export function refused(refusal: Refusal): Attempt {
     message: `the upstream refused: ${errcode}${errmsg === '' ? '' : ` ${errmsg}`}`,
     upstream: { errcode, errmsg },
     hint: hint ?? failureHints.upstream_rejected,
-    waitMs: row?.waitMs?.(now, errmsg),
+    waitMs: refusal.waitMs ?? row?.waitMs?.(now, errmsg),
     refusedInput: row?.refusesInput === true ? input : undefined,
   })
 }
@@ -57,7 +59,7 @@ function codeOf(code: unknown, secrets: readonly string[]): string | number {
 
 /** The address that the platform saw, as its error texts tell it; null when there is none in them. */
 export function addressIn(errmsg: string): string | null {
-  const match = /(?:invalid ip|from ip:?|requestip:?)\s*([0-9a-f.:]{3,45})/i.exec(errmsg)
+  const match = /(?:invalid ip|from ip:?|request ?ip[:=]?)\s*([0-9a-f.:]{3,45})/i.exec(errmsg)
   const address = match?.[1]?.replace(/[.:]+$/, '') ?? ''
   return isIP(address) === 0 ? null : address
 }

@@ -83,14 +83,24 @@ export function baseUrl(real: string, description: string): z.ZodType<string, st
   return z
     .string()
     .default(real)
-    .superRefine((value, context) => {
-      const wrong = urlProblem(value)
-      if (wrong !== null) problem(context, wrong)
-      else if (value.includes('?'))
-        problem(context, { en: 'It must not hold a query (?…)', zh: '不能包含查询参数（?…）' })
-    })
-    .transform((value) => value.replace(/\/+$/, ''))
+    .superRefine(checkBase)
+    .transform(withoutSlash)
     .describe(`${description} Default: ${real}`)
+}
+
+/** The same for an upstream whose real address depends on another key; `description` says how. */
+export function optionalBaseUrl(description: string): z.ZodType<string | undefined, string | undefined> {
+  return z.string().superRefine(checkBase).transform(withoutSlash).optional().describe(description)
+}
+
+function checkBase(value: string, context: z.RefinementCtx): void {
+  const wrong = urlProblem(value)
+  if (wrong !== null) problem(context, wrong)
+  else if (value.includes('?')) problem(context, { en: 'It must not hold a query (?…)', zh: '不能包含查询参数（?…）' })
+}
+
+function withoutSlash(value: string): string {
+  return value.replace(/\/+$/, '')
 }
 
 /** Host and path of an address, for identities. */

@@ -1,4 +1,7 @@
-/** The accounts an upstream knows: a WeChat app, an app of a WeCom corp, an OAuth 2.0 client, a generic token address. */
+/**
+ * The accounts an upstream knows: a WeChat app, an app of a WeCom corp, an app of DingTalk or Feishu, an OAuth 2.0 client, a
+ * generic token address.
+ */
 import { z } from 'zod'
 import type { Json } from '../base/json.ts'
 import { partialKnobsSchema } from './knobs.ts'
@@ -34,6 +37,22 @@ const wecom = z
     knobs,
   })
   .transform((account) => ({ ...account, id: account.id ?? account.corpid }))
+
+const dingtalk = z.strictObject({
+  kind: z.literal('dingtalk'),
+  /** The app key. */
+  id,
+  secret: text,
+  knobs,
+})
+
+const feishu = z.strictObject({
+  kind: z.literal('feishu'),
+  /** The app id; real ones begin with `cli_`. */
+  id,
+  secret: text,
+  knobs,
+})
 
 const oauth2 = z.strictObject({
   kind: z.literal('oauth2'),
@@ -84,7 +103,7 @@ const generic = z.strictObject({
   knobs,
 })
 
-export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, oauth2, generic])
+export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, dingtalk, feishu, oauth2, generic])
 
 /** An account as it is written. */
 export type AccountSettings = z.input<typeof accountSchema>
@@ -96,6 +115,8 @@ export type AccountOf<K extends Account['kind']> = Extract<Account, { kind: K }>
 export const demoAccounts: readonly AccountSettings[] = [
   { kind: 'wechat', id: 'wx0000000000000001', secret: 'demo-wechat-secret' },
   { kind: 'wecom', id: 'ww0000000000000001', corpid: 'ww0000000000000001', secret: 'demo-wecom-secret' },
+  { kind: 'dingtalk', id: 'ding000000000001', secret: 'demo-dingtalk-secret' },
+  { kind: 'feishu', id: 'cli_000000000001', secret: 'demo-feishu-secret' },
   { kind: 'oauth2', id: 'demo-client', secret: 'demo-client-secret' },
   { kind: 'generic', id: 'demo' },
 ]

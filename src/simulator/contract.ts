@@ -26,7 +26,7 @@ export type RevokeTarget =
   { readonly account: string; readonly channel?: string | undefined } | { readonly token: string }
 
 export type ChannelView = {
-  /** `classic`, `stable`, `token`, `ticket:jsapi`, `ticket:wx_card`, `ticket:agent_config`. */
+  /** `classic`, `stable`, `token`, `tenant`, `app`, `ticket:jsapi`, `ticket:wx_card`, `ticket:agent_config`. */
   readonly name: string
   readonly token: string
   /** Epoch milliseconds, as told to whoever fetched it. */
@@ -84,7 +84,7 @@ export type Simulator = {
   revoke(target: RevokeTarget): number
   /**
    * Fetches as a foreigner would who has the same credentials: a new value, with all that does to the one before.
-   * Default channel: `classic` for WeChat, `token` for others. Uses up no quota.
+   * Default channel: `classic` for WeChat, `tenant` for Feishu, `token` for others. Uses up no quota.
    */
   rotateByForeigner(account: string, channel?: string): string
 

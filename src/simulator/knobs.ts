@@ -16,11 +16,11 @@ export const knobsSchema = z.strictObject({
   ticketTtlSeconds: seconds.positive().nullable(),
   /** How long a replaced token lives on. Default: 300, or a quarter of a lifetime shorter than 1200. */
   overlapSeconds: seconds.nullable(),
-  /** How long before its end a stable token or a ticket is replaced. Default: 300, or a quarter likewise. */
+  /** How long before its end a stable token or a ticket is replaced. Default: 300, or a quarter likewise; Feishu's: 1800. */
   windowSeconds: seconds.nullable(),
-  /** What a second fetch gives, for WeCom, OAuth 2.0 and generic tokens. Default: what the platform does. */
+  /** What a second fetch gives, for all but WeChat's tokens. Default: what the platform does. */
   reissue: z.enum(reissues).nullable(),
-  /** The same for tickets. Default: the same ticket until its window (WeChat) or its end (WeCom). */
+  /** The same for tickets. Default: the same until its window (WeChat, Feishu) or its end (others). */
   ticketReissue: z.enum(reissues).nullable(),
   /** Fetches of `/cgi-bin/token` a day; the day begins at 00:00 in Shanghai. Default 2000. */
   classicPerDay: count,
@@ -42,8 +42,8 @@ export const knobsSchema = z.strictObject({
   /** WeCom: so many wrong gettoken calls from one IP in an hour block that IP for an hour. Default 2000. */
   wrongCallsPerHour: count,
   /**
-   * Addresses that may call; null: any. A WeChat official account checks them when a token is fetched (40164), WeCom
-   * when a token is used (60020). Default null.
+   * Addresses that may call; null: any. A WeChat official account checks them when a token is fetched (40164), WeCom and
+   * DingTalk when a token is used (60020, `IpNotInWhiteList`). Default null.
    */
   allowList: z.array(z.string().min(1).max(64)).max(1_000).nullable(),
   /** WeChat: the first token call from an address gets 89503, as if the administrator then agreed. Default false. */

@@ -1,7 +1,9 @@
 /**
  * Which upstream a request is for. WeChat and WeCom share paths, so each has a base address of its own (`/wechat`,
- * `/wecom`); at the root, and under the real host names, the path, the host or the token decides.
+ * `/wecom`, `/dingtalk`, `/feishu`); at the root, and under the real host names, the path, the host or the token decides.
  */
+import { createDingtalk } from './dingtalk.ts'
+import { createFeishu } from './feishu.ts'
 import { createGeneric } from './generic.ts'
 import { createOauth2 } from './oauth2.ts'
 import type { Upstream } from './upstream.ts'
@@ -16,10 +18,16 @@ export type Router = (url: URL) => Destination | null
 const wecomOnly = new Set(['/cgi-bin/gettoken', '/cgi-bin/get_jsapi_ticket', '/cgi-bin/ticket/get'])
 const wechatPaths = /^\/(?:cgi-bin|wxa|wxaapi|sns|card|datacube|customservice|semantic|shop|channels|tcb|product)\//
 const wecomPaths = /^\/cgi-bin\//
+const feishuPaths = /^\/open-apis\//
+/** Below its own address every path is DingTalk's; at the root only those that nobody else has. */
+const dingtalkOnly = /^\/(?:gettoken$|get_jsapi_ticket$|topapi\/|v\d+\.\d+\/)/
+const dingtalkHosts = new Set(['api.dingtalk.com', 'oapi.dingtalk.com'])
 
 export function createRouter(world: World): Router {
   const wechat = createWechat(world)
   const wecom = createWecom(world)
+  const dingtalk = createDingtalk(world)
+  const feishu = createFeishu(world)
   const oauth2 = createOauth2(world)
   const generic = createGeneric(world)
 
@@ -30,6 +38,10 @@ export function createRouter(world: World): Router {
     const path = url.pathname
     if (path.startsWith('/wechat/')) return to(wechat, path.slice('/wechat'.length), wechatPaths)
     if (path.startsWith('/wecom/')) return to(wecom, path.slice('/wecom'.length), wecomPaths)
+    if (path.startsWith('/dingtalk/')) return { upstream: dingtalk, path: path.slice('/dingtalk'.length) }
+    if (path.startsWith('/feishu/')) return to(feishu, path.slice('/feishu'.length), feishuPaths)
+    if (dingtalkHosts.has(url.hostname) || dingtalkOnly.test(path)) return { upstream: dingtalk, path }
+    if (path.startsWith('/open-apis/')) return { upstream: feishu, path }
     if (path.startsWith('/generic/')) return { upstream: generic, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null

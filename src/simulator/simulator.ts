@@ -1,6 +1,6 @@
 /**
- * The upstreams, played: WeChat, WeCom, OAuth 2.0 and made-to-measure token addresses, as one function from Request to
- * Response. All time comes from `clock.now()`, which is the upstream's own truth; all chance from `random`. The same
+ * The upstreams, played: WeChat, WeCom, DingTalk, Feishu, OAuth 2.0 and made-to-measure token addresses, as one function
+ * from Request to Response. All time comes from `clock.now()`, which is the upstream's own truth; all chance from `random`. The same
  * calls with the same clock and chance give the same bytes.
  *
  * This is the door of the room. It shares no code with the providers, so that an error in the one shows at the other.
@@ -11,7 +11,9 @@ import { ZhongkongError } from '../base/errors.ts'
 import { accountSchema, demoAccounts, type Account } from './account.ts'
 import type { AccountView, Origin, Simulator, SimulatorOptions, SimulatorState } from './contract.ts'
 import { control, type Controlled } from './control.ts'
+import { dingtalkPlans } from './dingtalk.ts'
 import { FaultBoard, faultSchema } from './fault-board.ts'
+import { feishuPlans } from './feishu.ts'
 import { genericPlans } from './generic.ts'
 import { Journal } from './journal.ts'
 import { partialKnobsSchema } from './knobs.ts'
@@ -44,6 +46,8 @@ type Stage = { readonly world: World; readonly board: FaultBoard; readonly route
 const plansOf: Readonly<Record<Account['kind'], readonly ChannelPlan[]>> = {
   wechat: wechatPlans,
   wecom: wecomPlans,
+  dingtalk: dingtalkPlans,
+  feishu: feishuPlans,
   oauth2: oauth2Plans,
   generic: genericPlans,
 }
@@ -218,6 +222,6 @@ function addressOf(request: Request, origin: Origin | undefined): string {
 }
 
 function nothingThere(url: URL): Response {
-  const text = `Nothing is simulated at ${url.pathname}. WeChat is at /wechat, WeCom at /wecom, see also /_simulator/.\n`
+  const text = `Nothing is simulated at ${url.pathname}. WeChat is at /wechat, WeCom at /wecom, DingTalk at /dingtalk, Feishu at /feishu, see also /_simulator/.\n`
   return new Response(text, { status: 404, headers: { 'content-type': 'text/plain; charset=utf-8' } })
 }

@@ -2,9 +2,10 @@
  * WeChat official accounts and mini programs: classic and stable tokens, tickets, and an ordinary API that only checks
  * the token. Every error is HTTP 200 with an errcode, and the order of the checks is the platform's.
  */
-import { isJsonObject, type JsonObject } from '../base/json.ts'
+import type { JsonObject } from '../base/json.ts'
 import type { AccountOf } from './account.ts'
 import type { Reissue } from './channel.ts'
+import { parseObject, textOf } from './json-body.ts'
 import { ticketLengths, tokenLengths, type Knobs } from './knobs.ts'
 import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
 import { wechatTexts } from './wechat-texts.ts'
@@ -258,19 +259,4 @@ function quotaAnswer(world: World, state: State, path: string | null): Answer {
   const used = counted.tally.count(world.clock.now())
   const quota = { daily_limit: counted.limit, used, remain: Math.max(0, counted.limit - used) }
   return accept({ errcode: 0, errmsg: 'ok', quota })
-}
-
-/** The JSON object in a body; null for anything else. */
-function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : null
-  } catch {
-    return null // Not JSON: the caller's fault, answered as such.
-  }
-}
-
-function textOf(body: JsonObject | null, key: string): string | null {
-  const value = body !== null && Object.hasOwn(body, key) ? body[key] : null
-  return typeof value === 'string' ? value : null
 }

@@ -53,6 +53,7 @@ const knownKeys: Readonly<Record<string, readonly string[]>> = {
   wechat: ['appid', 'secret', 'mode', 'base_url', 'timeout'],
   'wechat-ticket': ['of', 'type', 'base_url'],
   wecom: ['corpid', 'secret', 'base_url'],
+  dingtalk: ['appkey', 'secret', 'stack', 'base_url'],
   http: ['url', 'method', 'query', 'headers', 'body', 'form', 'token', 'expires_in', 'error'],
 }
 

@@ -14,6 +14,8 @@ import { seededRandom, stage, type ManualClock } from '../simulator/stage.ts'
 const accounts: readonly AccountSettings[] = [
   { kind: 'wechat', id: 'wx1', secret: 'canary-wx' },
   { kind: 'wecom', id: 'ww1', corpid: 'ww1', secret: 'canary-ww' },
+  { kind: 'dingtalk', id: 'ding1', secret: 'canary-dt' },
+  { kind: 'feishu', id: 'cli_1', secret: 'canary-fs' },
   { kind: 'oauth2', id: 'client', secret: 'canary-oa' },
   {
     kind: 'generic',
@@ -43,6 +45,25 @@ const definitions: Readonly<Record<string, JsonObject>> = {
   corp: { provider: 'wecom', corpid: 'ww1', secret: 'canary-ww', base_url: 'http://up.test/wecom' },
   'corp-jsapi': { provider: 'wecom-ticket', of: 'corp' },
   'corp-agent': { provider: 'wecom-ticket', of: 'corp', type: 'agent_config' },
+  ding: { provider: 'dingtalk', appkey: 'ding1', secret: 'canary-dt', base_url: 'http://up.test/dingtalk' },
+  'ding-old': {
+    provider: 'dingtalk',
+    appkey: 'ding1',
+    secret: 'canary-dt',
+    stack: 'old',
+    base_url: 'http://up.test/dingtalk',
+  },
+  'ding-jsapi': { provider: 'dingtalk-ticket', of: 'ding' },
+  'ding-old-jsapi': { provider: 'dingtalk-ticket', of: 'ding-old' },
+  feishu: { provider: 'feishu', app_id: 'cli_1', secret: 'canary-fs', base_url: 'http://up.test/feishu' },
+  'feishu-app': {
+    provider: 'feishu',
+    app_id: 'cli_1',
+    secret: 'canary-fs',
+    type: 'app',
+    base_url: 'http://up.test/feishu',
+  },
+  'feishu-jsapi': { provider: 'feishu-ticket', of: 'feishu' },
   'oauth-basic': {
     provider: 'oauth2',
     token_url: 'http://up.test/oauth2/token',
@@ -143,7 +164,7 @@ describe.each(names)('%s', (name) => {
     const first = valueOf(await ask(name, { inputs: given }))
     await clock.advance(60_000)
     const second = valueOf(await ask(name, { inputs: given }))
-    expect(first === second).toBe(reissue === 'same-until-window' || reissue === 'same-until-expiry')
+    expect(first === second).toBe(['same-until-window', 'same-until-expiry', 'extends'].includes(reissue))
     await clock.advance(graceMs + 1_000)
     expect(simulator.accepts(first)).toBe(reissue !== 'retires-previous')
     expect(simulator.accepts(second)).toBe(true)
@@ -225,6 +246,9 @@ describe('a refused token of another source', () => {
     ['card', 'classic', 'wx1'],
     ['corp-jsapi', 'corp', 'ww1'],
     ['corp-agent', 'corp', 'ww1'],
+    ['ding-jsapi', 'ding', 'ding1'],
+    ['ding-old-jsapi', 'ding-old', 'ding1'],
+    ['feishu-jsapi', 'feishu', 'cli_1'],
     ['tokenboy-jsticket', 'tokenboy-weixin', 'wx1'],
   ])('is named by %s', async (name, input, account) => {
     const { ask, simulator, inputs } = bench()
@@ -270,5 +294,75 @@ describe('WeChat', () => {
     const env: Env = { clock, random: seededRandom(1), fetch: (request) => simulator.fetch(request) }
     const call = { env, signal: new AbortController().signal, force: false, inputs: new Map() }
     expect(told(await issue(parsed.source, call))).toBe('rejected configuration upstream_rejected')
+  })
+})
+
+describe('DingTalk', () => {
+  it.each(['ding', 'ding-old'])('renews the life of the same token whenever %s asks', async (name) => {
+    const { ask, simulator, clock } = bench()
+    const first = valueOf(await ask(name))
+    await clock.advance(7_000_000)
+    const again = await ask(name)
+    expect([valueOf(again), lifetimeOf(again)]).toEqual([first, 7_200_000])
+    await clock.advance(7_199_000)
+    expect(simulator.accepts(first)).toBe(true)
+  })
+
+  it('gives one token and one ticket by both stacks', async () => {
+    const { ask } = bench()
+    expect(valueOf(await ask('ding'))).toBe(valueOf(await ask('ding-old')))
+    expect(valueOf(await ask('ding-jsapi'))).toBe(valueOf(await ask('ding-old-jsapi')))
+  })
+
+  it.each(['ding', 'ding-old', 'ding-jsapi', 'ding-old-jsapi'])('bans, and %s stays away', async (name) => {
+    const { ask, simulator, inputs } = bench()
+    const given = await inputs(name)
+    simulator.addFault({ effect: { type: 'errcode', code: 1111 } })
+    expect(told(await ask(name, { inputs: given }))).toBe('rejected quota 300000')
+  })
+
+  it.each(['ding-jsapi', 'ding-old-jsapi'])('names to %s the address that it does not take', async (name) => {
+    const { ask, simulator, inputs } = bench()
+    const given = await inputs(name)
+    simulator.setKnobs({ allowList: ['10.0.0.1'] }, 'ding1')
+    const attempt = await ask(name, { inputs: given })
+    expect(told(attempt)).toBe('rejected permission upstream_rejected')
+    expect(attempt.outcome === 'rejected' && attempt.failure.hint?.en).toContain('127.0.0.1')
+  })
+
+  it.each(['ding', 'ding-old'])(
+    'refuses a wrong secret of %s for good, though the status says nothing',
+    async (name) => {
+      const { ask, simulator } = bench()
+      simulator.putAccount({ kind: 'dingtalk', id: 'ding1', secret: 'another' })
+      expect(told(await ask(name))).toBe('rejected configuration upstream_rejected')
+    },
+  )
+})
+
+describe('Feishu', () => {
+  it('gives the same token while half an hour is left, then a new one, and both live out their lives', async () => {
+    const { ask, simulator, clock } = bench()
+    const first = valueOf(await ask('feishu'))
+    await clock.advance(5_400_000)
+    expect([valueOf(await ask('feishu')), lifetimeOf(await ask('feishu'))]).toEqual([first, 1_800_000])
+    await clock.advance(1_000)
+    const second = valueOf(await ask('feishu'))
+    await clock.advance(1_798_000)
+    expect([second === first, simulator.accepts(first), simulator.accepts(second)]).toEqual([false, true, true])
+    await clock.advance(1_000)
+    expect([simulator.accepts(first), simulator.accepts(second)]).toEqual([false, true])
+  })
+
+  it('says by a header of its own when it may be asked again', async () => {
+    const { ask, simulator } = bench()
+    simulator.addFault({ effect: { type: 'errcode', code: 99991400 } })
+    expect(told(await ask('feishu'))).toBe('rejected quota 30000')
+  })
+
+  it('refuses a wrong secret for good, with HTTP 200', async () => {
+    const { ask, simulator } = bench()
+    simulator.putAccount({ kind: 'feishu', id: 'cli_1', secret: 'another' })
+    expect(told(await ask('feishu'))).toBe('rejected configuration upstream_rejected')
   })
 })

@@ -62,6 +62,13 @@ const expected: Record<string, Partial<Record<Role, number>> & { readonly other:
   'GET /cgi-bin/gettoken': { other: 200 },
   'GET /cgi-bin/get_jsapi_ticket': { other: 200 },
   'GET /cgi-bin/ticket/get': { other: 200 },
+  'GET /gettoken': { other: 200 },
+  'POST /v1.0/oauth2/accessToken': { other: 400 },
+  'GET /get_jsapi_ticket': { other: 200 },
+  'POST /v1.0/oauth2/jsapiTickets': { other: 400 },
+  'POST /open-apis/auth/v3/tenant_access_token/internal': { other: 200 },
+  'POST /open-apis/auth/v3/app_access_token/internal': { other: 200 },
+  'POST /open-apis/jssdk/ticket/get': { other: 400 },
   'GET /callback/{name}': { other: 403 },
   'POST /callback/{name}': { other: 403 },
   'GET /v1/callbacks/{name}': { none: 401, wrong: 401, admin: 200, other: 403 },
@@ -104,7 +111,7 @@ describe('with clients configured', () => {
       ]
       const shown = ({ status, text, headers }: typeof there) => [
         status,
-        text.replace(/rid: .*"|hint: \[.*\]/, ''),
+        text.replace(/rid: .*"|hint: \[.*\]|"request_?id":"[0-9a-f]*"/, ''),
         [...headers].filter(([name]) => name !== 'x-request-id'),
       ]
       expect(shown(there)).toEqual(shown(missing))

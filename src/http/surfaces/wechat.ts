@@ -4,12 +4,20 @@
  */
 import { z } from 'zod'
 import { asZhongkongError } from '../../base/errors.ts'
-import type { JsonObject } from '../../base/json.ts'
 import type { Reading } from '../../keeper/keeper.ts'
 import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
-import { lastParameter, parseJsonObject, readText } from '../input.ts'
-import { isKnownAccount, prove, randomHex, ticketOf, wireErrorOf, type WireError } from '../platform.ts'
+import { lastParameter } from '../input.ts'
+import {
+  isKnownAccount,
+  jsonBodyOf,
+  prove,
+  randomHex,
+  textIn,
+  ticketOf,
+  wireErrorOf,
+  type WireError,
+} from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wechatTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { secondsOf } from '../token-answer.ts'
@@ -81,18 +89,13 @@ async function token(visit: Visit): Promise<Answer> {
 }
 
 async function stableToken(visit: Visit): Promise<Answer> {
-  let body: JsonObject
-  try {
-    body = parseJsonObject(await readText(visit.request))
-  } catch (thrown) {
-    if (asZhongkongError(thrown).code !== 'bad_request') throw thrown
-    return refusal(visit, 47001)
+  const body = await jsonBodyOf(visit)
+  if (body === null) return refusal(visit, 47001)
+  const question = {
+    appid: textIn(body, 'appid'),
+    secret: textIn(body, 'secret'),
+    grantType: textIn(body, 'grant_type'),
   }
-  const text = (key: string): string => {
-    const value = body[key]
-    return typeof value === 'string' ? value.trim() : ''
-  }
-  const question = { appid: text('appid'), secret: text('secret'), grantType: text('grant_type') }
   const found = await sourceFor(visit, question, 'same-until-window')
   if (!('source' in found)) return found
   const { name } = found.source
