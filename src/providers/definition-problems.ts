@@ -82,9 +82,9 @@ function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<Definitio
     }
   }
   if (issue.code === 'custom') {
-    const { text, index } = paramsOf(issue.params)
+    const { text, fix, index } = paramsOf(issue.params)
     const place = index === undefined ? {} : { index }
-    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix: null, ...place }
+    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix, ...place }
   }
   if (issue.code === 'invalid_type') {
     const word = wordOf(issue.expected)
@@ -112,9 +112,14 @@ function bounds(issue: ZodIssue): Text {
 }
 
 /** What `problem` of setting.ts put there. */
-function paramsOf(params: unknown): { readonly text: Text | null; readonly index?: number } {
-  if (!isJsonObject(params) || !isJsonObject(params.text)) return { text: null }
-  const { text, index } = params
-  if (typeof text.en !== 'string' || typeof text.zh !== 'string') return { text: null }
-  return { text: { en: text.en, zh: text.zh }, ...(typeof index === 'number' ? { index } : {}) }
+function paramsOf(params: unknown): { readonly text: Text | null; readonly fix: Text | null; readonly index?: number } {
+  if (!isJsonObject(params)) return { text: null, fix: null }
+  const text = textOf(params.text)
+  const fix = isJsonObject(params.text) ? textOf(params.text.fix) : null
+  return { text, fix, ...(typeof params.index === 'number' ? { index: params.index } : {}) }
+}
+
+function textOf(value: unknown): Text | null {
+  if (!isJsonObject(value) || typeof value.en !== 'string' || typeof value.zh !== 'string') return null
+  return { en: value.en, zh: value.zh }
 }

@@ -5,8 +5,11 @@ import { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import { sourceName } from '../model/source.ts'
 
+/** What is wrong, without a full stop, and what to do about it, with one. */
+export type Problem = Text & { readonly fix?: Text }
+
 /** Adds a problem in both languages to what zod found; `index` is where in the text value it is, from 0. */
-export function problem(context: z.RefinementCtx, text: Text, path: (string | number)[] = [], index?: number): void {
+export function problem(context: z.RefinementCtx, text: Problem, path: (string | number)[] = [], index?: number): void {
   context.addIssue({ code: 'custom', message: text.en, params: { text, index }, path })
 }
 
