@@ -9,6 +9,7 @@ import type { Source } from '../model/source.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
+import { presets } from './presets/presets.ts'
 import type { Call, Heard, Held, Provider } from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
@@ -21,7 +22,16 @@ import { provider as zhongkong } from './zhongkong.ts'
 export type { Call, Heard, Held, Input, Provider } from './provider.ts'
 
 /** Every kind of source there is. */
-export const providers: readonly Provider[] = [wechat, wechatTicket, wecom, wecomTicket, http, oauth2, zhongkong]
+export const providers: readonly Provider[] = [
+  wechat,
+  wechatTicket,
+  wecom,
+  wecomTicket,
+  http,
+  oauth2,
+  zhongkong,
+  ...presets,
+]
 
 const byKind: ReadonlyMap<Json | undefined, Provider> = new Map(providers.map((each) => [each.kind, each]))
 

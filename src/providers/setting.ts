@@ -38,6 +38,14 @@ const printable = {
   zh: '只能包含可见的 ASCII 字符，不能有空格',
 }
 
+/** An identifier that may be written as a number. */
+export function numericIdentifier(description: string): z.ZodType<string, string | number> {
+  return z
+    .union([identifier(''), z.number().int().nonnegative()])
+    .transform(String)
+    .describe(description)
+}
+
 /** The name of another source. */
 export function sourceReference(description: string): z.ZodType<string, string> {
   return z
@@ -83,9 +91,16 @@ export function urlProblem(text: string): Text | null {
 
 /** The address of an upstream, possibly with a path in front of its own paths; without a slash at the end. */
 export function baseUrl(real: string, description: string): z.ZodType<string, string | undefined> {
-  return z
-    .string()
-    .default(real)
+  return asBaseUrl(z.string().default(real)).describe(`${description} Default: ${real}`)
+}
+
+/** The same for upstreams that have a host for each customer. */
+export function ownBaseUrl(description: string): z.ZodType<string, string> {
+  return asBaseUrl(z.string()).describe(description)
+}
+
+function asBaseUrl<In>(text: z.ZodType<string, In>): z.ZodType<string, In> {
+  return text
     .superRefine((value, context) => {
       const wrong = urlProblem(value)
       if (wrong !== null) problem(context, wrong)
@@ -93,7 +108,6 @@ export function baseUrl(real: string, description: string): z.ZodType<string, st
         problem(context, { en: 'It must not hold a query (?…)', zh: '不能包含查询参数（?…）' })
     })
     .transform((value) => value.replace(/\/+$/, ''))
-    .describe(`${description} Default: ${real}`)
 }
 
 /** Host and path of an address, for identities. */
