@@ -4,6 +4,7 @@
  */
 import { createGeneric } from './generic.ts'
 import { createOauth2 } from './oauth2.ts'
+import { createPlatforms } from './platforms/play.ts'
 import type { Upstream } from './upstream.ts'
 import { createWechat } from './wechat.ts'
 import { createWecom } from './wecom.ts'
@@ -22,6 +23,7 @@ export function createRouter(world: World): Router {
   const wecom = createWecom(world)
   const oauth2 = createOauth2(world)
   const generic = createGeneric(world)
+  const platforms = createPlatforms(world)
 
   const to = (upstream: Upstream, path: string, known: RegExp): Destination | null =>
     known.test(path) ? { upstream, path } : null
@@ -31,6 +33,8 @@ export function createRouter(world: World): Router {
     if (path.startsWith('/wechat/')) return to(wechat, path.slice('/wechat'.length), wechatPaths)
     if (path.startsWith('/wecom/')) return to(wecom, path.slice('/wecom'.length), wecomPaths)
     if (path.startsWith('/generic/')) return { upstream: generic, path }
+    if (path.startsWith('/platform/')) return { upstream: platforms, path: path.slice('/platform'.length) }
+    if (path.startsWith('/.well-known/')) return { upstream: oauth2, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
     const isWecom = url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.has(path) || world.find('wecom', owner) !== null
