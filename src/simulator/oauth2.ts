@@ -104,9 +104,9 @@ async function tokenCall(court: Court, visit: Visit): Promise<Call> {
         return refuse('invalid_request', { status: 400, description: `${name} is given more than once` })
       }
     }
-    // Whoever grants by assertion need not be a client of its own.
-    const isAnonymous = form.get('grant_type') === assertionGrant && isUnproven(client) && client.id === null
-    if (isAnonymous) return grantByAssertion(court, form)
+    // Whoever signs the assertion need not prove himself as a client as well.
+    const isItself = client.id === null || client.id === asserterOf(form.get('assertion'))
+    if (form.get('grant_type') === assertionGrant && isUnproven(client) && isItself) return grantByAssertion(court, form)
     const state = authenticate(court, client)
     if ('status' in state) return state
     return form.get('grant_type') === assertionGrant ? grantByAssertion(court, form) : grant(world, state, form)
