@@ -79,13 +79,37 @@ describe('an issuer', () => {
     ['answers without end', () => json(`{"a":"${'x'.repeat(70_000)}"}`), 'not-sent discovery_failed'],
     ['cannot be reached', () => Promise.reject(new TypeError('fetch failed')), 'not-sent discovery_failed'],
     ['is another one', () => json({ ...good, issuer: 'https://evil.test' }), 'rejected configuration discovery_failed'],
-    ['is another one by a slash', () => json({ ...good, issuer: `${issuer}/` }), 'rejected configuration discovery_failed'],
-    ['says nothing of itself', () => json({ token_endpoint: good.token_endpoint }), 'rejected configuration discovery_failed'],
+    [
+      'is another one by a slash',
+      () => json({ ...good, issuer: `${issuer}/` }),
+      'rejected configuration discovery_failed',
+    ],
+    [
+      'says nothing of itself',
+      () => json({ token_endpoint: good.token_endpoint }),
+      'rejected configuration discovery_failed',
+    ],
     ['names no endpoint', () => json({ issuer }), 'rejected configuration discovery_failed'],
-    ['names an endpoint that is none', () => json({ issuer, token_endpoint: 'javascript:1' }), 'rejected configuration discovery_failed'],
-    ['names an endpoint with a password', () => json({ issuer, token_endpoint: 'https://u:p@x.test/' }), 'rejected configuration discovery_failed'],
-    ['names an endpoint without TLS', () => json({ issuer, token_endpoint: 'http://tokens.test/token' }), 'rejected configuration discovery_failed'],
-    ['names the endpoint of this machine', () => json({ issuer, token_endpoint: 'http://127.0.0.1/' }), 'rejected configuration discovery_failed'],
+    [
+      'names an endpoint that is none',
+      () => json({ issuer, token_endpoint: 'javascript:1' }),
+      'rejected configuration discovery_failed',
+    ],
+    [
+      'names an endpoint with a password',
+      () => json({ issuer, token_endpoint: 'https://u:p@x.test/' }),
+      'rejected configuration discovery_failed',
+    ],
+    [
+      'names an endpoint without TLS',
+      () => json({ issuer, token_endpoint: 'http://tokens.test/token' }),
+      'rejected configuration discovery_failed',
+    ],
+    [
+      'names the endpoint of this machine',
+      () => json({ issuer, token_endpoint: 'http://127.0.0.1/' }),
+      'rejected configuration discovery_failed',
+    ],
   ])('that %s gets no secret', async (_, answer, expected) => {
     const { ask, asked } = bench({ [openid]: answer, [rfc8414]: answer })
     expect(gist(await ask())).toBe(expected)

@@ -17,13 +17,13 @@ export type TokenEndpoint = {
   /** The address that was written: of the endpoint, or of the issuer. */
   readonly name: string
   /** The address of the endpoint, or how the attempt ends without it. */
-  readonly find: (call: Call) => Promise<string | Attempt>
+  readonly find: (call: Call) => string | Promise<string | Attempt>
 }
 
 const keptMs = 3_600_000
 
 export function fixed(url: string): TokenEndpoint {
-  return { name: url, find: async () => url }
+  return { name: url, find: () => url }
 }
 
 export function discovered(issuer: string): TokenEndpoint {

@@ -18,27 +18,27 @@ type Sent = {
 
 export type Grant = {
   /** What it sends beside the parameters that every grant has. */
-  readonly parameters: (making: Making) => Promise<Sent>
+  readonly parameters: (making: Making) => Sent | Promise<Sent>
   /** Words that mean something else with this grant. */
   readonly errors: ErrorTable
 }
 
 /** The grants, one line each. */
 export const grants: Readonly<Record<GrantName, Grant>> = {
-  client_credentials: { parameters: async () => ({ form: { grant_type: 'client_credentials' } }), errors: {} },
+  client_credentials: { parameters: () => ({ form: { grant_type: 'client_credentials' } }), errors: {} },
   jwt_bearer: { parameters: jwtBearer, errors: { invalid_grant: refusedAssertion } },
-  account_credentials: { parameters: async () => ({ form: { grant_type: 'account_credentials' } }), errors: {} },
+  account_credentials: { parameters: () => ({ form: { grant_type: 'account_credentials' } }), errors: {} },
 }
 
 /** Client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2), one line each. */
-const proofs: Readonly<Record<ClientAuth, (making: Making) => Promise<Sent>>> = {
+const proofs: Readonly<Record<ClientAuth, (making: Making) => Sent | Promise<Sent>>> = {
   basic,
-  body: async ({ settings }) => {
+  body: ({ settings }) => {
     const secretText = settings.clientSecret?.reveal() ?? ''
     return { form: { client_id: settings.clientId, client_secret: secretText }, secrets: [secretText] }
   },
   private_key_jwt: privateKeyJwt,
-  none: async ({ settings: { clientId } }) => (clientId === '' ? {} : { form: { client_id: clientId } }),
+  none: ({ settings: { clientId } }) => (clientId === '' ? {} : { form: { client_id: clientId } }),
 }
 
 export async function oauth2Request(making: Making): Promise<{ request: Ask; secrets: readonly string[] }> {
@@ -56,7 +56,7 @@ export async function oauth2Request(making: Making): Promise<{ request: Ask; sec
   return { request: { method: 'POST', url, headers, body: form.toString(), judgesServerErrors: true }, secrets }
 }
 
-async function basic({ settings: { clientId, clientSecret } }: Making): Promise<Sent> {
+function basic({ settings: { clientId, clientSecret } }: Making): Sent {
   const secretText = clientSecret?.reveal() ?? ''
   const basicText = Buffer.from(`${formEncoded(clientId)}:${formEncoded(secretText)}`).toString('base64')
   return {

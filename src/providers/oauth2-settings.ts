@@ -68,7 +68,7 @@ const assertion = z.strictObject({
           zh: `"${key}" 由专用的配置项或时钟设定`,
         })
       }),
-      z.json(),
+      z.unknown(),
     )
     .prefault({})
     .describe('More claims.'),
@@ -151,7 +151,9 @@ export function listOf(value: string | readonly string[] | undefined): readonly 
 
 function endpointOf({ token_url, issuer }: Written, context: z.RefinementCtx): TokenEndpoint {
   if (token_url !== undefined && issuer !== undefined) {
-    problem(context, { en: 'Use either `token_url` or `issuer`', zh: '`token_url` 与 `issuer` 只能使用其一' }, ['issuer'])
+    problem(context, { en: 'Use either `token_url` or `issuer`', zh: '`token_url` 与 `issuer` 只能使用其一' }, [
+      'issuer',
+    ])
   }
   if (token_url !== undefined) return fixed(token_url)
   if (issuer !== undefined) return discovered(issuer)
@@ -170,7 +172,10 @@ function checkProof(values: Written, auth: ClientAuth, context: z.RefinementCtx)
   const text = {
     en: 'Nothing is signed with this key',
     zh: '没有用到该私钥',
-    fix: { en: 'Add `auth: private_key_jwt` or `grant: jwt_bearer`.', zh: '请添加 `auth: private_key_jwt` 或 `grant: jwt_bearer`。' },
+    fix: {
+      en: 'Add `auth: private_key_jwt` or `grant: jwt_bearer`.',
+      zh: '请添加 `auth: private_key_jwt` 或 `grant: jwt_bearer`。',
+    },
   }
   problem(context, text, ['private_key'])
 }
@@ -188,7 +193,9 @@ function signerOf(values: Written, context: z.RefinementCtx): Signer | null {
   if (!key.algorithms.includes(algorithm)) {
     const able = key.algorithms.join(', ')
     const fix = { en: `This key signs with ${able}.`, zh: `该私钥可用的算法：${able}。` }
-    problem(context, { en: `The key cannot sign with ${algorithm}`, zh: `该私钥不能使用 ${algorithm} 签名`, fix }, ['algorithm'])
+    problem(context, { en: `The key cannot sign with ${algorithm}`, zh: `该私钥不能使用 ${algorithm} 签名`, fix }, [
+      'algorithm',
+    ])
   }
   const id = key_id ?? key.id
   const { issuer, subject, audience, claims, lifetime } = told

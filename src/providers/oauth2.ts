@@ -35,9 +35,7 @@ export async function issueByOauth2(settings: Oauth2Settings, call: Call, dialec
   const { env } = call
   const { request, secrets } = await oauth2Request({ settings, url, env })
   const { errors } = grants[settings.grant]
-  return await ask(request, call, (answer) =>
-    judgeOauth2(answer, { dialect, errors, secrets, now: env.clock.now() }),
-  )
+  return await ask(request, call, (answer) => judgeOauth2(answer, { dialect, errors, secrets, now: env.clock.now() }))
 }
 
 function accountOf({ clientId, signer }: Oauth2Settings): string {

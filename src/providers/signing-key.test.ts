@@ -40,7 +40,11 @@ describe('a private key', () => {
     ['a public key', () => publicPem(rsaPair()), /public key/],
     ['a public JWK', () => JSON.stringify(rsaPair().publicKey.export({ format: 'jwk' })), /public key/],
     ['an encrypted key', encryptedPem, /passphrase/],
-    ['a key of OpenSSH', () => '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----', /OpenSSH/],
+    [
+      'a key of OpenSSH',
+      () => '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----',
+      /OpenSSH/,
+    ],
     ['a curve of another world', () => pkcs8(ecPair('secp256k1')), /No algorithm/],
     ['a truncated key', () => pkcs8(rsaPair()).slice(0, 200), /cannot be read/],
     ['a JWK with a hole', () => JSON.stringify({ ...jwk(), p: undefined, n: 'AQ' }), /cannot be read|bits/],

@@ -27,7 +27,18 @@ export class SigningKey {
   }
 }
 
-export const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
+export const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
 
 const rsaBitsMin = 2_048
 const rsaAlgorithms = algorithms.slice(0, 6)
@@ -64,8 +75,7 @@ function readJwk(text: string): SigningKey | Problem {
   const jwk = parsedObject(text)
   if (jwk === null || typeof jwk.kty !== 'string') return notAKey
   if (typeof jwk.d !== 'string') return publicKey
-  // What the type of `key` wants to be sure of, Node checks itself, and throws.
-  const input: JsonWebKeyInput = { key: jwk as JsonWebKeyInput['key'], format: 'jwk' }
+  const input: JsonWebKeyInput = { key: jwk, format: 'jwk' }
   return judged(() => createPrivateKey(input), typeof jwk.kid === 'string' ? jwk.kid : null)
 }
 
@@ -78,18 +88,11 @@ function judged(read: () => KeyObject, id: string | null): SigningKey | Problem 
     return damaged
   }
   const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
-  switch (key.asymmetricKeyType) {
-    case 'rsa':
-      return modulusLength < rsaBitsMin ? tooShort(modulusLength) : new SigningKey(key, rsaAlgorithms, id)
-    case 'ec': {
-      const algorithm = curves[namedCurve]
-      return algorithm === undefined ? wrongKind : new SigningKey(key, [algorithm], id)
-    }
-    case 'ed25519':
-      return new SigningKey(key, ['EdDSA'], id)
-    default:
-      return wrongKind
+  if (key.asymmetricKeyType === 'rsa') {
+    return modulusLength < rsaBitsMin ? tooShort(modulusLength) : new SigningKey(key, rsaAlgorithms, id)
   }
+  const algorithm = key.asymmetricKeyType === 'ed25519' ? 'EdDSA' : curves[namedCurve]
+  return algorithm === undefined ? wrongKind : new SigningKey(key, [algorithm], id)
 }
 
 function parsedObject(text: string): JsonObject | null {

@@ -40,12 +40,19 @@ export function jwtFault(jwt: Jwt, wanted: Wanted): 'signature' | 'audience' | '
   if (typeof header.alg !== 'string' || !wanted.algorithms.includes(header.alg)) return 'signature'
   if (!isSigned(jwt, header.alg, createPublicKey(wanted.publicKey))) return 'signature'
   const { aud, iat, exp } = claims
-  if (wanted.audiences !== undefined && !wanted.audiences.includes(String(aud))) return 'audience'
+  if (wanted.audiences !== undefined && (typeof aud !== 'string' || !wanted.audiences.includes(aud))) return 'audience'
   const nowSeconds = Math.floor(wanted.now / 1_000)
   const slack = wanted.slackSeconds ?? 0
-  if (typeof exp !== 'number' || typeof iat !== 'number' || !Number.isInteger(exp) || !Number.isInteger(iat)) return 'time'
+  if (typeof exp !== 'number' || typeof iat !== 'number' || !Number.isInteger(exp) || !Number.isInteger(iat))
+    return 'time'
   if (exp <= nowSeconds - slack || iat > nowSeconds + slack) return 'time'
   return exp - nowSeconds > wanted.lifeSecondsMax + slack ? 'time' : null
+}
+
+/** Who says that he asserts, as it is written; empty when nobody does. Nothing is verified. */
+export function issuerOf(text: string): string {
+  const issuer = decodeJwt(text)?.claims.iss
+  return typeof issuer === 'string' || typeof issuer === 'number' ? String(issuer) : ''
 }
 
 /** Remembers the ids of assertions until they end, because each may be used once. */

@@ -1,6 +1,6 @@
 /** Assertions at the OAuth 2.0 server (RFC 7523): as proof of a client, and as a grant. */
 import type { AccountOf } from './account.ts'
-import { decodeJwt, jwtFault, type SeenOnce } from './jwt.ts'
+import { decodeJwt, issuerOf, jwtFault, type SeenOnce } from './jwt.ts'
 import type { AccountState, World } from './world.ts'
 
 type State = AccountState<AccountOf<'oauth2'>>
@@ -19,17 +19,11 @@ const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 /** The longest life of an assertion, in seconds. */
 const lifeSecondsMax = 3_600
 
-/** Who says that he asserts; nothing is verified. */
-export function asserterOf(text: string | null): string | null {
-  const issuer = text === null ? null : decodeJwt(text)?.claims.iss
-  return typeof issuer === 'string' ? issuer : null
-}
-
 /** The client whose key signed, for this server and for the first time; or what is wrong with it. */
 export function judgeAssertion(text: string, { world, origin, seen }: Court): State | string {
   const jwt = decodeJwt(text)
   if (jwt === null) return 'the assertion is no JWT'
-  const state = world.find('oauth2', asserterOf(text))
+  const state = world.find('oauth2', issuerOf(text))
   const publicKey = state?.account.public_key
   if (state === null || publicKey === undefined) return 'nobody asserts under this name'
   const now = world.clock.now()

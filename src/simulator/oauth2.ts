@@ -5,9 +5,9 @@
  */
 import type { JsonObject } from '../base/json.ts'
 import type { AccountOf } from './account.ts'
-import { SeenOnce } from './jwt.ts'
+import { issuerOf, SeenOnce } from './jwt.ts'
 import { tokenLengths } from './knobs.ts'
-import { asserterOf, assertionGrant, assertionProof, judgeAssertion, type Court } from './oauth2-assertion.ts'
+import { assertionGrant, assertionProof, judgeAssertion, type Court } from './oauth2-assertion.ts'
 import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
 import { secondsLeft, type AccountState, type ChannelPlan, type World } from './world.ts'
 
@@ -90,7 +90,7 @@ async function tokenCall(court: Court, visit: Visit): Promise<Call> {
     assertion: form.get('client_assertion_type') === assertionProof ? form.get('client_assertion') : null,
   }
   const byHeader = client.basic === null || client.basic === 'malformed' ? null : client.basic.id
-  const id = byHeader ?? client.id ?? asserterOf(client.assertion ?? form.get('assertion'))
+  const id = byHeader ?? client.id ?? issuerOf(client.assertion ?? form.get('assertion') ?? '')
   return callOf('token', world.find('oauth2', id)?.account.id ?? null, () => {
     if (visit.method !== 'POST') return refuse('invalid_request', { status: 405, description: 'use POST' })
     if (!isForm) {
@@ -105,8 +105,9 @@ async function tokenCall(court: Court, visit: Visit): Promise<Call> {
       }
     }
     // Whoever signs the assertion need not prove himself as a client as well.
-    const isItself = client.id === null || client.id === asserterOf(form.get('assertion'))
-    if (form.get('grant_type') === assertionGrant && isUnproven(client) && isItself) return grantByAssertion(court, form)
+    const isItself = client.id === null || client.id === issuerOf(form.get('assertion') ?? '')
+    if (form.get('grant_type') === assertionGrant && isUnproven(client) && isItself)
+      return grantByAssertion(court, form)
     const state = authenticate(court, client)
     if ('status' in state) return state
     return form.get('grant_type') === assertionGrant ? grantByAssertion(court, form) : grant(world, state, form)

@@ -37,31 +37,46 @@ const cases: Readonly<Record<string, Case>> = {
   douyin: {
     account: { id: 'aw1', secret },
     definition: { client_key: 'aw1', client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 10013], [{ client_key: 'aw9' }, 10003]],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 10013],
+      [{ client_key: 'aw9' }, 10003],
+    ],
     lifeSeconds: 7_200,
   },
   'douyin-stable': {
     account: { id: 'aw1', secret },
     definition: { client_key: 'aw1', client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 10013], [{ client_key: 'aw9' }, 10003]],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 10013],
+      [{ client_key: 'aw9' }, 10003],
+    ],
     lifeSeconds: 7_200,
   },
   baidu: {
     account: { id: 'ak1', secret },
     definition: { client_id: 'ak1', client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 'invalid_client'], [{ client_id: 'ak9' }, 'invalid_client']],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 'invalid_client'],
+      [{ client_id: 'ak9' }, 'invalid_client'],
+    ],
     lifeSeconds: 2_592_000,
   },
   'qq-bot': {
     account: { id: '102000001', secret },
     definition: { app_id: 102_000_001, client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 100016], [{ app_id: '9' }, 100007]],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 100016],
+      [{ app_id: '9' }, 100007],
+    ],
     lifeSeconds: 7_200,
   },
   'qq-mini': {
     account: { id: '1100000001', secret },
     definition: { appid: '1100000001', secret },
-    wrong: [[{ secret: 'canary-no' }, 40001], [{ appid: '9' }, 40013]],
+    wrong: [
+      [{ secret: 'canary-no' }, 40001],
+      [{ appid: '9' }, 40013],
+    ],
     lifeSeconds: 7_200,
   },
   kuaishou: {
@@ -73,19 +88,29 @@ const cases: Readonly<Record<string, Case>> = {
   'huawei-push': {
     account: { id: '100001', secret },
     definition: { client_id: 100_001, client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 12304], [{ client_id: '9' }, 1101]],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 12304],
+      [{ client_id: '9' }, 1101],
+    ],
     lifeSeconds: 3_600,
   },
   'vivo-push': {
     account: { id: '10004', secret, second: '25509283-3767-4b9e' },
     definition: { app_id: 10_004, app_key: '25509283-3767-4b9e', app_secret: secret },
-    wrong: [[{ app_secret: 'canary-no' }, 10206], [{ app_key: 'k9' }, 10202], [{ app_id: '9' }, 10205]],
+    wrong: [
+      [{ app_secret: 'canary-no' }, 10206],
+      [{ app_key: 'k9' }, 10202],
+      [{ app_id: '9' }, 10205],
+    ],
     lifeSeconds: 86_400,
   },
   'oppo-push': {
     account: { id: 'oppo-key', secret },
     definition: { app_key: 'oppo-key', master_secret: secret },
-    wrong: [[{ master_secret: 'canary-no' }, 16], [{ app_key: 'k9' }, 14]],
+    wrong: [
+      [{ master_secret: 'canary-no' }, 16],
+      [{ app_key: 'k9' }, 14],
+    ],
     lifeSeconds: 86_400,
   },
   tiktok: {
@@ -132,7 +157,10 @@ const cases: Readonly<Record<string, Case>> = {
   salesforce: {
     account: { id: 'consumer', secret },
     definition: { client_id: 'consumer', client_secret: secret },
-    wrong: [[{ client_secret: 'canary-no' }, 'invalid_client'], [{ client_id: 'nobody' }, 'invalid_client_id']],
+    wrong: [
+      [{ client_secret: 'canary-no' }, 'invalid_client'],
+      [{ client_id: 'nobody' }, 'invalid_client_id'],
+    ],
     lifeSeconds: 7_200,
     toldNot: 7_200_000,
   },
@@ -325,14 +353,22 @@ describe('what only one platform does', () => {
     expect([second === first, simulator.accepts(first), simulator.accepts(second)]).toEqual([false, true, true])
   })
 
-  it.each(['vivo-push', 'oppo-push'])('%s signs with the time of asking, so a clock that is off is told', async (kind) => {
-    const { simulator, clock, source } = bench(kind)
-    const behind = { ...clock, now: () => clock.now() - 700_000 }
-    const env: Env = { clock: behind, random: seededRandom(1), fetch: (request) => simulator.fetch(request) }
-    const attempt = await issue(source, { env, signal: new AbortController().signal, force: false, inputs: new Map() })
-    expect(told(attempt)).toBe('rejected permission upstream_rejected')
-    expect(JSON.stringify(attempt)).toContain('clock')
-  })
+  it.each(['vivo-push', 'oppo-push'])(
+    '%s signs with the time of asking, so a clock that is off is told',
+    async (kind) => {
+      const { simulator, clock, source } = bench(kind)
+      const behind = { ...clock, now: () => clock.now() - 700_000 }
+      const env: Env = { clock: behind, random: seededRandom(1), fetch: (request) => simulator.fetch(request) }
+      const attempt = await issue(source, {
+        env,
+        signal: new AbortController().signal,
+        force: false,
+        inputs: new Map(),
+      })
+      expect(told(attempt)).toBe('rejected permission upstream_rejected')
+      expect(JSON.stringify(attempt)).toContain('clock')
+    },
+  )
 
   it('Google tells a clock that is off from a key that is gone', async () => {
     const { simulator, clock, source, ask } = bench('google-service-account')
@@ -355,9 +391,9 @@ describe('what only one platform does', () => {
   it('Microsoft takes a certificate in the place of a secret', async () => {
     const { ask } = bench('entra')
     const { cert: certificate } = selfSigned(rsaPair())
-    const { client_secret: _, ...rest } = caseOf('entra').definition
     const base_url = 'http://up.test/platform/entra'
-    const definition = { provider: 'entra', base_url, ...rest, private_key: privateKey, certificate }
+    const app = { tenant: 'contoso.example', client_id: 'app1', scope: 'https://graph.microsoft.com/.default' }
+    const definition = { provider: 'entra', base_url, ...app, private_key: privateKey, certificate }
     const parsed = parseSource('x', definition, 'file')
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
     expect(told(await ask(parsed.source))).toBe('issued 3599000')

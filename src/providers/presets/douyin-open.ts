@@ -34,10 +34,7 @@ export const douyinErrors: ErrorTable = {
     '抖音无法识别该请求，可能在途中被改动：请检查 `base_url` 与代理。',
   ),
   10003: misconfigured('The client key is wrong.', 'client_key 不正确。'),
-  10013: misconfigured(
-    'The client secret is wrong, or was reset.',
-    'client_secret 不正确，或已被重置。',
-  ),
+  10013: misconfigured('The client secret is wrong, or was reset.', 'client_secret 不正确，或已被重置。'),
   10020: {
     class: 'quota',
     waitMs: () => 300_000,

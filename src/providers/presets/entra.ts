@@ -31,7 +31,9 @@ const keys = z
       .describe('The id of the tenant, or one of its domains.'),
     client_id: identifier('The id of the application.'),
     client_secret: secret('A client secret of it: the value, not the id.').optional(),
-    private_key: privateKey('Instead of client_secret: the private key of a certificate, best as file:PATH.').optional(),
+    private_key: privateKey(
+      'Instead of client_secret: the private key of a certificate, best as file:PATH.',
+    ).optional(),
     certificate: certificate.optional(),
     scope: z
       .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
@@ -42,7 +44,11 @@ const keys = z
     if (client_secret !== undefined) {
       if (private_key === undefined && shown === undefined) return
       const path = [private_key === undefined ? 'certificate' : 'private_key']
-      problem(context, { en: 'Use either `client_secret` or a certificate', zh: '`client_secret` 与证书只能使用其一' }, path)
+      problem(
+        context,
+        { en: 'Use either `client_secret` or a certificate', zh: '`client_secret` 与证书只能使用其一' },
+        path,
+      )
     } else if (private_key === undefined || shown === undefined) {
       const key = private_key === undefined ? (shown === undefined ? 'client_secret' : 'private_key') : 'certificate'
       const fix = { en: `Add "${key}".`, zh: `请添加 "${key}"。` }
@@ -94,7 +100,10 @@ export const entra = oauth2Preset<Keys>({
       70011: misconfigured('The scope must be RESOURCE/.default.', 'scope 必须是 资源/.default。'),
       500011: misconfigured('This tenant does not know the resource of the scope.', '该租户中没有 scope 所指的资源。'),
       53003: forbidden('A policy of conditional access denies it.', '被条件访问策略拒绝。'),
-      9002313: misconfigured('Microsoft does not understand the request: check `base_url`.', '请求格式不正确：请检查 `base_url`。'),
+      9002313: misconfigured(
+        'Microsoft does not understand the request: check `base_url`.',
+        '请求格式不正确：请检查 `base_url`。',
+      ),
       50196: {
         class: 'quota',
         waitMs: () => 300_000,

@@ -24,7 +24,10 @@ const keys = z.strictObject({
     .record(z.string(), z.enum(['read', 'write', 'admin']))
     .optional()
     .describe('Only these permissions. Default: all that the installation has.'),
-  base_url: baseUrl('https://api.github.com', 'Where GitHub is asked; https://HOST/api/v3 for GitHub Enterprise Server.'),
+  base_url: baseUrl(
+    'https://api.github.com',
+    'Where GitHub is asked; https://HOST/api/v3 for GitHub Enterprise Server.',
+  ),
 })
 
 type Keys = z.output<typeof keys>

@@ -60,7 +60,16 @@ export const googleServiceAccount = oauth2Preset({
     // Google reads the scope from the assertion, and wants its own address there, whoever stands in for it.
     const claims: JsonObject = { scope: scope.join(' ') }
     const header: Readonly<Record<string, string>> = keyId === null ? {} : { kid: keyId }
-    const signer = { key, algorithm: 'RS256', header, issuer: email, subject, audience: realTokenUrl, claims, lifetimeMs }
+    const signer = {
+      key,
+      algorithm: 'RS256',
+      header,
+      issuer: email,
+      subject,
+      audience: realTokenUrl,
+      claims,
+      lifetimeMs,
+    }
     return { endpoint: fixed(token_url), grant: 'jwt_bearer', auth: 'none', signer }
   },
   account: ({ account: { email } }) => email,

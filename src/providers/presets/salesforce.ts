@@ -12,9 +12,11 @@ export const salesforce = oauth2Preset({
     client_id: identifier('The consumer key of the connected app.'),
     client_secret: secret('Its consumer secret.'),
     base_url: ownBaseUrl('The org’s own address, such as https://example.my.salesforce.com.'),
-    fallback_ttl: duration('The session timeout of the org, which is the life of a token. Default: 2h', 60_000, 86_400_000).prefault(
-      '2h',
-    ),
+    fallback_ttl: duration(
+      'The session timeout of the org, which is the life of a token. Default: 2h',
+      60_000,
+      86_400_000,
+    ).prefault('2h'),
   }),
   settings: ({ client_id, client_secret, base_url, fallback_ttl }) => ({
     endpoint: fixed(`${base_url}/services/oauth2/token`),

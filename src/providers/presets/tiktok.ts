@@ -28,6 +28,9 @@ export const tiktok = httpPreset({
   fields: ['access_token', 'expires_in', 'token_type'],
   errors: {
     ...oauth2Errors,
-    invalid_client: misconfigured('The client key or the client secret is wrong.', 'client_key 或 client_secret 不正确。'),
+    invalid_client: misconfigured(
+      'The client key or the client secret is wrong.',
+      'client_key 或 client_secret 不正确。',
+    ),
   },
 })

@@ -39,10 +39,7 @@ export const vivoPush = httpPreset({
     10201: misconfigured('The appKey is missing.', '缺少 appKey。'),
     10202: misconfigured('The appKey is wrong.', 'appKey 不正确。'),
     10205: misconfigured('The appId is wrong.', 'appId 不正确。'),
-    10206: misconfigured(
-      'The signature is wrong, and so the appSecret is.',
-      '签名不正确，即 appSecret 不正确。',
-    ),
+    10206: misconfigured('The signature is wrong, and so the appSecret is.', '签名不正确，即 appSecret 不正确。'),
     10207: forbidden(
       'The clock of this machine is more than ten minutes off. Set it.',
       '本机时钟偏差超过十分钟，请校准。',

@@ -28,7 +28,10 @@ export const zoom = oauth2Preset({
   dialect: {
     message: ['reason'],
     errors: {
-      invalid_client: misconfigured('The client id or the client secret is wrong.', 'client_id 或 client_secret 不正确。'),
+      invalid_client: misconfigured(
+        'The client id or the client secret is wrong.',
+        'client_id 或 client_secret 不正确。',
+      ),
       invalid_request: misconfigured(
         'The account id is wrong, or the app is not activated.',
         'account_id 不正确，或应用尚未激活。',

@@ -1,5 +1,5 @@
 /** Platforms that speak OAuth 2.0, each with an accent. */
-import { decodeJwt, jwtFault } from '../jwt.ts'
+import { decodeJwt, issuerOf, jwtFault } from '../jwt.ts'
 import type { Asked, Checking, Platform, Refused } from './platform.ts'
 
 type Accent = Pick<Platform, 'path' | 'good' | 'lifeSeconds' | 'shown' | 'badToken'> & Partial<Platform>
@@ -71,7 +71,10 @@ const huawei = oauthLike({
   },
   refuse: ({ code, text, status = 400 }) => ({
     status,
-    body: code === 12304 ? { sub_error: 12304, error_description: text, error: 1101 } : { error: code, error_description: text },
+    body:
+      code === 12304
+        ? { sub_error: 12304, error_description: text, error: 1101 }
+        : { error: code, error_description: text },
   }),
   good: ({ value, seconds }) => ({ access_token: value, expires_in: seconds, token_type: 'Bearer' }),
   lifeSeconds: 3_600,
@@ -102,7 +105,7 @@ const googleAudience = 'https://oauth2.googleapis.com/token'
 /** The account is the address of the service account, with its public key. */
 const google = oauthLike({
   path: /^\/token$/,
-  who: ({ param }) => String(decodeJwt(param('assertion'))?.claims.iss ?? ''),
+  who: ({ param }) => issuerOf(param('assertion')),
   nobody: { code: 'invalid_grant', text: 'Invalid grant: account not found' },
   check: checkGoogle,
   good: ({ value, seconds }) => ({ access_token: value, expires_in: seconds, token_type: 'Bearer' }),
@@ -134,7 +137,9 @@ function checkGoogle({ asked, account, now, seen }: Checking): Refused | null {
   if (fault !== null) return { code: 'invalid_grant', text: texts[fault] }
   if (!seen.take(jwt, now)) return { code: 'invalid_grant', text: 'Bad Request' }
   const { scope } = jwt.claims
-  return typeof scope === 'string' && scope !== '' ? null : { code: 'invalid_scope', text: 'Invalid OAuth scope or ID token audience provided.' }
+  return typeof scope === 'string' && scope !== ''
+    ? null
+    : { code: 'invalid_scope', text: 'Invalid OAuth scope or ID token audience provided.' }
 }
 
 /** `second` is the tenant. */
@@ -164,7 +169,9 @@ const entra = oauthLike({
   shown: bearer,
   badToken: {
     status: 401,
-    body: { error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' } },
+    body: {
+      error: { code: 'InvalidAuthenticationToken', message: 'Lifetime validation failed, the token is expired.' },
+    },
     code: 'InvalidAuthenticationToken',
   },
 })
@@ -181,7 +188,8 @@ function checkEntra({ asked, account, now, seen }: Checking): Refused | null {
   const [tenant] = asked.caught
   if (tenant !== account.second) return { code: 90002, text: `Tenant '${tenant}' not found.` }
   if (asked.param('grant_type') !== 'client_credentials') return { code: 9002313, text: 'Invalid request.' }
-  if (!asked.param('scope').endsWith('/.default')) return { code: 70011, text: 'The provided value for scope is not valid.' }
+  if (!asked.param('scope').endsWith('/.default'))
+    return { code: 70011, text: 'The provided value for scope is not valid.' }
   const text = asked.param('client_assertion')
   if (text === '') {
     return asked.param('client_secret') === account.secret
@@ -189,7 +197,10 @@ function checkEntra({ asked, account, now, seen }: Checking): Refused | null {
       : { code: 7000215, text: 'Invalid client secret provided.' }
   }
   const jwt = decodeJwt(text)
-  const refused = { code: 700027, text: 'The certificate with identifier used to sign the client assertion is not registered.' }
+  const refused = {
+    code: 700027,
+    text: 'The certificate with identifier used to sign the client assertion is not registered.',
+  }
   if (jwt === null || account.public_key === undefined) return refused
   const { iss, sub } = jwt.claims
   if (iss !== account.id || sub !== account.id || typeof jwt.header['x5t#S256'] !== 'string') return refused

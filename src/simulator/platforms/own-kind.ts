@@ -1,6 +1,6 @@
 /** Platforms that answer in a way of their own. */
 import { createHash } from 'node:crypto'
-import { decodeJwt, jwtFault } from '../jwt.ts'
+import { decodeJwt, issuerOf, jwtFault } from '../jwt.ts'
 import type { Asked, Checking, Platform, Refused } from './platform.ts'
 
 type DouyinCall = Pick<Platform, 'path' | 'reissue'>
@@ -31,7 +31,11 @@ function douyinLike({ path, reissue }: DouyinCall): Platform {
     reissue,
     lifeSeconds: 7_200,
     shown: { header: 'access-token', prefix: '' },
-    badToken: { status: 200, body: { data: { error_code: 2190008, description: 'access_token已过期' } }, code: 2190008 },
+    badToken: {
+      status: 200,
+      body: { data: { error_code: 2190008, description: 'access_token已过期' } },
+      code: 2190008,
+    },
   }
 }
 
@@ -86,7 +90,9 @@ const kuaishou: Platform = {
   nobody: { code: 100200101, text: 'invalid app_id or app_secret' },
   check: ({ asked, account }) => {
     if (asked.param('grant_type') !== 'client_credentials') return { code: 100200100, text: 'invalid parameters' }
-    return asked.param('app_secret') === account.secret ? null : { code: 100200101, text: 'invalid app_id or app_secret' }
+    return asked.param('app_secret') === account.secret
+      ? null
+      : { code: 100200101, text: 'invalid app_id or app_secret' }
   },
   refuse: ({ code, text }) => ({ status: 200, body: { result: code, error: 'error', error_msg: text } }),
   good: ({ value, seconds }) => ({ result: 1, access_token: value, expires_in: seconds, token_type: 'bearer' }),
@@ -194,7 +200,8 @@ const github: Platform = {
 }
 
 function checkGithub({ asked, account, now }: Checking): Refused | null {
-  if ((asked.headers.get('user-agent') ?? '') === '') return { code: 403, text: 'Request forbidden by administrative rules.' }
+  if ((asked.headers.get('user-agent') ?? '') === '')
+    return { code: 403, text: 'Request forbidden by administrative rules.' }
   const unreadable = { code: 401, text: 'A JSON web token could not be decoded' }
   const jwt = decodeJwt(bearerOf(asked))
   if (jwt === null || account.public_key === undefined) return unreadable
@@ -203,7 +210,7 @@ function checkGithub({ asked, account, now }: Checking): Refused | null {
   const fault = jwtFault(jwt, wanted)
   if (fault === 'time') return { code: 401, text: "'Expiration time' claim ('exp') is too far in the future" }
   if (fault !== null) return unreadable
-  return String(jwt.claims.iss) === account.second ? null : { code: 404, text: 'Integration not found' }
+  return issuerOf(bearerOf(asked)) === account.second ? null : { code: 404, text: 'Integration not found' }
 }
 
 function bearerOf({ headers }: Asked): string {

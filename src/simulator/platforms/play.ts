@@ -16,7 +16,9 @@ type State = AccountState<PlatformAccount>
 
 const headers = { 'content-type': 'application/json; charset=utf-8' }
 
-const plans: ReadonlyMap<PlatformName, ChannelPlan> = new Map(platformNames.map((name) => [name, planOf(platforms[name])]))
+const plans: ReadonlyMap<PlatformName, ChannelPlan> = new Map(
+  platformNames.map((name) => [name, planOf(platforms[name])]),
+)
 
 /** What can be rotated or looked at by name. */
 export function platformPlans(name: PlatformName): readonly ChannelPlan[] {
@@ -79,7 +81,12 @@ async function tokenCall({ world, name, visit, seen, caught }: Visited): Promise
     forced: false,
     refuse: (code, text = 'simulated error') => refusal(platform, { code, text }),
     answer: () => {
-      if (asked === null) return refusal(platform, { code: 'malformed', text: 'method, media type or body is not that of this API', status: 400 })
+      if (asked === null)
+        return refusal(platform, {
+          code: 'malformed',
+          text: 'method, media type or body is not that of this API',
+          status: 400,
+        })
       if (state === null) return refusal(platform, platform.nobody)
       const refused = platform.check({ asked, account: state.account, now: world.clock.now(), seen })
       return refused === null ? given(world, state, platform) : refusal(platform, refused)
@@ -136,7 +143,8 @@ function jsonOf(text: string): JsonObject | null {
 function useCall(world: World, name: PlatformName, visit: Visit): Call {
   const platform = platforms[name]
   const { badToken, shown } = platform
-  const value = 'query' in shown ? visit.query.get(shown.query) : afterPrefix(visit.headers.get(shown.header), shown.prefix)
+  const value =
+    'query' in shown ? visit.query.get(shown.query) : afterPrefix(visit.headers.get(shown.header), shown.prefix)
   const judged = value === null ? null : world.judge(value)
   const owner = judged === null ? null : world.find('platform', judged.issue.channel.account)
   return {
@@ -153,7 +161,8 @@ function useCall(world: World, name: PlatformName, visit: Visit): Call {
 }
 
 function afterPrefix(value: string | null, prefix: string): string | null {
-  return value !== null && value.toLowerCase().startsWith(prefix.toLowerCase()) ? value.slice(prefix.length) : null
+  const isShown = value?.toLowerCase().startsWith(prefix.toLowerCase()) === true
+  return isShown ? value.slice(prefix.length) : null
 }
 
 function nowhere(name: string): Call {
