@@ -34,7 +34,10 @@ function told(issue: ZodIssue, definition: Json, known: readonly string[], above
     const isInside = issue.path.length > 0 && path.length > 1
     return issue.keys.map((key) => unknownKey(key, path, isInside ? [] : known))
   }
-  if (issue.code === 'invalid_union') return unionIssues(issue, definition, path)
+  if (issue.code === 'invalid_union') {
+    const isThere = readPath(definition, path.map(String)) !== undefined
+    return isThere ? unionIssues(issue, definition, path) : [{ path, ...missing(path) }]
+  }
   if (issue.code === 'invalid_key')
     return issue.issues.flatMap((inner) => told({ ...inner, path: [] }, definition, [], path))
   return [{ path, ...sentence(issue, definition, path) }]
@@ -75,11 +78,7 @@ function wordOf(expected: string): Text {
 function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<DefinitionIssue, 'path'> {
   const value = readPath(definition, path.map(String))
   if (value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_value')) {
-    const key = String(path.at(-1))
-    return {
-      message: { en: `"${key}" is missing.`, zh: `缺少 "${key}"。` },
-      fix: { en: `Add "${key}".`, zh: `请添加 "${key}"。` },
-    }
+    return missing(path)
   }
   if (issue.code === 'custom') {
     const { text, fix, index } = paramsOf(issue.params)
@@ -102,6 +101,14 @@ function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<Definitio
     return { message: { en: 'It must not be empty.', zh: '不能为空。' }, fix: null }
   }
   return { message: bounds(issue), fix: null }
+}
+
+function missing(path: Path): Omit<DefinitionIssue, 'path'> {
+  const key = String(path.at(-1))
+  return {
+    message: { en: `"${key}" is missing.`, zh: `缺少 "${key}"。` },
+    fix: { en: `Add "${key}".`, zh: `请添加 "${key}"。` },
+  }
 }
 
 function bounds(issue: ZodIssue): Text {

@@ -40,16 +40,19 @@ export const algorithms = [
   'EdDSA',
 ] as const
 
+type RsaAlgorithm = 'RS256' | 'PS256'
+
 const rsaBitsMin = 2_048
 const rsaAlgorithms = algorithms.slice(0, 6)
 const curves: Readonly<Record<string, string>> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
 
-export function privateKey(description: string): z.ZodType<SigningKey, string> {
+/** A private key; with `algorithm`, one that signs with it, because its server takes no other. */
+export function privateKey(description: string, algorithm?: RsaAlgorithm): z.ZodType<SigningKey, string> {
   return z
     .string()
     .min(1)
     .transform((text, context) => {
-      const read = readSigningKey(text)
+      const read = readSigningKey(text, algorithm)
       if (read instanceof SigningKey) return read
       problem(context, read)
       return z.NEVER
@@ -58,7 +61,13 @@ export function privateKey(description: string): z.ZodType<SigningKey, string> {
 }
 
 /** The key, or what is wrong with the text; of the text itself nothing is told. */
-export function readSigningKey(text: string): SigningKey | Problem {
+export function readSigningKey(text: string, algorithm?: RsaAlgorithm): SigningKey | Problem {
+  const read = readAny(text)
+  const isUnfit = read instanceof SigningKey && algorithm !== undefined && !read.algorithms.includes(algorithm)
+  return isUnfit ? notRsa : read
+}
+
+function readAny(text: string): SigningKey | Problem {
   const trimmed = text.trim()
   if (trimmed.startsWith('{')) return readJwk(trimmed)
   // An environment variable holds one line, so PEM is written with `\n` there.
@@ -150,6 +159,11 @@ const wrongKind: Problem = {
     en: 'Use RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519.',
     zh: '请使用 2048 位及以上的 RSA，或 P-256、P-384、P-521、Ed25519。',
   },
+}
+const notRsa: Problem = {
+  en: 'This server takes RSA keys only',
+  zh: '该服务器只接受 RSA 私钥',
+  fix: { en: 'Use the RSA key that is registered there.', zh: '请使用在该处登记的 RSA 私钥。' },
 }
 const tooShort = (bits: number): Problem => ({
   en: `This RSA key has ${bits} bits; fewer than ${rsaBitsMin} can be broken and are refused`,

@@ -33,6 +33,7 @@ const keys = z
     client_secret: secret('A client secret of it: the value, not the id.').optional(),
     private_key: privateKey(
       'Instead of client_secret: the private key of a certificate, best as file:PATH.',
+      'PS256',
     ).optional(),
     certificate: certificate.optional(),
     scope: z
@@ -55,8 +56,6 @@ const keys = z
       problem(context, { en: `"${key}" is missing`, zh: `缺少 "${key}"`, fix }, [key])
     } else if (!shown.checkPrivateKey(private_key.reveal())) {
       problem(context, { en: 'The certificate is that of another key', zh: '证书与私钥不匹配' }, ['certificate'])
-    } else if (!private_key.algorithms.includes('PS256')) {
-      problem(context, { en: 'Microsoft wants an RSA key', zh: '微软只接受 RSA 密钥' }, ['private_key'])
     }
   })
 

@@ -18,7 +18,7 @@ const keys = z.strictObject({
     .union([z.string().regex(/^\d{1,20}$/), z.number().int().nonnegative()])
     .transform(String)
     .describe('The id of the installation: the number at the end of the address of its settings.'),
-  private_key: privateKey('A private key of the app (PEM), best as file:PATH.'),
+  private_key: privateKey('A private key of the app (PEM), best as file:PATH.', 'RS256'),
   repositories: z.array(z.string().min(1)).min(1).optional().describe('Only these repositories. Default: all of them.'),
   permissions: z
     .record(z.string(), z.enum(['read', 'write', 'admin']))
