@@ -3,7 +3,7 @@
  *
  * All instants are epoch milliseconds of the store's own clock. The life of an attempt, told once:
  *
- *   grant ─► entry holds a lease and `epoch` is raised: the durable intent to ask the upstream.
+ *   lease ─► entry holds a lease and `epoch` is raised: the durable intent to ask the upstream.
  *   settle ─► the attempt's end is written: committed (`resolvedEpoch = epoch`), released after a clean refusal
  *             (likewise), or left open after an unknown outcome (`resolvedEpoch` stays behind).
  *

@@ -14,6 +14,7 @@ import { provider as feishu } from './feishu.ts'
 import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
+import { presets } from './presets/presets.ts'
 import type { Call, Heard, Held, Provider } from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
@@ -38,6 +39,7 @@ export const providers: readonly Provider[] = [
   http,
   oauth2,
   zhongkong,
+  ...presets,
 ]
 
 const byKind: ReadonlyMap<Json | undefined, Provider> = new Map(providers.map((each) => [each.kind, each]))

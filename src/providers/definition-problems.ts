@@ -34,7 +34,10 @@ function told(issue: ZodIssue, definition: Json, known: readonly string[], above
     const isInside = issue.path.length > 0 && path.length > 1
     return issue.keys.map((key) => unknownKey(key, path, isInside ? [] : known))
   }
-  if (issue.code === 'invalid_union') return unionIssues(issue, definition, path)
+  if (issue.code === 'invalid_union') {
+    const isThere = readPath(definition, path.map(String)) !== undefined
+    return isThere ? unionIssues(issue, definition, path) : [{ path, ...missing(path) }]
+  }
   if (issue.code === 'invalid_key')
     return issue.issues.flatMap((inner) => told({ ...inner, path: [] }, definition, [], path))
   return [{ path, ...sentence(issue, definition, path) }]
@@ -75,16 +78,12 @@ function wordOf(expected: string): Text {
 function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<DefinitionIssue, 'path'> {
   const value = readPath(definition, path.map(String))
   if (value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_value')) {
-    const key = String(path.at(-1))
-    return {
-      message: { en: `"${key}" is missing.`, zh: `缺少 "${key}"。` },
-      fix: { en: `Add "${key}".`, zh: `请添加 "${key}"。` },
-    }
+    return missing(path)
   }
   if (issue.code === 'custom') {
-    const { text, index } = paramsOf(issue.params)
+    const { text, fix, index } = paramsOf(issue.params)
     const place = index === undefined ? {} : { index }
-    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix: null, ...place }
+    if (text !== null) return { message: { en: `${text.en}.`, zh: `${text.zh}。` }, fix, ...place }
   }
   if (issue.code === 'invalid_type') {
     const word = wordOf(issue.expected)
@@ -104,6 +103,14 @@ function sentence(issue: ZodIssue, definition: Json, path: Path): Omit<Definitio
   return { message: bounds(issue), fix: null }
 }
 
+function missing(path: Path): Omit<DefinitionIssue, 'path'> {
+  const key = String(path.at(-1))
+  return {
+    message: { en: `"${key}" is missing.`, zh: `缺少 "${key}"。` },
+    fix: { en: `Add "${key}".`, zh: `请添加 "${key}"。` },
+  }
+}
+
 function bounds(issue: ZodIssue): Text {
   if (issue.code === 'too_small')
     return { en: `It must be ${issue.minimum} or more.`, zh: `不能小于 ${issue.minimum}。` }
@@ -112,9 +119,14 @@ function bounds(issue: ZodIssue): Text {
 }
 
 /** What `problem` of setting.ts put there. */
-function paramsOf(params: unknown): { readonly text: Text | null; readonly index?: number } {
-  if (!isJsonObject(params) || !isJsonObject(params.text)) return { text: null }
-  const { text, index } = params
-  if (typeof text.en !== 'string' || typeof text.zh !== 'string') return { text: null }
-  return { text: { en: text.en, zh: text.zh }, ...(typeof index === 'number' ? { index } : {}) }
+function paramsOf(params: unknown): { readonly text: Text | null; readonly fix: Text | null; readonly index?: number } {
+  if (!isJsonObject(params)) return { text: null, fix: null }
+  const text = textOf(params.text)
+  const fix = isJsonObject(params.text) ? textOf(params.text.fix) : null
+  return { text, fix, ...(typeof params.index === 'number' ? { index: params.index } : {}) }
+}
+
+function textOf(value: unknown): Text | null {
+  if (!isJsonObject(value) || typeof value.en !== 'string' || typeof value.zh !== 'string') return null
+  return { en: value.en, zh: value.zh }
 }

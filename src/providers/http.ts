@@ -3,7 +3,7 @@ import type { Attempt } from '../model/failure.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask, requestRefused, type Answer } from './ask.ts'
 import { isNoError, judgeBadStatus } from './errcode-answer.ts'
-import { refused } from './error-table.ts'
+import { refused, type ErrorTable } from './error-table.ts'
 import { buildRequest, digestOf } from './http-request.ts'
 import { httpSchema, templatesOf, type HttpSettings } from './http-settings.ts'
 import { issued, lifetimeMsOf, lifetimeMsUntil } from './issued.ts'
@@ -50,18 +50,24 @@ export const provider: Provider<HttpSettings> = {
   identity: (settings) => `http:${placeOf(settings.url.prefix.split('?', 1)[0] ?? '')}/${digestOf(settings)}`,
   channel: channelOf,
   credential: () => null,
-  issue: async (settings, call) => {
-    const values = new Map([...settings.values].map(([name, value]) => [name, value.reveal()]))
-    const scope = { nowMs: call.env.clock.now(), inputs: call.inputs, values }
-    try {
-      const { request, secrets } = buildRequest(settings, scope)
-      if (request === null) return requestRefused('what was put into the URL or a header cannot be sent')
-      return await ask(request, call, (answer) => judge(settings, answer, { secrets, call }))
-    } catch (thrown) {
-      if (!(thrown instanceof MissingInput)) throw thrown
-      return rejected({ class: 'configuration', code: 'input_missing', message: thrown.message })
-    }
-  },
+  issue: (settings, call) => issueByHttp(settings, call),
+}
+
+/**
+ * Asks once. `errors` are the codes of an API that is known, instead of WeChat's; `HTTP 401` and the like are rows for
+ * answers in which only the status speaks.
+ */
+export async function issueByHttp(settings: HttpSettings, call: Call, errors?: ErrorTable): Promise<Attempt> {
+  const values = new Map([...settings.values].map(([name, value]) => [name, value.reveal()]))
+  const scope = { nowMs: call.env.clock.now(), inputs: call.inputs, values }
+  try {
+    const { request, secrets } = buildRequest(settings, scope)
+    if (request === null) return requestRefused('what was put into the URL or a header cannot be sent')
+    return await ask(request, call, (answer) => judge(settings, answer, { secrets, call, errors }))
+  } catch (thrown) {
+    if (!(thrown instanceof MissingInput)) throw thrown
+    return rejected({ class: 'configuration', code: 'input_missing', message: thrown.message })
+  }
 }
 
 function semanticsOf(settings: HttpSettings): Semantics {
@@ -98,21 +104,23 @@ function pathOf(url: string): string {
   return at === -1 ? pathname : pathname.slice(at)
 }
 
-type Sent = { readonly secrets: readonly string[]; readonly call: Call }
+type Sent = { readonly secrets: readonly string[]; readonly call: Call; readonly errors: ErrorTable | undefined }
 
-function judge(settings: HttpSettings, { status, body, sentAt }: Answer, { secrets, call }: Sent): Attempt {
+function judge(settings: HttpSettings, { status, body, sentAt }: Answer, { secrets, call, errors }: Sent): Attempt {
   const { token, success, error } = settings
   const errcode = readPath(body, error.segments)
   const told = success === undefined ? undefined : readPath(body, success.pointer.segments)
   const isSuccess = success === undefined ? isQuiet(errcode) : told === success.equals
   const value = readPath(body, token.segments)
-  if (!isSuccess) {
+  const byStatus = `HTTP ${status}`
+  const isByStatus = isSuccess && value === undefined && errors !== undefined && Object.hasOwn(errors, byStatus)
+  if (!isSuccess || isByStatus) {
     const input = provider.needs(settings)[0]
     const now = call.env.clock.now()
     // Codes of another field, or of another platform's dialect, are not WeChat's.
     const family = input === undefined ? wechatTokenErrors : wechatTicketErrors
-    const table = error.text === '/errcode' ? family : {}
-    const code = isQuiet(errcode) ? (told ?? 'no success') : errcode
+    const table = errors ?? (error.text === '/errcode' ? family : {})
+    const code = isByStatus ? byStatus : isQuiet(errcode) ? (told ?? 'no success') : errcode
     return refused({ errcode: code, errmsg: messageIn(settings, body), table, secrets, input, now })
   }
   if (status >= 400) return judgeBadStatus(status, value !== undefined)

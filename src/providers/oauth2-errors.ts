@@ -1,5 +1,5 @@
 /** Error words of OAuth 2.0 token endpoints (RFC 6749 section 5.2, RFC 8707). */
-import { forbidden, misconfigured, type ErrorTable } from './error-table.ts'
+import { forbidden, misconfigured, type ErrorRow, type ErrorTable } from './error-table.ts'
 
 export const oauth2Errors: ErrorTable = {
   invalid_request: misconfigured(
@@ -7,20 +7,20 @@ export const oauth2Errors: ErrorTable = {
     '服务器不接受该请求，请检查 `params`、`auth` 以及其文档的要求。',
   ),
   invalid_client: misconfigured(
-    'The client id or secret is wrong, or the server wants them in another place: try `auth: body` (or `basic`).',
-    'client_id 或 client_secret 不正确，或服务器要求放在别处：可尝试 `auth: body`（或 `basic`）。',
+    'The client id, secret or key is wrong, or the server wants another `auth`: `basic`, `body` or `private_key_jwt`.',
+    'client_id、client_secret 或私钥不正确，或服务器要求另一种 `auth`：`basic`、`body`、`private_key_jwt`。',
   ),
   invalid_grant: {
     class: 'needs-authorization',
     hint: { en: 'The grant has expired or was revoked. Authorise again.', zh: '授权已过期或被撤销，请重新授权。' },
   },
   unauthorized_client: misconfigured(
-    'This client may not use the client_credentials grant. Allow it at the server.',
-    '该客户端未被允许使用 client_credentials 方式，请在服务器端开启。',
+    'This client may not use this grant. Allow it at the server.',
+    '该客户端未被允许使用此授权方式，请在服务器端开启。',
   ),
   unsupported_grant_type: misconfigured(
-    'The server has no client_credentials grant at this address. Check `token_url`.',
-    '该地址不支持 client_credentials，请检查 `token_url`。',
+    'The server does not know this grant at this address. Check `grant` and `token_url`.',
+    '该地址不支持此授权方式，请检查 `grant` 与 `token_url`。',
   ),
   invalid_scope: misconfigured(
     'The server does not grant this scope. Check `scope`.',
@@ -37,3 +37,9 @@ export const oauth2Errors: ErrorTable = {
   },
   server_error: { class: 'transient', hint: { en: 'The server broke down.', zh: '服务器内部错误。' } },
 }
+
+/** With jwt_bearer there is nobody who could authorise again: the assertion itself was refused. */
+export const refusedAssertion: ErrorRow = misconfigured(
+  'The signed assertion was refused. Check the key and `key_id`, who asserts, for whom and to whom; and the clock of this machine, to the second.',
+  '签名断言被拒绝。请检查私钥与 `key_id`、签发者、主体与受众；并确认本机时钟准确到秒。',
+)

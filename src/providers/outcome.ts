@@ -58,6 +58,10 @@ export const failureHints = {
     en: 'The upstream refused. Its own words say why.',
     zh: '上游拒绝了请求，原因见其返回信息。',
   },
+  discovery_failed: {
+    en: 'Where the token endpoint is, the issuer did not say in a form that can be trusted. Check `issuer`, letter by letter, or write `token_url`.',
+    zh: '未能从 issuer 可信地得知令牌接口的地址。请逐字核对 `issuer`，或直接填写 `token_url`。',
+  },
   token_unusable: {
     en: 'The answer holds no usable token where one was expected. For an `http` source, check `token`.',
     zh: '应答中应有令牌的位置没有可用的令牌。若是 `http` 来源，请检查 `token`。',

@@ -5,8 +5,11 @@ import { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import { sourceName } from '../model/source.ts'
 
+/** What is wrong, without a full stop, and what to do about it, with one. */
+export type Problem = Text & { readonly fix?: Text }
+
 /** Adds a problem in both languages to what zod found; `index` is where in the text value it is, from 0. */
-export function problem(context: z.RefinementCtx, text: Text, path: (string | number)[] = [], index?: number): void {
+export function problem(context: z.RefinementCtx, text: Problem, path: (string | number)[] = [], index?: number): void {
   context.addIssue({ code: 'custom', message: text.en, params: { text, index }, path })
 }
 
@@ -33,6 +36,14 @@ export function identifier(description: string): z.ZodType<string, string> {
 const printable = {
   en: 'It must hold visible ASCII characters only, without spaces',
   zh: '只能包含可见的 ASCII 字符，不能有空格',
+}
+
+/** An identifier that may be written as a number. */
+export function numericIdentifier(description: string): z.ZodType<string, string | number> {
+  return z
+    .union([identifier(''), z.number().int().nonnegative()])
+    .transform(String)
+    .describe(description)
 }
 
 /** The name of another source. */
@@ -80,12 +91,16 @@ export function urlProblem(text: string): Text | null {
 
 /** The address of an upstream, possibly with a path in front of its own paths; without a slash at the end. */
 export function baseUrl(real: string, description: string): z.ZodType<string, string | undefined> {
-  return z
-    .string()
-    .default(real)
-    .superRefine(checkBase)
-    .transform(withoutSlash)
-    .describe(`${description} Default: ${real}`)
+  return asBaseUrl(z.string().default(real)).describe(`${description} Default: ${real}`)
+}
+
+/** The same for upstreams that have a host for each customer. */
+export function ownBaseUrl(description: string): z.ZodType<string, string> {
+  return asBaseUrl(z.string()).describe(description)
+}
+
+function asBaseUrl<In>(text: z.ZodType<string, In>): z.ZodType<string, In> {
+  return text.superRefine(checkBase).transform(withoutSlash)
 }
 
 /** The same for an upstream whose real address depends on another key; `description` says how. */

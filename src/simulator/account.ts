@@ -1,10 +1,8 @@
-/**
- * The accounts an upstream knows: a WeChat app, an app of a WeCom corp, an app of DingTalk or Feishu, an OAuth 2.0 client, a
- * generic token address.
- */
+/** The accounts an upstream knows: apps of WeChat, WeCom, DingTalk and Feishu, an OAuth 2.0 client, a generic token address, a platform. */
 import { z } from 'zod'
 import type { Json } from '../base/json.ts'
 import { partialKnobsSchema } from './knobs.ts'
+import { platformNames } from './platforms/names.ts'
 
 const text = z.string().min(1).max(512)
 /** Ids stand in addresses and headers, so they are visible ASCII. */
@@ -15,6 +13,12 @@ const id = z
   .regex(/^[\x21-\x7e]+$/, 'an id is made of visible ASCII characters')
 const knobs = partialKnobsSchema.optional()
 const json: z.ZodType<Json> = z.json()
+
+/** The key that verifies what the account signs. */
+const publicKey = z
+  .string()
+  .max(16_384)
+  .regex(/-----BEGIN [A-Z ]*PUBLIC KEY-----/, 'a public key is written as PEM')
 
 const wechat = z.strictObject({
   kind: z.literal('wechat'),
@@ -58,7 +62,9 @@ const oauth2 = z.strictObject({
   kind: z.literal('oauth2'),
   /** The client id. */
   id,
-  secret: text,
+  /** Absent: it proves itself by its key, or is public. */
+  secret: text.optional(),
+  public_key: publicKey.optional(),
   /** Scopes it may ask for; absent: any. */
   scopes: z.array(text).max(100).optional(),
   knobs,
@@ -103,7 +109,20 @@ const generic = z.strictObject({
   knobs,
 })
 
-export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, dingtalk, feishu, oauth2, generic])
+const platform = z.strictObject({
+  kind: z.literal('platform'),
+  /** Its address is `/platform/{platform}`. */
+  platform: z.enum(platformNames),
+  /** By what the platform knows the account: a client id, an app key, GitHub's installation. */
+  id,
+  secret: text.optional(),
+  /** The other half of its name: vivo's appKey, Zoom's account id, Entra's tenant, GitHub's app. */
+  second: text.optional(),
+  public_key: publicKey.optional(),
+  knobs,
+})
+
+export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, dingtalk, feishu, oauth2, generic, platform])
 
 /** An account as it is written. */
 export type AccountSettings = z.input<typeof accountSchema>

@@ -1,10 +1,13 @@
 /**
- * An OAuth 2.0 authorisation server with the client_credentials grant (RFC 6749 section 4.4), and a resource behind it
- * that checks the bearer token (RFC 6750). Tokens live side by side unless the knobs say otherwise.
+ * An OAuth 2.0 authorisation server with the client_credentials grant (RFC 6749 section 4.4) and signed assertions (RFC
+ * 7523), its metadata (RFC 8414), and a resource behind it that checks the bearer token (RFC 6750). Tokens live side by
+ * side unless the knobs say otherwise.
  */
 import type { JsonObject } from '../base/json.ts'
 import type { AccountOf } from './account.ts'
+import { issuerOf, SeenOnce } from './jwt.ts'
 import { tokenLengths } from './knobs.ts'
+import { assertionGrant, assertionProof, judgeAssertion, type Court } from './oauth2-assertion.ts'
 import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
 import { secondsLeft, type AccountState, type ChannelPlan, type World } from './world.ts'
 
@@ -25,7 +28,28 @@ const token: ChannelPlan = {
 export const oauth2Plans: readonly ChannelPlan[] = [token]
 
 export function createOauth2(world: World): Upstream {
-  return { receive: (visit) => (visit.path === '/oauth2/token' ? tokenCall(world, visit) : resourceCall(world, visit)) }
+  const seen = new SeenOnce()
+  return {
+    receive: (visit) => {
+      if (visit.path === '/oauth2/token') return tokenCall({ world, origin: visit.origin, seen }, visit)
+      return visit.path.startsWith('/.well-known/') ? metadataCall(visit) : resourceCall(world, visit)
+    },
+  }
+}
+
+/** Both documents say the same; anything else under `.well-known` is not there. */
+function metadataCall({ path, origin }: Visit): Call {
+  return callOf('api', null, () => {
+    const isThere = path === '/.well-known/openid-configuration' || path === '/.well-known/oauth-authorization-server'
+    if (!isThere) return refuse('not_found', { status: 404 })
+    const body: JsonObject = {
+      issuer: origin,
+      token_endpoint: `${origin}/oauth2/token`,
+      grant_types_supported: ['client_credentials', assertionGrant],
+      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
+    }
+    return { status: 200, headers, body, given: null, refusal: null }
+  })
 }
 
 type Refusal = { readonly status: number; readonly description?: string; readonly challenge?: string }
@@ -50,9 +74,12 @@ type Client = {
   readonly basic: Credentials | 'malformed' | null
   readonly id: string | null
   readonly secret: string | null
+  /** Signed, as proof. */
+  readonly assertion: string | null
 }
 
-async function tokenCall(world: World, visit: Visit): Promise<Call> {
+async function tokenCall(court: Court, visit: Visit): Promise<Call> {
+  const { world } = court
   const type = visit.headers.get('content-type') ?? ''
   const isForm = type.toLowerCase().startsWith('application/x-www-form-urlencoded')
   const form = new URLSearchParams(visit.method === 'POST' && isForm ? await visit.text() : '')
@@ -60,8 +87,10 @@ async function tokenCall(world: World, visit: Visit): Promise<Call> {
     basic: basicCredentials(visit.headers.get('authorization')),
     id: form.get('client_id'),
     secret: form.get('client_secret'),
+    assertion: form.get('client_assertion_type') === assertionProof ? form.get('client_assertion') : null,
   }
-  const id = client.basic === null || client.basic === 'malformed' ? client.id : client.basic.id
+  const byHeader = client.basic === null || client.basic === 'malformed' ? null : client.basic.id
+  const id = byHeader ?? client.id ?? issuerOf(client.assertion ?? form.get('assertion') ?? '')
   return callOf('token', world.find('oauth2', id)?.account.id ?? null, () => {
     if (visit.method !== 'POST') return refuse('invalid_request', { status: 405, description: 'use POST' })
     if (!isForm) {
@@ -75,13 +104,29 @@ async function tokenCall(world: World, visit: Visit): Promise<Call> {
         return refuse('invalid_request', { status: 400, description: `${name} is given more than once` })
       }
     }
-    const state = authenticate(world, client)
-    return 'status' in state ? state : grant(world, state, form)
+    // Whoever signs the assertion need not prove himself as a client as well.
+    const isItself = client.id === null || client.id === issuerOf(form.get('assertion') ?? '')
+    if (form.get('grant_type') === assertionGrant && isUnproven(client) && isItself)
+      return grantByAssertion(court, form)
+    const state = authenticate(court, client)
+    if ('status' in state) return state
+    return form.get('grant_type') === assertionGrant ? grantByAssertion(court, form) : grant(world, state, form)
   })
 }
 
+function isUnproven({ basic, secret, assertion }: Client): boolean {
+  return basic === null && secret === null && assertion === null
+}
+
+function grantByAssertion(court: Court, form: URLSearchParams): Answer {
+  const asserted = judgeAssertion(form.get('assertion') ?? '', court)
+  if (typeof asserted === 'string') return refuse('invalid_grant', { status: 400, description: asserted })
+  return issueTo(court.world, asserted, form.get('scope'))
+}
+
 /** The client, or the refusal: 401 with a challenge for those who came with an Authorization header, 400 for others. */
-function authenticate(world: World, client: Client): State | Answer {
+function authenticate(court: Court, client: Client): State | Answer {
+  const { world } = court
   const isByHeader = client.basic !== null
   const fail = (): Answer =>
     refuse('invalid_client', {
@@ -90,13 +135,19 @@ function authenticate(world: World, client: Client): State | Answer {
       ...(isByHeader ? { challenge: 'Basic realm="simulator"' } : {}),
     })
   if (client.basic === 'malformed') return fail()
-  if (client.basic !== null && client.secret !== null) {
+  if ([client.basic, client.secret, client.assertion].filter((proof) => proof !== null).length > 1) {
     return refuse('invalid_request', { status: 400, description: 'more than one method of client authentication' })
+  }
+  if (client.assertion !== null) {
+    const judged = judgeAssertion(client.assertion, court)
+    return typeof judged === 'string' || (client.id !== null && client.id !== judged.account.id) ? fail() : judged
   }
   const { id, secret } = client.basic ?? client
   const state = world.find('oauth2', id)
   if (state === null) return fail()
-  return state.account.secret === secret ? state : fail()
+  const { secret: right, public_key } = state.account
+  const isPublic = right === undefined && public_key === undefined
+  return isPublic ? (secret === null ? state : fail()) : right !== undefined && right === secret ? state : fail()
 }
 
 function grant(world: World, state: State, form: URLSearchParams): Answer {
@@ -104,7 +155,10 @@ function grant(world: World, state: State, form: URLSearchParams): Answer {
   if (type === null || type === '')
     return refuse('invalid_request', { status: 400, description: 'grant_type is missing' })
   if (type !== 'client_credentials') return refuse('unsupported_grant_type', { status: 400 })
-  const scope = form.get('scope')
+  return issueTo(world, state, form.get('scope'))
+}
+
+function issueTo(world: World, state: State, scope: string | null): Answer {
   const { scopes } = state.account
   if (scope !== null && scopes !== undefined && !scope.split(' ').every((one) => scopes.includes(one))) {
     return refuse('invalid_scope', { status: 400 })

@@ -6,6 +6,7 @@ import { createDingtalk } from './dingtalk.ts'
 import { createFeishu } from './feishu.ts'
 import { createGeneric } from './generic.ts'
 import { createOauth2 } from './oauth2.ts'
+import { createPlatforms } from './platforms/play.ts'
 import type { Upstream } from './upstream.ts'
 import { createWechat } from './wechat.ts'
 import { createWecom } from './wecom.ts'
@@ -30,6 +31,7 @@ export function createRouter(world: World): Router {
   const feishu = createFeishu(world)
   const oauth2 = createOauth2(world)
   const generic = createGeneric(world)
+  const platforms = createPlatforms(world)
 
   const to = (upstream: Upstream, path: string, known: RegExp): Destination | null =>
     known.test(path) ? { upstream, path } : null
@@ -43,6 +45,8 @@ export function createRouter(world: World): Router {
     if (dingtalkHosts.has(url.hostname) || dingtalkOnly.test(path)) return { upstream: dingtalk, path }
     if (path.startsWith('/open-apis/')) return { upstream: feishu, path }
     if (path.startsWith('/generic/')) return { upstream: generic, path }
+    if (path.startsWith('/platform/')) return { upstream: platforms, path: path.slice('/platform'.length) }
+    if (path.startsWith('/.well-known/')) return { upstream: oauth2, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
     const isWecom = url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.has(path) || world.find('wecom', owner) !== null

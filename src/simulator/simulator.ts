@@ -20,6 +20,7 @@ import { partialKnobsSchema } from './knobs.ts'
 import { oauth2Plans } from './oauth2.ts'
 import { parsed } from './parse.ts'
 import { perform } from './perform.ts'
+import { platformPlans } from './platforms/play.ts'
 import { createRouter, type Router } from './router.ts'
 import { respond } from './spoil.ts'
 import type { Visit } from './upstream.ts'
@@ -43,13 +44,17 @@ const journalMax = 1_000
 /** Everything that a reset makes anew. */
 type Stage = { readonly world: World; readonly board: FaultBoard; readonly route: Router }
 
-const plansOf: Readonly<Record<Account['kind'], readonly ChannelPlan[]>> = {
+const plansByKind: Readonly<Record<Exclude<Account['kind'], 'platform'>, readonly ChannelPlan[]>> = {
   wechat: wechatPlans,
   wecom: wecomPlans,
   dingtalk: dingtalkPlans,
   feishu: feishuPlans,
   oauth2: oauth2Plans,
   generic: genericPlans,
+}
+
+function plansOf(account: Account): readonly ChannelPlan[] {
+  return account.kind === 'platform' ? platformPlans(account.platform) : plansByKind[account.kind]
 }
 
 const revokeSchema = z.union([
@@ -146,7 +151,7 @@ function tokenMethods(stage: () => Stage): TokenMethods {
         return 1
       }
       const state = stateNamed(world, target.account)
-      const plans = target.channel === undefined ? plansOf[state.account.kind] : [planNamed(state, target.channel)]
+      const plans = target.channel === undefined ? plansOf(state.account) : [planNamed(state, target.channel)]
       const revoked = plans.map((plan) => state.channels.get(plan.name)?.revokeAll(now) ?? 0)
       return revoked.reduce((sum, one) => sum + one, 0)
     },
@@ -176,7 +181,7 @@ function stateNamed(world: World, id: string): AccountState {
 }
 
 function planNamed(state: AccountState, channel: string | undefined): ChannelPlan {
-  const plans = plansOf[state.account.kind]
+  const plans = plansOf(state.account)
   const plan = channel === undefined ? plans[0] : plans.find(({ name }) => name === channel)
   if (plan !== undefined) return plan
   const names = plans.map(({ name }) => name).join(', ')
@@ -209,6 +214,7 @@ function visitOf(request: Request, url: URL, path: string, origin: Origin | unde
     method: request.method,
     path,
     query: url.searchParams,
+    origin: url.origin,
     headers: request.headers,
     ip: addressOf(request, origin),
     text: () => readBody(request),

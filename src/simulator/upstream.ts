@@ -13,6 +13,8 @@ export type CallKind = (typeof callKinds)[number]
 export type Visit = {
   readonly method: string
   readonly path: string
+  /** Scheme and host, as the caller wrote them. */
+  readonly origin: string
   readonly query: URLSearchParams
   readonly headers: Headers
   readonly ip: string

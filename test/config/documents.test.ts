@@ -6,6 +6,7 @@ import { parse } from 'yaml'
 import { isJsonObject, type Json, type JsonObject } from '../../src/base/json.ts'
 import { configJsonSchema } from '../../src/config/json-schema.ts'
 import { providers, sourceJsonSchema } from '../../src/providers/catalogue.ts'
+import { presets } from '../../src/providers/presets/presets.ts'
 
 const schema = configJsonSchema(sourceJsonSchema())
 const page = readFileSync(new URL('../../docs/config.md', import.meta.url), 'utf8')
@@ -70,6 +71,15 @@ describe('docs/config.schema.json', () => {
   })
 })
 
+/** What a preset takes stands on its own page, which this one leads to. */
+function sectionOf(kind: string): string {
+  if (!presets.some((preset) => preset.kind === kind)) {
+    return new RegExp(`\\n### \`${kind}\`[^]*?(?=\\n##)`).exec(page)?.[0] ?? ''
+  }
+  expect(page).toContain(`(providers/${kind}.md)`)
+  return readFileSync(new URL(`../../docs/providers/${kind}.md`, import.meta.url), 'utf8')
+}
+
 describe('docs/config.md', () => {
   test('the keys of the schema are found at all', () => {
     expect(keys).toContain('server.listen')
@@ -86,7 +96,7 @@ describe('docs/config.md', () => {
       additionalProperties: { oneOf: { title: string; properties: Record<string, Json> }[] }
     }
     const own = sources.additionalProperties.oneOf.find(({ title }) => title === kind)?.properties ?? {}
-    const section = new RegExp(`\\n### \`${kind}\`[^]*?(?=\\n##)`).exec(page)?.[0] ?? ''
+    const section = sectionOf(kind)
     const common = /\n### Keys of every source[^]*?(?=\n###)/.exec(page)?.[0] ?? ''
     const missing = Object.keys(own).filter((key) => !new RegExp(`\\n\\| \`${key}[\`.]`).test(section + common))
     expect(missing).toEqual([])

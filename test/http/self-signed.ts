@@ -2,7 +2,7 @@
  * Certificates made on the spot: node:crypto signs but makes none, and a key in the repository would be a key that
  * everybody has. X.509 (RFC 5280) is DER: a tag, a length, and what is inside.
  */
-import { createHash, generateKeyPairSync, sign, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, sign, X509Certificate, type KeyObject } from 'node:crypto'
 
 export type SelfSigned = {
   /** PEM. */
@@ -14,15 +14,21 @@ export type SelfSigned = {
 
 const oid = {
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
+  rsaWithSha256: [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b],
   commonName: [0x55, 0x04, 0x03],
   subjectAltName: [0x55, 0x1d, 0x11],
 } as const
 
-/** A certificate for `localhost` with its own new key, valid from 2020 to 2120. */
-export function selfSigned(): SelfSigned {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+export type Pair = { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+
+/** A certificate for `localhost`, by default with a new key of its own, valid from 2020 to 2120. */
+export function selfSigned(pair: Pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })): SelfSigned {
+  const { privateKey, publicKey } = pair
   const spki = publicKey.export({ type: 'spki', format: 'der' })
-  const algorithm = sequence(der(0x06, oid.ecdsaWithSha256))
+  const isRsa = privateKey.asymmetricKeyType === 'rsa'
+  const algorithm = isRsa
+    ? sequence(der(0x06, oid.rsaWithSha256), Buffer.of(0x05, 0))
+    : sequence(der(0x06, oid.ecdsaWithSha256))
   const name = sequence(der(0x31, sequence(der(0x06, oid.commonName), der(0x0c, 'localhost'))))
   const validity = sequence(der(0x17, '200101000000Z'), der(0x18, '21200101000000Z'))
   const names = sequence(der(0x82, 'localhost'))
