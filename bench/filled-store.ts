@@ -68,7 +68,14 @@ function entryOf(index: number, now: number, { upstream, isKept, dueInMs }: Fill
   const value = `86_${String(index).padStart(127, 'x')}`
   const issued = { value, lifetimeMs, fields: { access_token: value, expires_in: lifetimeMs / 1_000 } }
   const chance = (index % 997) / 997
-  const { entry } = commit(source, granted, issued, { sentAt, now: sentAt, forced: false, chance, askedWith: {}, grant: null })
+  const { entry } = commit(source, granted, issued, {
+    sentAt,
+    now: sentAt,
+    forced: false,
+    chance,
+    askedWith: {},
+    grant: null,
+  })
   return dueInMs === undefined ? entry : { ...entry, dueAt: now + dueInMs(index) }
 }
 
