@@ -1,7 +1,7 @@
 /** Puts one node together: store, keeper, access, surfaces, subscribers. The only file that knows every room. */
 import type { Env } from './base/env.ts'
-import { ZhongkongError } from './base/errors.ts'
 import { createAccess } from './access/access.ts'
+import { createAuthorising } from './authorising.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
@@ -9,10 +9,8 @@ import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
-import type { Message } from './model/message.ts'
-import type { Source } from './model/source.ts'
 import { openFileSink } from './node-files.ts'
-import { issue, parseSource, readMessage, watch } from './providers/catalogue.ts'
+import { issue, parseSource, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
 import { openStore } from './stores/open-store.ts'
@@ -50,6 +48,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const trail = createTrail(node, env.clock)
   const { keeper, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
   const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
+  const authorising = createAuthorising({ keeper, env })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -58,7 +57,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     metrics: siblings === undefined ? metrics : { ...metrics, expose: () => exposeAll(metrics, siblings) },
     version,
     trail,
-    hear: keepPush,
+    hear: (source, message) => authorising.hear(source, message),
     emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
@@ -107,15 +106,6 @@ async function openStoreAndKeeper(
     await store.close()
     throw thrown
   }
-}
-
-/** Keeps what a platform's message brings its source; false when that is nothing. */
-async function keepPush(source: Source, message: Message): Promise<boolean> {
-  const push = readMessage(source, message)
-  if (push.kind === 'none') return false
-  return await Promise.reject(
-    new ZhongkongError('internal', `nobody keeps the ${push.kind} that came for ${source.name}`),
-  )
 }
 
 async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {

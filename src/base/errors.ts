@@ -121,6 +121,15 @@ const rows = {
       zh: '目前没有有效的令牌，详见 detail 与 hint。',
     },
   },
+  authorization_refused: {
+    status: 502,
+    owner: 'upstream',
+    retry: 'never',
+    text: {
+      en: 'The platform did not accept this authorisation. Begin anew from its link; the detail says why.',
+      zh: '平台未接受此次授权，请从授权链接重新开始；原因见 detail。',
+    },
+  },
   budget_spent: {
     status: 503,
     owner: 'us',

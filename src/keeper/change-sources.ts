@@ -67,9 +67,10 @@ function redefined(entry: Entry, definition: JsonObject): Entry {
   return isSame ? entry : { ...entry, definition, nextTry: 0 }
 }
 
-function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentAt }: Brought): Entry {
+function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentAgoMs }: Brought): Entry {
   const chance = room.env.random.next()
-  const sent = { sentAt, now: room.time.now(), forced: false, chance, askedWith: {}, grant: null }
+  const now = room.time.now()
+  const sent = { sentAt: now - sentAgoMs, now, forced: false, chance, askedWith: {}, grant: null }
   return authorized(source, entry, issued, sent)
 }
 

@@ -280,7 +280,7 @@ describe('a person who authorises', () => {
       fields: {},
       grant: { value: 'by-hand', lifetimeMs: null },
     }
-    await stage.until(node.keeper.authorize('oauth', { issued, sentAt: stage.clock.now() }))
+    await stage.until(node.keeper.authorize('oauth', { issued, sentAgoMs: 0 }))
     expect(await stage.token(node.keeper, 'oauth')).toBe('token-by-hand')
     serve(server)
     answerLate()
@@ -301,7 +301,7 @@ describe('a person who authorises', () => {
     server.authorise('by-hand')
     const grant = { value: 'by-hand', lifetimeMs: null }
     const issued = { value: 'token-by-hand', lifetimeMs: hour, fields: {}, grant }
-    await stage.until(node.keeper.authorize('oauth', { issued, sentAt: stage.clock.now() }))
+    await stage.until(node.keeper.authorize('oauth', { issued, sentAgoMs: 0 }))
     expect(await stateOf(node)).toBe('fresh')
     await stage.pass(5 * hour)
     expect(await stateOf(node)).toBe('fresh')
@@ -312,7 +312,7 @@ describe('a person who authorises', () => {
     const issued = { value: 'shop-0', lifetimeMs: hour, fields: {}, grant: { value: 'rt', lifetimeMs: null } }
     const definition = { provider: 'sample', account: 'one', grant: true }
     const authorize = async (): Promise<void> => {
-      await stage.until(node.keeper.authorize('platform/shop', { issued, sentAt: stage.clock.now() }, definition))
+      await stage.until(node.keeper.authorize('platform/shop', { issued, sentAgoMs: 0 }, definition))
     }
     await authorize()
     expect(await stage.token(node.keeper, 'platform/shop')).toBe('shop-0')

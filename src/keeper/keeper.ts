@@ -52,8 +52,8 @@ export type SourceState = {
   readonly conflict: boolean
 }
 
-/** What a person's authorisation brought, and when it was asked for (epoch ms). */
-export type Brought = { readonly issued: Issued; readonly sentAt: number }
+/** What a person's authorisation brought, and how long ago it was asked for, in milliseconds. */
+export type Brought = { readonly issued: Issued; readonly sentAgoMs: number }
 
 export type Keeper = {
   /**

@@ -6,6 +6,7 @@ import { deadline, until } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
+import { grantOf } from '../model/grant.ts'
 import type { Source } from '../model/source.ts'
 import type { NeedInput, Tended } from './attempt.ts'
 import { isSound } from './refresh.ts'
@@ -34,13 +35,14 @@ export class NeededTokens {
       const failure = { code: 'input_unknown', message: `the needed source ${need} does not exist` }
       return { failure, until: room.time.now() + unmendedMs }
     }
-    if (isSound(before.source, before.entry, room.time.now())) return inputOf(before.source, before.entry)
+    if (isSound(before.source, before.entry, room.time.now()))
+      return inputOf(before.source, before.entry, room.time.now())
     const circle = this.#circle(source, need)
     if (circle !== null) return { failure: circleFailure(circle), until: room.time.now() + unmendedMs }
     const tended = await this.#tendBriefly(source, need)
     const after = await lookUp(room, need)
     if (after !== null && isSound(after.source, after.entry, room.time.now())) {
-      return inputOf(after.source, after.entry)
+      return inputOf(after.source, after.entry, room.time.now())
     }
     const now = room.time.now()
     const lookAt = tended === null ? now : 'until' in tended ? tended.until : now + unmendedMs
@@ -85,8 +87,9 @@ function circleFailure(circle: readonly string[]): Failure {
   }
 }
 
-function inputOf(source: Source, entry: Entry): Awaited<ReturnType<NeedInput>> {
+function inputOf(source: Source, entry: Entry, now: number): Awaited<ReturnType<NeedInput>> {
   if (entry.token === null) throw new ZhongkongError('internal', `${source.name} was judged sound without a token`)
   const { value, version, fields } = entry.token
-  return { input: { token: value, version, fields } }
+  const grant = grantOf(source, entry, now)
+  return { input: { token: value, version, fields, ...(grant === null ? {} : { grant: grant.value }) } }
 }

@@ -24,7 +24,11 @@ export type Message = {
  * - `none`: nothing, it is for others.
  * - `grant`: what the platform gives once and cannot be asked for again. `at` is when it was given (epoch milliseconds),
  *   so that an older one never replaces a newer one; `livesMs` is null where it does not end.
+ * - `authorized`: somebody authorised, and the platform gave a code for it, which is good once (`Authorization.redeem`).
+ * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself.
  */
 export type Push =
   | { readonly kind: 'none' }
   | { readonly kind: 'grant'; readonly value: string; readonly at: number; readonly livesMs: number | null }
+  | { readonly kind: 'authorized'; readonly code: string }
+  | { readonly kind: 'revoked'; readonly child: string | null }

@@ -47,6 +47,8 @@ export type GrantSemantics = {
   readonly graceMs: number
   /** The upstream can be asked without one, because it tells the grant again (`Provider.issue` does that). */
   readonly isRecoverable?: true
+  /** It is pushed by the platform this often, in milliseconds; absent where a person or an answer brings it. */
+  readonly pushedEveryMs?: number
   /** What is told while there is none, with the way to get one. */
   readonly missing: Failure
 }

@@ -14,7 +14,13 @@ import type { CallbackScheme, Credential } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
 
 /** The token of a needed source, as an attempt uses it. */
-export type Input = { readonly token: string; readonly version: number; readonly fields: JsonObject }
+export type Input = {
+  readonly token: string
+  readonly version: number
+  readonly fields: JsonObject
+  /** Its grant, for upstreams that want the parent's ticket beside its token; absent where it has none. */
+  readonly grant?: string
+}
 
 /** The living token that a source has now. */
 export type Held = {
@@ -66,6 +72,43 @@ export type Parent = {
   readonly inherits: readonly string[]
 }
 
+/** A way to send a person: a page of the platform, or a refusal in the words of an attempt. */
+export type Link = { readonly url: string } | { readonly refused: Exclude<Attempt, { outcome: 'issued' }> }
+
+/** Where a person is sent to, and how they come back. */
+export type Journey = {
+  /** The address on this server to which the platform sends them back. */
+  readonly redirectUri: string
+  /** Comes back with them unchanged. */
+  readonly state: string
+  /** 43 to 128 characters that nobody else knows, for PKCE (RFC 7636) and the like. */
+  readonly verifier: string
+  readonly device: 'desktop' | 'mobile'
+}
+
+/** What a person, or a push, brings back. The journey is null for a push. */
+export type Proof = { readonly code: string; readonly journey: Journey | null }
+
+/**
+ * What a proof was good for. `child` is set where it authorises an account of its own under this source: the account's
+ * name and the definition of its source, which is called `{source}/{account}`.
+ */
+export type Redeemed = {
+  readonly attempt: Attempt
+  readonly child?: { readonly account: string; readonly definition: JsonObject }
+}
+
+/** How a person authorises a source, or accounts under it. */
+export type Authorization<S> = {
+  link(settings: S, call: Call, journey: Journey): Promise<Link>
+  /** Link and code are asked with the source's own token (`Call.held`). */
+  readonly isAskedWithToken?: true
+  /** The query with which the platform sent the person back holds the code under this name. */
+  readonly codeParameter: string
+  /** Exchanges a proof, which is good once. What it issues holds a grant. */
+  redeem(settings: S, call: Call, proof: Proof): Promise<Redeemed>
+}
+
 export type Provider<S = unknown> = {
   readonly kind: string
   /** The keys of a source beside `provider`, `callback` and the refresh policy; unknown keys are errors. */
@@ -108,6 +151,13 @@ export type Provider<S = unknown> = {
    * every message is forwarded.
    */
   readMessage?(settings: S, message: Message): Push
+  /** How it is authorised by a person; absent where secrets are enough. */
+  readonly authorization?: Authorization<S>
+  /**
+   * Asks the platform to push its grant again. Null when it was asked; otherwise why it was not. Absent where a platform
+   * cannot be asked.
+   */
+  askForPush?(settings: S, call: Call): Promise<Exclude<Attempt, { outcome: 'issued' }> | null>
   /**
    * Waits at the upstream up to `waitMs` for another token than `call.held`; there where `semantics.announces` is. It
    * changes nothing and holds no lease: what it hears of is then fetched by `issue`.

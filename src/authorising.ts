@@ -1,0 +1,120 @@
+/**
+ * How people and platforms authorise sources: a link to go to, a code that comes back, and the grant for which the code is
+ * exchanged. A code is good once, and so is its exchange: it is no attempt under a lease, and one write keeps what it brings.
+ */
+import { deadline, until, type Env } from './base/env.ts'
+import { ZhongkongError } from './base/errors.ts'
+import type { Keeper } from './keeper/keeper.ts'
+import type { Attempt } from './model/failure.ts'
+import type { Message } from './model/message.ts'
+import type { Source } from './model/source.ts'
+import { authorizationOf, linkOf, readMessage, redeem } from './providers/catalogue.ts'
+import type { Call, Input, Journey, Proof } from './providers/provider.ts'
+
+export type Authorising = {
+  /** Where a person authorises a source. Throws `not_found`, `bad_request` where nobody can, and as the upstream answers. */
+  link(name: string, journey: Journey): Promise<string>
+  /** Exchanges what the platform sent a person back with; answers the name of the source that may go on now. */
+  complete(name: string, proof: Proof): Promise<string>
+  /** Keeps what a platform's message brings its source; false when that is nothing (`Hear` of the callbacks room). */
+  hear(source: Source, message: Message): Promise<boolean>
+}
+
+type House = { readonly keeper: Keeper; readonly env: Env }
+
+export function createAuthorising(house: House): Authorising {
+  return {
+    link: (name, journey) => link(house, name, journey),
+    complete: async (name, proof) => await complete(house, await authorisable(house, name), proof),
+    hear: (source, message) => hear(house, source, message),
+  }
+}
+
+async function link(house: House, name: string, journey: Journey): Promise<string> {
+  const source = await authorisable(house, name)
+  const found = await withCall(house, source, (call) => linkOf(source, call, journey))
+  if (found === undefined) throw nobodyCan(source)
+  if ('url' in found) return found.url
+  throw refused(found.refused)
+}
+
+/** The source that the grant is for is made by it, where it is not the one that was authorised. */
+async function complete(house: House, source: Source, proof: Proof): Promise<string> {
+  const began = house.env.clock.monotonic()
+  const { attempt, child } = await withCall(house, source, (call) => redeem(source, call, proof))
+  if (attempt.outcome !== 'issued') throw refused(attempt)
+  const brought = { issued: attempt.issued, sentAgoMs: house.env.clock.monotonic() - began }
+  const name = child === undefined ? source.name : childName(source, child.account)
+  await house.keeper.authorize(name, brought, child?.definition)
+  return name
+}
+
+async function hear(house: House, source: Source, message: Message): Promise<boolean> {
+  const push = readMessage(source, message)
+  switch (push.kind) {
+    case 'none':
+      return false
+    case 'grant':
+      await house.keeper.deliver(source.name, { value: push.value, at: push.at, lifetimeMs: push.livesMs })
+      return true
+    case 'authorized':
+      await complete(house, source, { code: push.code, journey: null })
+      return true
+    case 'revoked': {
+      const name = push.child === null ? source.name : childName(source, push.child)
+      if ((await house.keeper.source(name)) !== undefined) await house.keeper.revoke(name)
+      return true
+    }
+  }
+}
+
+function childName({ name }: Source, account: string): string {
+  return `${name}/${account}`
+}
+
+async function authorisable({ keeper }: House, name: string): Promise<Source> {
+  const source = await keeper.source(name)
+  if (source === undefined) throw new ZhongkongError('not_found', 'no such source')
+  if (authorizationOf(source) === undefined) throw nobodyCan(source)
+  return source
+}
+
+/** A request outside of the schedule: with the tokens it needs, and within the time of one attempt. */
+async function withCall<T>(house: House, source: Source, ask: (call: Call) => Promise<T>): Promise<T> {
+  const { keeper, env } = house
+  const inputs = new Map<string, Input>()
+  const input = async (name: string): Promise<Input> => {
+    const { snapshot } = await keeper.get(name)
+    return { token: snapshot.token, version: snapshot.version, fields: snapshot.fields }
+  }
+  for (const need of source.needs) inputs.set(need, await input(need))
+  const own = authorizationOf(source)?.isAskedWithToken === true ? await input(source.name) : null
+  const time = deadline(env.clock, source.policy.timeoutMs)
+  try {
+    const answer = ask({
+      env,
+      signal: time.signal,
+      force: false,
+      inputs,
+      ...(own === null ? {} : { held: { token: own.token, fields: own.fields, isReported: false } }),
+      ...(source.policy.proxy === undefined ? {} : { proxy: source.policy.proxy }),
+    })
+    return await until(answer, time.signal)
+  } catch (thrown) {
+    if (!time.signal.aborted) throw thrown
+    throw new ZhongkongError('authorization_refused', 'the platform did not answer in time')
+  } finally {
+    time.done()
+  }
+}
+
+function nobodyCan({ kind }: Source): ZhongkongError {
+  return new ZhongkongError('bad_request', `a source of kind ${kind} is not authorised by a person`)
+}
+
+function refused({ failure }: Exclude<Attempt, { outcome: 'issued' }>): ZhongkongError {
+  return new ZhongkongError('authorization_refused', failure.message, {
+    ...(failure.upstream === undefined ? {} : { upstream: failure.upstream }),
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  })
+}
