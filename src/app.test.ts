@@ -50,6 +50,7 @@ async function sibling(name: string, writesFiles: boolean): Promise<Node> {
     server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: false, workers: 2 },
     encryptionKey: null,
     store: `sqlite:${join(folder, 'tokens.db')}`,
+    spill: null,
     sources: [weixin],
     clients: [],
     compat: { tokenboy: null, wechatTokenServer: null },

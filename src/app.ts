@@ -87,7 +87,13 @@ async function openStoreAndKeeper(
   { config, env, siblings, onFault, onNotice }: NodeOptions,
   { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
-  const opened = await openStore({ url: config.store, encryptionKey: config.encryptionKey, env, onNotice })
+  const opened = await openStore({
+    url: config.store,
+    encryptionKey: config.encryptionKey,
+    env,
+    onNotice,
+    ...(config.spill === null ? {} : { spillFolder: config.spill }),
+  })
   const store = siblings === undefined ? opened : announced(opened, changeLine(siblings))
   try {
     const keeper = await openKeeper({

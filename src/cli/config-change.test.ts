@@ -21,6 +21,7 @@ const config: Config = {
   server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false, workers: 1 },
   encryptionKey: null,
   store: 'memory:',
+  spill: null,
   sources: [source('weixin', '1'), source('corp', '1')],
   clients: [client('shop', ['*'])],
   compat: { tokenboy: null, wechatTokenServer: { secret: new Secret('one') } },

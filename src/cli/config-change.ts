@@ -70,6 +70,7 @@ function needsRestart(before: Config, after: Config): string[] {
     ['server.trusted_network', (config) => config.server.trustedNetwork],
     ['server.workers', (config) => config.server.workers],
     ['store', (config) => config.store],
+    ['spill', (config) => config.spill],
     ['encryption_key', key],
     ['sinks', (config) => config.sinks],
   ]

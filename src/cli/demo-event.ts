@@ -45,6 +45,7 @@ function wordsOf(event: ZhongkongEvent): Text | null {
     case 'revoked':
       return { en: 'the platform withdrew its authorisation', zh: '平台已取消授权' }
     case 'attempted':
+    case 'grant-at-risk':
     case 'strayed':
     case 'uncommitted':
     case 'added':

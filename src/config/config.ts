@@ -32,6 +32,8 @@ export type Config = {
   readonly encryptionKey: Uint8Array | null
   /** `memory:`, `sqlite:PATH` (absolute after loading) or a server's URL, which may hold a password: show `shownStore`. */
   readonly store: string
+  /** Absolute path of the folder for grants that the store cannot take; null for `memory:`. */
+  readonly spill: string | null
   readonly sources: readonly Source[]
   readonly clients: readonly ClientGrant[]
   readonly compat: {

@@ -26,11 +26,20 @@ describe('a good configuration', () => {
       server: { listen: '127.0.0.1:8888', tls: null, trustedNetwork: false, workers: 1 },
       encryptionKey: null,
       store: `sqlite:${directory}/data/zhongkong.db`,
+      spill: `${directory}/data/zhongkong.db.spill`,
       sources: [],
       clients: [],
       compat: { tokenboy: null, wechatTokenServer: null },
       sinks: [],
     })
+  })
+  test('grants that the store cannot take have a folder of their own, unless there is nothing to outlive', async () => {
+    const key = 'encryption_key: "${KEY}"'
+    expect(await configOf('store: "memory:"')).toMatchObject({ spill: null })
+    expect(await configOf(`store: redis://127.0.0.1\n${key}`, { environment: { KEY: hex } })).toMatchObject({
+      spill: `${directory}/data/zhongkong.spill`,
+    })
+    expect(await configOf('spill: ../other')).toMatchObject({ spill: `${directory.replace(/[^/]+$/, '')}other` })
   })
   test('every key of the file reaches the configuration', async () => {
     const config = await configOf(

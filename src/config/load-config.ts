@@ -146,6 +146,7 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
     },
     encryptionKey: key.value,
     store: store.value,
+    spill: spillFolder(written.spill, store.value, directory),
     sources: sources.value,
     clients: clients.value,
     compat: compat.value,
@@ -153,6 +154,14 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   }
   const parts = [server, tls, sources, clients, compat, sinks, store, key]
   return { config, problems: parts.flatMap(({ problems }) => problems) }
+}
+
+function spillFolder(written: string | undefined, store: string, directory: string): string | null {
+  if (written !== undefined) return resolve(directory, written)
+  if (store === 'memory:') return null
+  return store.startsWith('sqlite:')
+    ? `${store.slice('sqlite:'.length)}.spill`
+    : join(directory, 'data/zhongkong.spill')
 }
 
 function checkKey(text: string | undefined): { value: Uint8Array | null; problems: Problem[] } {

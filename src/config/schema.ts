@@ -80,6 +80,12 @@ export const configSchema = z
       .string()
       .default('sqlite:./data/zhongkong.db')
       .describe('Where tokens are kept: sqlite:PATH, memory, or what nodes share: redis://, postgres:// or mysql://.'),
+    spill: z
+      .string()
+      .optional()
+      .describe(
+        'A folder for refresh tokens and the like that the store cannot take at the moment; better on another disk. Default: beside the database, or ./data/zhongkong.spill.',
+      ),
     sources: z
       .record(z.string(), z.record(z.string(), z.unknown()))
       .default({})

@@ -14,7 +14,7 @@ import { isJsonObject, type JsonObject } from '../base/json.ts'
 import { compileGlobs, type Matcher } from '../model/glob.ts'
 import { sourceName } from '../model/source.ts'
 import type { Bus } from './bus.ts'
-import { removeAbandoned, writeAtomically } from './write-atomically.ts'
+import { removeAbandoned, writeAtomically } from '../base/write-atomically.ts'
 
 /** One sink of the configuration: which sources, where to, and how. */
 export type FileSinkTarget = {

@@ -119,6 +119,7 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   conflict: 'warn',
   expired: 'error',
   uncommitted: 'error',
+  'grant-at-risk': 'error',
   authorized: 'info',
   revoked: 'warn',
   added: 'info',
@@ -169,6 +170,8 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `${event.name}: the token ended before a new one could be had`
     case 'uncommitted':
       return `${event.name}: a token was issued but the store could not be written; it is served, and written as soon as possible`
+    case 'grant-at-risk':
+      return `${event.name}: what cannot be asked for again is in this process's memory only: neither the store nor the spill folder can be written; do not stop it`
     case 'authorized':
       return `${event.name}: authorised`
     case 'revoked':

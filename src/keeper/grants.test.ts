@@ -1,7 +1,7 @@
 /** What cannot be asked for again survives: crashes at every step, late answers, stores that fail, people who authorise anew. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AuthorisationServer, missing, rotating } from '../../test/keeper/authorisation-server.ts'
-import { hour, noAnswer, Stage, type Node } from '../../test/keeper/stage.ts'
+import { hour, Ledge, noAnswer, Stage, typesOf, type Node } from '../../test/keeper/stage.ts'
 import { day, minute, second } from '../../test/model/samples.ts'
 import type { Source } from '../model/source.ts'
 
@@ -204,6 +204,77 @@ describe('an answer with a grant', () => {
     expect((await stage.entry('oauth')).grants![0]!.value).toBe('refresh-2')
     await stage.pass(day)
     expect(server.refusals).toBe(0)
+  })
+})
+
+describe('a grant that the store cannot take, when the process ends', () => {
+  /** A node whose store stops taking writes when the upstream has answered, and which is killed then. */
+  async function dieWithGrant(): Promise<AuthorisationServer> {
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    stage.upstream.does('oauth', (asked, call) => {
+      node.wire.isReadOnly = true
+      return server.answer(asked, call)
+    })
+    void node.keeper.refresh('oauth').catch(() => undefined)
+    await stage.pass(5 * second)
+    expect(await stage.token(node.keeper, 'oauth')).toBe('oauth-2')
+    stage.kill(node)
+    stage.missed(node)
+    serve(server)
+    return server
+  }
+
+  test('is taken from beside the store by the next, before that asks', async () => {
+    stage.spill = new Ledge()
+    const server = await dieWithGrant()
+    expect([...stage.spill.kept.values()]).toMatchObject([{ value: 'refresh-2', asked: 'refresh-1' }])
+    const next = await stage.open(rotating(0))
+    await stage.pass(2 * second)
+    expect(server.refusals).toBe(0)
+    expect(stage.spill.kept.size).toBe(0)
+    expect(await stage.token(next.keeper, 'oauth')).toBe('oauth-3')
+  })
+
+  test('is put back later when the store still takes no writes, and by two who find it at once', async () => {
+    stage.spill = new Ledge()
+    const server = await dieWithGrant()
+    const [one, two] = [await stage.open(rotating(0)), await stage.open(rotating(0))]
+    await stage.pass(day)
+    expect(server.refusals).toBe(0)
+    expect(stage.spill.kept.size).toBe(0)
+    for (const { keeper } of [one, two]) expect(await stage.token(keeper, 'oauth')).toBe(`oauth-${server.issues}`)
+  })
+
+  test('stays where it is for a source that is another account now', async () => {
+    stage.spill = new Ledge()
+    await dieWithGrant()
+    await stage.open(rotating(0, { identity: 'oauth:another', seed: 'refresh-other' }))
+    await stage.pass(minute)
+    expect(stage.spill.kept.size).toBe(1)
+    expect((await stage.entry('oauth')).grants!.map(({ value }) => value)).not.toContain('refresh-2')
+  })
+
+  test('is lost without such a place, and that was told', async () => {
+    const server = await dieWithGrant()
+    const next = await stage.open(rotating(0))
+    await stage.pass(10 * second)
+    expect(server.refusals).toBeGreaterThan(0)
+    expect(await stateOf(next)).toBe('needs-authorization')
+  })
+
+  test('is told of when that place fails as well', async () => {
+    stage.spill = new Ledge()
+    stage.spill.isBroken = true
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    stage.upstream.does('oauth', (asked, call) => {
+      node.wire.isReadOnly = true
+      return server.answer(asked, call)
+    })
+    void node.keeper.refresh('oauth').catch(() => undefined)
+    await stage.pass(5 * second)
+    expect(typesOf(node.events)).toContain('grant-at-risk')
   })
 })
 

@@ -21,6 +21,7 @@ import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, tell, type IssueToken, type Room } from './room.ts'
+import { putBackSpilled } from './spill-grants.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
@@ -64,6 +65,7 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   })
   const refresh = new CompareAndRefresh(room, fresh)
   await fresh.open()
+  await putBackSpilled(room, (name) => fresh.poke(name))
   background(fresh.run())
   if (options.watch !== undefined) background(new WatchUpstreams(room, fresh, options.watch).run())
   const stop = async (): Promise<void> => {
@@ -86,6 +88,7 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
     node,
     store,
     outage,
+    spill: options.store.spill ?? null,
     time,
     book: new SourceBook(options.parseSource, options.sources),
     views: new Views(time),

@@ -7,7 +7,7 @@ import type { KeeperEvent, ZhongkongEvent } from '../model/event.ts'
 import type { Attempt } from '../model/failure.ts'
 import { sourceName, type Source } from '../model/source.ts'
 import type { Call } from '../providers/provider.ts'
-import type { EntryStore } from '../stores/store.ts'
+import type { EntryStore, Spill } from '../stores/store.ts'
 import type { SourceBook } from './source-book.ts'
 import type { StoreOutage } from './store-outage.ts'
 import type { StoreTime } from './store-time.ts'
@@ -22,6 +22,8 @@ export type Room = {
   /** Watched by `outage`. */
   readonly store: EntryStore
   readonly outage: StoreOutage
+  /** Where grants go that the store cannot take; null where there is no such place. */
+  readonly spill: Spill | null
   readonly time: StoreTime
   readonly book: SourceBook
   readonly views: Views

@@ -16,6 +16,7 @@ import { saved } from '../model/take-grant.ts'
 import type { EntryRecord } from '../stores/store.ts'
 import type { Job, Refused, Tended } from './attempt.ts'
 import { tell, type Room } from './room.ts'
+import { dropSpilled, spillGrant } from './spill-grants.ts'
 
 /** Somebody changing an entry at the very moment we do, this often in a row, is not believable. */
 const racesMax = 50
@@ -125,6 +126,7 @@ async function settleIssued(
   } catch {
     // The store cannot be written, but upstream the old token may be dying already: serve the new one from here, and
     // keep trying to commit it.
+    if (issued.grant !== undefined) await spillGrant(room, job, issued.grant, sent.sentAt)
     const entry = commitment.change(job.entry)
     room.views.learn(job.source, entry, job.revision)
     room.views.pin(job.source.name)
@@ -154,7 +156,9 @@ class Commitment {
         askedWith,
         grant: job.grant,
       })
-    this.#save = (entry) => saved(job.source, entry, issued, { ...sent, now: room.time.now(), grant: job.grant })
+    const { grant } = issued
+    this.#save = (entry) =>
+      grant === undefined ? entry : saved(job.source, entry, grant, { ...sent, now: room.time.now(), grant: job.grant })
     this.#value = issued.value
     this.#epoch = job.entry.epoch
   }
@@ -180,6 +184,7 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
     try {
       const written = await write(room, job, commitment)
       room.views.unpin(job.source.name)
+      await dropSpilled(room, job.source.name)
       await afterCommit(room, job, written, commitment)
       return
     } catch {

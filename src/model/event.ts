@@ -30,6 +30,8 @@ export type KeeperEvent =
   | Fact<'expired', { version: number }>
   /** A token was issued but the store could not be written; it is served and the commit is tried again. */
   | Fact<'uncommitted', { version: number }>
+  /** A grant came that neither the store nor the place beside it could take: it is in the memory of this process only. */
+  | Fact<'grant-at-risk'>
   /** A person authorised the source, or did so anew. */
   | Fact<'authorized'>
   /** The platform withdrew its authorisation: there is no token until somebody authorises anew. */
@@ -66,6 +68,7 @@ export const eventTypes = [
   'conflict',
   'expired',
   'uncommitted',
+  'grant-at-risk',
   'authorized',
   'revoked',
   'added',

@@ -1,7 +1,7 @@
 /** What grants that come by another way than an attempt do to an entry. */
 import { leasedUntil, parkedMs } from './decide.ts'
 import type { Entry } from './entry.ts'
-import type { Issued } from './failure.ts'
+import type { Issued, IssuedGrant } from './failure.ts'
 import { lacksGrant, withGrant, withIssuedGrant, withoutGrants, type Given } from './grant.ts'
 import { commit, replaced, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
@@ -52,11 +52,11 @@ export function authorized(source: Source, entry: Entry, issued: Issued, sent: S
 export function saved(
   source: Source,
   entry: Entry,
-  issued: Issued,
+  grant: IssuedGrant,
   sent: Pick<Sent, 'sentAt' | 'now' | 'grant'>,
 ): Entry {
-  if (issued.grant === undefined) return entry
-  const given = { ...issued.grant, at: sent.sentAt }
+  if (entry.grants?.some(({ value }) => value === grant.value) === true) return entry
+  const given = { ...grant, at: sent.sentAt }
   const grants = withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
   return { ...entry, grants, nextTry: lacksGrant(source, entry, sent.now) ? 0 : entry.nextTry }
 }

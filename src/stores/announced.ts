@@ -13,6 +13,7 @@ export type ChangeLine = {
 export function announced(store: EntryStore, line: ChangeLine): EntryStore {
   return {
     kind: store.kind,
+    ...(store.spill === undefined ? {} : { spill: store.spill }),
     read: (name) => store.read(name),
     write: async (name, change, ifRevision) => {
       const revision = await store.write(name, change, ifRevision)

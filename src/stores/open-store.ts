@@ -9,6 +9,7 @@ import { openKeyFile, readKeyFile, writeKeyFile } from './key-file.ts'
 import { keyringFrom, masterKeyBytes, type Keyring } from './keyring.ts'
 import { createMemoryStore } from './memory.ts'
 import { keyIdOf, sealed } from './sealed.ts'
+import { openSpill } from './spill.ts'
 import { openSqliteStore } from './sqlite.ts'
 import type { EntryStore, Notice, Store } from './store.ts'
 
@@ -17,6 +18,8 @@ export type OpenStoreOptions = {
   readonly url: string
   /** 32 bytes; null uses the key file beside the database, for `memory:` a key of the moment, and will not do for others. */
   readonly encryptionKey: Uint8Array | null
+  /** The folder for grants that a store on a server cannot take; beside the database for `sqlite:`. */
+  readonly spillFolder?: string
   readonly env: Env
   /** Told of everything that was mended, and of settings of a server by which writes may be lost, for the log. */
   readonly onNotice?: (notice: Notice) => void
@@ -58,7 +61,7 @@ function serverOpening(url: string, { env, onNotice }: OpenStoreOptions): Server
 
 async function openSealedServer(
   open: ServerOpening,
-  { encryptionKey, env, onKeys }: OpenStoreOptions,
+  { encryptionKey, spillFolder, env, onKeys }: OpenStoreOptions,
 ): Promise<EntryStore> {
   if (encryptionKey === null) throw keyNeeded()
   const ring = keyringFrom(encryptionKey)
@@ -67,7 +70,7 @@ async function openSealedServer(
     const first = (await store.scan({ limit: 1 })).records[0]
     if (first !== undefined && !ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(`the ${store.kind} store`)
     onKeys?.(ring)
-    return sealed(store, ring, env.random)
+    return withSpill(sealed(store, ring, env.random), ring, spillFolder, env)
   } catch (error) {
     await store.close()
     throw error
@@ -93,11 +96,18 @@ async function openSealedSqlite(path: string, options: OpenStoreOptions): Promis
     keyOfFile = keys.ofFile
     if (first !== undefined && !keys.ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(path)
     options.onKeys?.(keys.ring)
-    return sealed(store, keys.ring, env.random)
+    const folder = options.spillFolder ?? `${path}.spill`
+    return withSpill(sealed(store, keys.ring, env.random), keys.ring, folder, env)
   } catch (error) {
     await store.close()
     throw error
   }
+}
+
+function withSpill(store: EntryStore, keyring: Keyring, folder: string | undefined, env: Env): EntryStore {
+  if (folder === undefined) return store
+  const spill = openSpill({ folder, keyring, random: env.random })
+  return Object.assign(store, { spill })
 }
 
 /** A given key seals; what the key file sealed before one was given can still be opened. */

@@ -18,7 +18,7 @@ const format = 'zk1'
 const ivBytes = 12
 const tagBytes = 16
 
-type Place = { readonly name: string; readonly revision: number }
+export type Place = { readonly name: string; readonly revision: number }
 
 /** Seals a store. Closing the answer closes the store. */
 export function sealed(store: Store, keyring: Keyring, random: Random): EntryStore {
@@ -91,7 +91,8 @@ class SealedStore implements EntryStore {
   }
 }
 
-function seal(text: string, place: Place, keyring: Keyring, random: Random): string {
+/** Seals a text for one place; whoever opens it must name the same. */
+export function seal(text: string, place: Place, keyring: Keyring, random: Random): string {
   const { id, key } = keyring.sealing
   const iv = random.bytes(ivBytes)
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes })
@@ -111,7 +112,8 @@ function openEntry(body: string, place: Place, keyring: Keyring): Entry {
   }
 }
 
-function unseal(body: string, place: Place, keyring: Keyring): string {
+/** Opens what was sealed for this place; throws `seal_broken`. */
+export function unseal(body: string, place: Place, keyring: Keyring): string {
   const [marker, id, payload, ...rest] = body.split('.')
   if (marker !== format || id === undefined || payload === undefined || rest.length > 0) {
     throw sealBroken(place, 'it is not sealed')

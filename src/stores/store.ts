@@ -101,6 +101,8 @@ export type NamedEntry = {
  */
 export type EntryStore = {
   readonly kind: string
+  /** Absent where nothing outlives the process anyway. */
+  readonly spill?: Spill
   read(name: string): Promise<EntryRecord>
   /** `dueAt` is the instant by which somebody must look at the entry again. */
   write(
@@ -113,6 +115,30 @@ export type EntryStore = {
   watch(onChange: () => void): () => void
   now(): Promise<number>
   close(): Promise<void>
+}
+
+/** A grant that the store could not take, and what is needed to put it where it belongs. */
+export type Spilled = {
+  readonly value: string
+  readonly lifetimeMs: number | null
+  /** When it was asked for, by the store's clock. */
+  readonly sentAt: number
+  /** The grant it was asked with; null where none was. */
+  readonly asked: string | null
+  /** The account it is for. */
+  readonly identity: string
+}
+
+/**
+ * A place of last resort beside the store, for what an upstream gives once. Everybody on the machine may put back what
+ * anybody left there, twice if need be: a grant that the entry has already changes nothing.
+ */
+export type Spill = {
+  /** Durable when it resolves; throws when it cannot be. A later one of the same source takes the place of an earlier. */
+  save(name: string, spilled: Spilled): Promise<void>
+  drop(name: string): Promise<void>
+  /** What processes left there; what cannot be opened is left alone. */
+  left(): Promise<readonly { readonly name: string; readonly spilled: Spilled }[]>
 }
 
 /** No call to a store takes longer than this, in milliseconds. */

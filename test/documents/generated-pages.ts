@@ -81,6 +81,11 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'A token was issued but the store could not be written: it is served, and written as soon as possible.',
     zh: '已获取新令牌但无法写入存储：照常提供，并会尽快补写。',
   },
+  'grant-at-risk': {
+    fields: '',
+    en: 'A grant came that neither the store nor the spill folder could take: it is in the memory of this process only.',
+    zh: '收到了新的授权凭据（如 refresh token），但存储与 spill 目录都无法写入：目前只保存在本进程内存中。',
+  },
   authorized: {
     fields: '',
     en: 'A person authorised the source, or did so anew.',

@@ -16,7 +16,8 @@ import type { Call } from '../../src/providers/provider.ts'
 import { keyringFrom } from '../../src/stores/keyring.ts'
 import { createMemoryStore } from '../../src/stores/memory.ts'
 import { sealed } from '../../src/stores/sealed.ts'
-import type { Change, EntryStore, ScanQuery, Store, StoredRecord } from '../../src/stores/store.ts'
+import { announced } from '../../src/stores/announced.ts'
+import type { Change, EntryStore, ScanQuery, Spill, Spilled, Store, StoredRecord } from '../../src/stores/store.ts'
 import { sampleSource } from '../model/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -244,7 +245,34 @@ export type Node = {
   readonly events: ZhongkongEvent[]
 }
 
+/** A place beside the store, which may fail too. */
+export class Ledge implements Spill {
+  isBroken = false
+  readonly kept = new Map<string, Spilled>()
+
+  async save(name: string, spilled: Spilled): Promise<void> {
+    if (this.isBroken) throw new Error('the other disk is full as well')
+    this.kept.set(name, spilled)
+    await Promise.resolve()
+  }
+
+  async drop(name: string): Promise<void> {
+    this.kept.delete(name)
+    await Promise.resolve()
+  }
+
+  async left(): Promise<readonly { name: string; spilled: Spilled }[]> {
+    return await Promise.resolve([...this.kept].map(([name, spilled]) => ({ name, spilled })))
+  }
+}
+
+function bound(store: EntryStore): EntryStore {
+  return announced(store, { tell: () => undefined, hear: () => () => undefined })
+}
+
 export class Stage {
+  /** What the nodes share beside the store; null is nothing. */
+  spill: Ledge | null = null
   readonly clock = new VirtualClock()
   readonly upstream = new Upstream(this.clock)
   /** Faults that nobody foresaw; a test that leaves one here fails. */
@@ -278,7 +306,7 @@ export class Stage {
     const keeper = await this.clock.until(
       openKeeper({
         env: this.#env,
-        store: this.#sealed(wire),
+        store: { ...bound(this.#sealed(wire)), ...(this.spill === null ? {} : { spill: this.spill }) },
         node: name,
         sources,
         parseSource: parseSample,

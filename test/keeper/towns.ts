@@ -131,6 +131,7 @@ function configOf(definitions: Sources, grant: Partial<ClientGrant>): Config {
     server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: true, workers: 1 },
     encryptionKey: new Uint8Array(32).fill(1),
     store: 'memory:',
+    spill: null,
     sources,
     clients: [
       { name: 'follower', keyHash: sha256(key).toString('hex'), ...client, ...grant },

@@ -1,0 +1,70 @@
+/**
+ * The spill: a folder with one sealed file for each source whose grant the store could not take. A file appears under its
+ * name when it is whole and on disk, so a crash leaves the old one or the new one.
+ */
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Random } from '../base/env.ts'
+import { ZhongkongError } from '../base/errors.ts'
+import { isJsonObject } from '../base/json.ts'
+import { sha256 } from '../base/secret.ts'
+import { writeAtomically } from '../base/write-atomically.ts'
+import type { Keyring } from './keyring.ts'
+import { seal, unseal, type Place } from './sealed.ts'
+import { codeOf } from './sqlite-file.ts'
+import type { Spill, Spilled } from './store.ts'
+
+export type SpillOptions = { readonly folder: string; readonly keyring: Keyring; readonly random: Random }
+
+/** No file of ours is larger, in bytes. */
+const bytesMax = 65_536
+const ending = '.spill'
+
+/** Nothing is made before something is saved. */
+export function openSpill({ folder, keyring, random }: SpillOptions): Spill {
+  // The name of a source may be longer than a file's, and says who somebody's customers are.
+  const pathOf = (name: string): string => join(folder, sha256(name).toString('hex').slice(0, 32) + ending)
+  return {
+    save: async (name, spilled) => {
+      const content = seal(JSON.stringify({ name, ...spilled }), place, keyring, random)
+      const suffix = Buffer.from(random.bytes(6)).toString('hex')
+      try {
+        await writeAtomically({ path: pathOf(name), content, mode: 0o600, suffix })
+      } catch (thrown) {
+        throw new ZhongkongError('store_unavailable', `nothing can be written to ${folder}: ${codeOf(thrown)}`, {
+          cause: thrown,
+        })
+      }
+    },
+    drop: async (name) => await rm(pathOf(name), { force: true }),
+    left: async () => {
+      const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith(ending))
+      const found = await Promise.all(files.map((file) => readSpilled(join(folder, file), keyring)))
+      return found.filter((each) => each !== null)
+    },
+  }
+}
+
+/** A line break is in no source's name, so this is the place of no record. */
+const place: Place = { name: 'spill\n', revision: 0 }
+
+type Left = { readonly name: string; readonly spilled: Spilled }
+
+/** Null for a file that is none of ours, such as one that was sealed with another key. */
+async function readSpilled(path: string, keyring: Keyring): Promise<Left | null> {
+  try {
+    const bytes = await readFile(path)
+    if (bytes.length > bytesMax) return null
+    const read: unknown = JSON.parse(unseal(bytes.toString('latin1'), place, keyring))
+    return isJsonObject(read) ? leftOf(read) : null
+  } catch {
+    return null
+  }
+}
+
+function leftOf({ name, value, lifetimeMs, sentAt, asked, identity }: Readonly<Record<string, unknown>>): Left | null {
+  if (typeof name !== 'string' || typeof value !== 'string' || typeof identity !== 'string') return null
+  if (typeof sentAt !== 'number' || (lifetimeMs !== null && typeof lifetimeMs !== 'number')) return null
+  if (asked !== null && typeof asked !== 'string') return null
+  return { name, spilled: { value, lifetimeMs, sentAt, asked, identity } }
+}
