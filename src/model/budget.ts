@@ -16,6 +16,9 @@ export type Budget = {
   readonly forced: readonly number[]
 }
 
+/** A request leaves at most this long after its lease was written, in milliseconds. */
+export const departMsMax = 5_000
+
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 const minuteMs = 60_000
@@ -75,7 +78,8 @@ export function mayForce(budget: Budget, limits: Semantics['limits'], purpose: P
   const day = budget.forced.filter((at) => at > now - dayMs)
   const last = day.at(-1)
   const allowed = Math.max(1, Math.floor(perDay * share[purpose]))
-  return day.length < allowed && (last === undefined || now - last >= forceGapMs)
+  // What is kept is when the lease was written; the request left a little later, and it is requests that are apart.
+  return day.length < allowed && (last === undefined || now - last >= forceGapMs + departMsMax)
 }
 
 /** The budget after one more attempt at `now`. */

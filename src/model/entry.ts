@@ -12,7 +12,7 @@
  * only a commit settles those of before.
  */
 import type { JsonObject } from '../base/json.ts'
-import { mergedBudget, type Budget } from './budget.ts'
+import { departMsMax, mergedBudget, type Budget } from './budget.ts'
 import { mergedGrants, type Grant } from './grant.ts'
 import type { Failure, RejectionClass } from './failure.ts'
 
@@ -97,10 +97,10 @@ export type Entry = {
   readonly definition: JsonObject | null
 }
 
-/** A lease lasts this much longer than the attempt it covers, in milliseconds. */
-export const leaseMarginMs = 7_000
 /** The part of the lease in which no attempt may still be running, in milliseconds: room for clock drift and the commit. */
 export const leaseSafetyMs = 2_000
+/** A lease lasts this much longer than the attempt it covers, in milliseconds. */
+export const leaseMarginMs = departMsMax + leaseSafetyMs
 
 /** Attempts whose end nobody knows; the one that a lease covers is not among them. */
 export function unansweredIn(entry: Entry): number {
