@@ -237,7 +237,10 @@ export class KeepFresh {
     if (revision !== undefined && revision < (view?.revision ?? 0)) this.#room.views.rebase(name, 0)
     if (view !== undefined) this.#room.views.learn(found.source, found.entry, found.revision)
     if (isSound(found.source, found.entry, this.#room.time.now())) this.#wakeBlocked(name)
-    if (found.entry.dueAt <= this.#room.time.now() && found.entry.lease === null) this.poke(name)
+    // Whoever is asking may die over it, and only those who know of its lease are there when that ends.
+    const { lease, dueAt } = found.entry
+    if (lease === null && dueAt <= this.#room.time.now()) this.poke(name)
+    if (lease !== null && lease.node !== this.#room.node) this.#lookAt(name, lease.until + this.#aMoment())
   }
 
   async #takeDue(): Promise<void> {
@@ -291,13 +294,20 @@ export class KeepFresh {
     if (tended.kind === 'failed' && tended.refused !== undefined) {
       this.#room.background(this.#onRefused(tended.refused))
     }
-    // Several nodes wait for one lease; a little chance keeps them from asking in the same instant.
-    const spread = tended.kind === 'wait' && tended.because === 'lease' ? 300 * this.#room.env.random.next() : 0
-    const at = Math.max(tended.until + spread, now + 1)
-    if (at <= now + horizonMs) {
-      this.#queue.add(name, at)
-      this.#wakeUp()
-    }
+    const isLeased = tended.kind === 'wait' && tended.because === 'lease'
+    this.#lookAt(name, Math.max(tended.until + (isLeased ? this.#aMoment() : 0), now + 1))
+  }
+
+  /** Several nodes wait for one lease; a little chance keeps them from asking in the same instant. In milliseconds. */
+  #aMoment(): number {
+    return 300 * this.#room.env.random.next()
+  }
+
+  /** What is far away is left to the sweeps. */
+  #lookAt(name: string, at: number): void {
+    if (at > this.#room.time.now() + horizonMs) return
+    this.#queue.add(name, at)
+    this.#wakeUp()
   }
 
   #wakeBlocked(name: string): void {

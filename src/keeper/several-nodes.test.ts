@@ -100,6 +100,21 @@ describe('a node that dies', () => {
     expect(stage.upstream.count()).toBe(2)
   })
 
+  test('in the middle of a refresh that was not due, and that nobody else had in mind, is replaced as soon', async () => {
+    const [one, two] = [await stage.open(weixin), await stage.open(weixin)]
+    await stage.until(Promise.all([one.keeper.get('weixin'), two.keeper.get('weixin')]))
+    await stage.pass(10 * minute)
+    stage.upstream.does('weixin', hang)
+    const refresh = Promise.allSettled([one.keeper.refresh('weixin', { stale: 'weixin-1' })])
+    await stage.pass(second)
+    const { until } = (await stage.entry()).lease!
+    stage.kill(one)
+    stage.upstream.recovers('weixin')
+    await stage.pass(until + second - stage.clock.now())
+    expect(await stage.token(two.keeper)).toBe('weixin-2')
+    await stage.until(refresh)
+  })
+
   test('leaves the token that it may have retired only its grace', async () => {
     const [one, two] = [await stage.open(weixin), await stage.open(weixin)]
     await stage.until(Promise.all([one.keeper.get('weixin'), two.keeper.get('weixin')]))
