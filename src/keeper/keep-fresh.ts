@@ -14,10 +14,12 @@ import { NeededTokens } from './needed-tokens.ts'
 import { isSound, tend } from './refresh.ts'
 import { lookUp, released, type Found, type Room } from './room.ts'
 
-/** How often the store is asked what is due and what changed, in milliseconds, even when nothing was announced. */
+/** How often the store is asked what changed, in milliseconds, even when nothing was announced. */
 const sweepMs = 20_000
-/** How far ahead the due queue looks, in milliseconds: several sweeps, so that nothing falls between two. */
-const horizonMs = 3 * sweepMs
+/** How often it is asked what will be due, in milliseconds: oftener than any lease lasts, so that none ends unseen. */
+const dueMs = 5_000
+/** How far ahead the due queue looks, in milliseconds: several times that, so that nothing falls between two. */
+const horizonMs = 3 * dueMs
 /** Announced changes are read no more often than this, in milliseconds. */
 const newsMs = 25
 /** While the store does not answer, it is tried again this often, in milliseconds. */
@@ -44,6 +46,7 @@ export class KeepFresh {
   #cursor: string | null = null
   #wake = new AbortController()
   #sweepAt = 0
+  #dueAt = 0
   #hasNews = false
   #newsAt = 0
   #idleAt: number
@@ -101,6 +104,7 @@ export class KeepFresh {
         this.#wake = new AbortController()
         if (clock.monotonic() >= this.#sweepAt) await this.#sweep()
         else if (this.#hasNews && clock.monotonic() >= this.#newsAt) await this.#readNews()
+        else if (clock.monotonic() >= this.#dueAt) await this.#asked(() => this.#takeDue())
         this.#work()
         const pause = this.#pauseMs(clock.monotonic())
         if (pause > 0 && !this.#wake.signal.aborted) await clock.sleep(Math.max(pause, 1), this.#wake.signal)
@@ -115,7 +119,7 @@ export class KeepFresh {
     const nextDue = this.#scheduled >= flightsMax ? null : this.#queue.nextAt()
     const untilDue = nextDue === null ? sweepMs : nextDue - this.#room.time.now()
     const untilNews = this.#hasNews ? this.#newsAt - now : sweepMs
-    return Math.min(untilDue, untilNews, this.#sweepAt - now)
+    return Math.min(untilDue, untilNews, this.#sweepAt - now, this.#dueAt - now)
   }
 
   /** Ends the loop's sleep; used when the node stops, too. */
@@ -153,8 +157,13 @@ export class KeepFresh {
   /** Something changed somewhere. Changes that come in quick succession are read together. */
   async #readNews(): Promise<void> {
     this.#newsAt = this.#room.env.clock.monotonic() + newsMs
+    await this.#asked(() => this.#takeChanges())
+  }
+
+  /** Asks the store something between two sweeps. */
+  async #asked(ask: () => Promise<void>): Promise<void> {
     try {
-      await this.#takeChanges()
+      await ask()
     } catch (thrown) {
       this.#room.outage.begin(thrown)
       this.#sweepAt = this.#room.env.clock.monotonic() + lostSweepMs
@@ -244,6 +253,7 @@ export class KeepFresh {
   }
 
   async #takeDue(): Promise<void> {
+    this.#dueAt = this.#room.env.clock.monotonic() + dueMs
     let after: string | undefined
     const dueBefore = this.#room.time.now() + horizonMs
     while (this.#queue.size < queueMax) {
@@ -260,7 +270,7 @@ export class KeepFresh {
       after = page.next
     }
     // There is more: come back as soon as some of it is done.
-    this.#sweepAt = this.#room.env.clock.monotonic() + 1_000
+    this.#dueAt = this.#room.env.clock.monotonic() + 1_000
   }
 
   /** Starts what is due, as far as there is room. */

@@ -115,6 +115,21 @@ describe('a node that dies', () => {
     await stage.until(refresh)
   })
 
+  test('over a source that no other node has ever looked at is replaced as soon', async () => {
+    const [one] = [await stage.open(), await stage.open()]
+    await stage.until(one.keeper.put('shop', { provider: 'sample', account: 'shop' }))
+    await stage.pass(10 * minute)
+    stage.upstream.does('shop', hang)
+    const refresh = Promise.allSettled([one.keeper.refresh('shop')])
+    await stage.pass(second)
+    const { until } = (await stage.entry('shop')).lease!
+    stage.kill(one)
+    stage.upstream.recovers('shop')
+    await stage.pass(until + second - stage.clock.now())
+    expect((await stage.entry('shop')).token!.value).toBe('shop-2')
+    await stage.until(refresh)
+  })
+
   test('leaves the token that it may have retired only its grace', async () => {
     const [one, two] = [await stage.open(weixin), await stage.open(weixin)]
     await stage.until(Promise.all([one.keeper.get('weixin'), two.keeper.get('weixin')]))
