@@ -660,6 +660,8 @@ export class Checks {
     if (node.wasCutOff(30_000)) {
       // Without the store, a node has what it has seen, as long as it was read of late.
       if (served?.version !== token.version || served.at < time.now() - idleMs) return
+      // What a failover lost, this node may have heard: that an attempt without an answer cut the token's life.
+      if (retiring.has(name) && watch.hasLost(time.now() - graceMs - 30_000)) return
       // The lifetime was a guess, and this node has not heard the true one.
       if (watch.guessedVersion === token.version && served.until < time.now()) return
       // An answer that this node waited for in vain may have retired the token, also when that cannot be written.
