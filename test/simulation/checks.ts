@@ -61,6 +61,8 @@ class Watch {
   /** When each process last learned that an attempt of its own had ended without an answer. */
   readonly unknownAt = new Map<string, number>()
   removedAt: number | null = null
+  /** Who was asked to put it and has not answered. */
+  readonly puts = new Set<{ readonly node: SimulatedNode; readonly process: string | null }>()
   /** Since when no configuration file names it; null while one does. */
   droppedAt: number | null = null
   rowDeletedAt = -Infinity
@@ -269,7 +271,11 @@ export class Checks {
       () =>
         `${node.process ?? '?'} writes ${name}: ${stepOf(before, after, node.process)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
     )
-    if (after !== null && watch.removedAt !== null) this.fail('I15', `${name}: written anew after it had been removed`)
+    if (after !== null && watch.removedAt !== null) {
+      // A put that was under way when it was removed is carried out after that.
+      if ([...watch.puts].some(({ node: asked, process }) => asked.process === process)) watch.removedAt = null
+      else this.fail('I15', `${name}: written anew after it had been removed`)
+    }
     if (before === null || after === null) return
     if (after.version < before.version) this.fail('I4', `${name}: the stored version fell to ${after.version}`)
     if (after.epoch < before.epoch) this.fail('I6', `${name}: the epoch fell to ${after.epoch}`)
