@@ -61,6 +61,8 @@ class Watch {
   /** When each process last learned that an attempt of its own had ended without an answer. */
   readonly unknownAt = new Map<string, number>()
   removedAt: number | null = null
+  /** Who was asked to put it and has not answered. */
+  readonly puts = new Set<{ readonly node: SimulatedNode; readonly process: string | null }>()
   /** Since when no configuration file names it; null while one does. */
   droppedAt: number | null = null
   rowDeletedAt = -Infinity
@@ -269,7 +271,11 @@ export class Checks {
       () =>
         `${node.process ?? '?'} writes ${name}: ${stepOf(before, after, node.process)} v${after?.version ?? 0} e${after?.epoch ?? 0}`,
     )
-    if (after !== null && watch.removedAt !== null) this.fail('I15', `${name}: written anew after it had been removed`)
+    if (after !== null && watch.removedAt !== null) {
+      // A put that was under way when it was removed is carried out after that.
+      if ([...watch.puts].some(({ node: asked, process }) => asked.process === process)) watch.removedAt = null
+      else this.fail('I15', `${name}: written anew after it had been removed`)
+    }
     if (before === null || after === null) return
     if (after.version < before.version) this.fail('I4', `${name}: the stored version fell to ${after.version}`)
     if (after.epoch < before.epoch) this.fail('I6', `${name}: the epoch fell to ${after.epoch}`)
@@ -660,6 +666,8 @@ export class Checks {
     if (node.wasCutOff(30_000)) {
       // Without the store, a node has what it has seen, as long as it was read of late.
       if (served?.version !== token.version || served.at < time.now() - idleMs) return
+      // What a failover lost, this node may have heard: that an attempt without an answer cut the token's life.
+      if (retiring.has(name) && watch.hasLost(time.now() - graceMs - 30_000)) return
       // The lifetime was a guess, and this node has not heard the true one.
       if (watch.guessedVersion === token.version && served.until < time.now()) return
       // An answer that this node waited for in vain may have retired the token, also when that cannot be written.

@@ -168,12 +168,12 @@ function watchStatus(world: World): void {
   again()
 }
 
-/** Nodes are reloaded one after another, the last one by the answer; one that is started meanwhile reads the new file. */
+/** Nodes are reloaded one after another, the last one by the answer, and each reads the file as it is then. */
 function reload(world: World, timeout: number): number {
-  const sources = world.readFile(timeout)
+  world.readFile(timeout)
   const delays = world.nodes.map(() => world.chance.between(10, 30_000))
   for (const [index, node] of world.nodes.entries()) {
-    node.notify(world.time.now() + delays[index]!, () => void node.keeper?.replaceSources(sources))
+    node.notify(world.time.now() + delays[index]!, () => void node.keeper?.replaceSources(world.sources))
   }
   return world.time.now() + Math.max(...delays)
 }
@@ -212,7 +212,7 @@ async function removeAndAdd(world: World): Promise<void> {
 
 /** Adds the source that no configuration file names; tries again until a node takes it. */
 export async function addDynamic(world: World): Promise<void> {
-  const keeper = alive(world)?.keeper
+  const node = alive(world)
   world.checks.watch('dynamic').removedAt = null
   world.checks.forgetVersions('dynamic')
   world.time.after(30_000, () => {
@@ -221,5 +221,10 @@ export async function addDynamic(world: World): Promise<void> {
     void addDynamic(world)
   })
   // Without a store at the moment, or from a node that dies meanwhile, it is tried again.
-  await keeper?.put('dynamic', dynamicDefinition).catch(() => undefined)
+  if (node === null) return
+  const put = { node, process: node.process }
+  const { puts } = world.checks.watch('dynamic')
+  puts.add(put)
+  await node.keeper?.put('dynamic', dynamicDefinition).catch(() => undefined)
+  puts.delete(put)
 }
