@@ -63,7 +63,8 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
       return false
     case 'grant':
       await deliver(house, source, push)
-      return true
+      // That an organisation consented is for other programs, too: what else came with it is not used here.
+      return push.child === undefined
     case 'authorized':
       await complete(house, source, { code: push.code, journey: null })
       return true

@@ -26,7 +26,8 @@ export type Message = {
  *   so that an older one never replaces a newer one; `livesMs` is null where it does not end. With `child` it is for an account
  *   under this source, and the account's source is made by it if there is none.
  * - `authorized`: somebody authorised, and the platform gave a code for it, which is good once (`Authorization.redeem`).
- * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself.
+ * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself;
+ *   `at` is when, where the platform says it, so that one that comes late ends no newer authorisation.
  */
 export type Push =
   | { readonly kind: 'none' }
@@ -38,7 +39,7 @@ export type Push =
       readonly child?: Child
     }
   | { readonly kind: 'authorized'; readonly code: string }
-  | { readonly kind: 'revoked'; readonly child: string | null }
+  | { readonly kind: 'revoked'; readonly child: string | null; readonly at?: number | null }
 
 /** An account under a source: its name there, and the definition of its source but for the key `of`, which names the parent. */
 export type Child = { readonly account: string; readonly definition: JsonObject }

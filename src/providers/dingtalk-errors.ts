@@ -118,8 +118,8 @@ function ticketRefused(): ErrorRow {
   return {
     class: 'needs-authorization',
     hint: {
-      en: 'DingTalk has pushed a newer suite ticket that never came here. The next one comes within five hours, or when the callback address is saved anew.',
-      zh: '钉钉已推送更新的 suite_ticket，但本服务未收到。下一次推送在五小时内，也可在钉钉重新保存回调地址。',
+      en: 'DingTalk has pushed a newer suite ticket that never came here. The next one comes within five hours: see that DingTalk reaches the callback.',
+      zh: '钉钉已推送更新的 suite_ticket，但本服务未收到。下一次推送在五小时内，请确认钉钉能访问回调地址。',
     },
   }
 }

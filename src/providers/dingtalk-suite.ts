@@ -69,7 +69,7 @@ export const provider: Provider<Settings> = {
       case 'tmp_auth_code':
         return consent(corpid, message, { provider: 'dingtalk-corp', corpid: corpid ?? '' })
       case 'suite_relieve':
-        return withdrawal(corpid)
+        return withdrawal(corpid, message)
       default:
         return nothing
     }

@@ -86,9 +86,9 @@ export const provider: Provider<Settings> = {
         return consent(tenant, message, opened)
       case 'app_status_change':
         if (told.status === 'start_by_tenant') return consent(tenant, message, opened)
-        return told.status === 'stop_by_tenant' ? withdrawal(tenant) : nothing
+        return told.status === 'stop_by_tenant' ? withdrawal(tenant, message) : nothing
       case 'app_uninstalled':
-        return withdrawal(tenant)
+        return withdrawal(tenant, message)
       default:
         return nothing
     }

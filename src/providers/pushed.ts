@@ -54,6 +54,6 @@ export function consent(account: string | null, { createdAt }: Message, definiti
 }
 
 /** An organisation's authorisation was withdrawn; null is nobody. */
-export function withdrawal(account: string | null): Push {
-  return account === null ? nothing : { kind: 'revoked', child: account }
+export function withdrawal(account: string | null, { createdAt }: Message): Push {
+  return account === null ? nothing : { kind: 'revoked', child: account, at: createdAt }
 }

@@ -132,7 +132,7 @@ export const provider: Provider<Settings> = {
         return code === null ? nothing : { kind: 'authorized', code }
       }
       case 'cancel_auth':
-        return withdrawal(textIn(fields, 'AuthCorpId'))
+        return withdrawal(textIn(fields, 'AuthCorpId'), message)
       default:
         return nothing
     }
