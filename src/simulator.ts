@@ -10,7 +10,6 @@
  * await upstream.close()
  * ```
  */
-import { until, type Env } from './base/env.ts'
 import { realEnv } from './base/real-env.ts'
 import { listenPlain } from './http/listen-plain.ts'
 import { createSimulator, type Simulator, type SimulatorOptions } from './simulator/simulator.ts'
@@ -31,31 +30,30 @@ export type StartOptions = Partial<SimulatorOptions> & {
   readonly port?: number
 }
 
-/** How often it is looked for something to push, in milliseconds. */
-const pushMs = 250
-
-async function keepPushing(simulator: Simulator, env: Env, stopping: AbortSignal): Promise<void> {
-  while (!stopping.aborted) {
-    await simulator.pushDue((request) => until(env.fetch(request), stopping))
-    await env.clock.sleep(pushMs, stopping)
-  }
-}
+/** What is due to be pushed is looked for this often, in milliseconds. */
+const pushMs = 1_000
 
 /** Starts a simulator on 127.0.0.1, in real time. Throws `EADDRINUSE` errors as node does. */
 export async function startSimulator(options: StartOptions = {}): Promise<RunningSimulator> {
   const env = realEnv()
-  const simulator = createSimulator({ clock: env.clock, random: env.random, ...options })
+  const simulator = createSimulator({ clock: env.clock, random: env.random, send: env.fetch, ...options })
+  const closing = new AbortController()
+  const pushing = (async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      await simulator.pushDue()
+      await env.clock.sleep(pushMs, closing.signal)
+    }
+  })()
   const listening = await listenPlain((request) => simulator.fetch(request), options.port ?? 0)
-  const stopping = new AbortController()
-  const pushing = keepPushing(simulator, env, stopping.signal)
   return {
     url: listening.url,
     port: listening.port,
     simulator,
     close: async () => {
-      stopping.abort()
-      await pushing
+      closing.abort()
       await listening.close()
+      // One that is under way ends by itself: whoever it is for may be gone.
+      await Promise.race([pushing, env.clock.sleep(pushMs)])
       await env.close()
     },
   }

@@ -4,6 +4,7 @@ import type { Account, AccountSettings } from './account.ts'
 import type { Fault, FaultSettings } from './fault-board.ts'
 import type { Counters, JournalEntry } from './journal.ts'
 import type { Knobs, PartialKnobs } from './knobs.ts'
+import type { Pushed } from './pusher.ts'
 import type { SimulatorClock } from './world.ts'
 
 export type SimulatorOptions = {
@@ -14,6 +15,8 @@ export type SimulatorOptions = {
   readonly accounts?: readonly AccountSettings[]
   /** Knobs at the start. */
   readonly knobs?: PartialKnobs
+  /** How pushes reach the addresses that accounts name; without it nothing is pushed. */
+  readonly send?: Fetch
   /** How many entries the journal keeps. Default 1000. */
   readonly journalMax?: number
 }
@@ -104,10 +107,10 @@ export type Simulator = {
   /** The platform makes a ticket for a third-party app now, and pushes it. Answers it. */
   makeTicket(account: string): string
   /**
-   * Sends everything that is to be pushed by now, tickets at their pace included, to the addresses that accounts name as
-   * `callback`. A simulator runs nothing by itself, so somebody calls this often; `startSimulator` does.
+   * Pushes what is due now: tickets at their pace, and what happened to accounts since. Whoever owns the time calls it
+   * every so often (`zhongkong simulate` does every second); nothing is pushed by itself.
    */
-  pushDue(send: Fetch): Promise<{ readonly taken: number; readonly lost: number }>
+  pushDue(): Promise<Pushed>
 
   state(): SimulatorState
   /** Back to the beginning: the first accounts and knobs, no tokens, faults, counters. */

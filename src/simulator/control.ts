@@ -11,7 +11,7 @@ import type { PartialKnobs } from './knobs.ts'
 import { parsed } from './parse.ts'
 import { readBody } from './connection.ts'
 
-export type Controlled = Omit<Simulator, 'fetch' | 'pushDue'>
+export type Controlled = Omit<Simulator, 'fetch'>
 
 type Order = {
   readonly simulator: Controlled
@@ -92,6 +92,7 @@ const routes: Readonly<Record<string, Handler>> = {
     const { account, organisation } = parsed(organisationBody, await body())
     return found(simulator.changeAuth(account, organisation), `authorisation by ${organisation}`)
   },
+  'POST push': async ({ simulator }) => await simulator.pushDue(),
   'POST ticket': async ({ simulator, body }) => {
     simulator.makeTicket(parsed(accountBody, await body()).account)
     return done

@@ -30,7 +30,9 @@ export function pushRequest(target: PushTarget, message: JsonObject, moment: Mom
   const { now, random } = moment
   const nonce = hex(random, 8)
   if (scheme === 'feishu') {
-    const body = JSON.stringify({ encrypt: sealFeishu(JSON.stringify({ ...message, token: target.token }), key, random) })
+    const body = JSON.stringify({
+      encrypt: sealFeishu(JSON.stringify({ ...message, token: target.token }), key, random),
+    })
     const timestamp = String(Math.floor(now / 1_000))
     const signature = createHash('sha256').update(`${timestamp}${nonce}${key}${body}`).digest('hex')
     return post(url, body, {
@@ -96,7 +98,9 @@ function seal(text: string, { key, receiveId }: PushTarget, random: Random): str
   const pad = 32 - (plain.length % 32)
   const secret = Buffer.from(`${key}=`, 'base64')
   const cipher = createCipheriv('aes-256-cbc', secret, secret.subarray(0, 16)).setAutoPadding(false)
-  return Buffer.concat([cipher.update(Buffer.concat([plain, Buffer.alloc(pad, pad)])), cipher.final()]).toString('base64')
+  return Buffer.concat([cipher.update(Buffer.concat([plain, Buffer.alloc(pad, pad)])), cipher.final()]).toString(
+    'base64',
+  )
 }
 
 /** The text that was sealed for this receiver; null for anything else. */

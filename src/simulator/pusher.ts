@@ -12,8 +12,10 @@ import type { World } from './world.ts'
 const answerMs = 5_000
 const triesMax = 3
 
+export type Pushed = { readonly taken: number; readonly lost: number }
+
 /** Pushes everything that is due now, one message after the other. Answers how many were taken, and how many were not. */
-export async function pushDue(world: World, send: Fetch): Promise<{ readonly taken: number; readonly lost: number }> {
+export async function pushDue(world: World, send: Fetch): Promise<Pushed> {
   let [taken, lost] = [0, 0]
   for (const { account } of [...world.states()]) {
     const state = findSuite(world, account.id)

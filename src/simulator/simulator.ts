@@ -75,7 +75,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   const controlled: Controlled = {
     ...accountMethods(() => stage),
     ...tokenMethods(() => stage),
-    ...suiteMethods(() => stage),
+    ...suiteMethods(() => stage, options),
     addFault: (fault) => stage.board.add(parsed(faultSchema, fault)),
     removeFault: (id) => stage.board.remove(id),
     clearFaults: () => stage.board.clear(),
@@ -114,7 +114,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
       return new Response(error.message, { status: error.status, headers: { 'content-type': 'text/plain' } })
     }
   }
-  return { fetch, ...controlled, pushDue: (send) => pushDue(stage.world, send) }
+  return { fetch, ...controlled }
 }
 
 function build(options: SimulatorOptions): Stage {
@@ -181,10 +181,10 @@ function tokenMethods(stage: () => Stage): TokenMethods {
   }
 }
 
-type SuiteMethods = Pick<Simulator, 'install' | 'uninstall' | 'resetCode' | 'changeAuth' | 'makeTicket'>
+type SuiteMethods = Pick<Simulator, 'pushDue' | 'install' | 'uninstall' | 'resetCode' | 'changeAuth' | 'makeTicket'>
 
 /** What happens to third-party apps and the organisations that install them. */
-function suiteMethods(stage: () => Stage): SuiteMethods {
+function suiteMethods(stage: () => Stage, { send }: SimulatorOptions): SuiteMethods {
   const named = (id: string): Suite => {
     const { world } = stage()
     const state = findSuite(world, id)
@@ -192,6 +192,7 @@ function suiteMethods(stage: () => Stage): SuiteMethods {
     return suiteOf(world, state)
   }
   return {
+    pushDue: () => (send === undefined ? Promise.resolve({ taken: 0, lost: 0 }) : pushDue(stage().world, send)),
     install: (id, organisation) => named(id).install(organisation),
     uninstall: (id, organisation) => named(id).remove(organisation),
     resetCode: (id, organisation) => named(id).reset(organisation),
