@@ -86,14 +86,17 @@ export class WatchGrants {
       const found = await lookUp(this.#room, name)
       if (found === null) return
       const now = this.#room.time.now()
-      const given = found.entry.grants?.find(({ identity }) => identity === found.source.identity)?.at ?? 0
+      const newest = found.entry.grants?.find(({ identity }) => identity === found.source.identity)
+      const given = newest?.at ?? 0
       const since = this.#since.get(name) ?? now
       this.#since.set(name, since)
       const lateMs = now - Math.max(given, since)
       const pace = found.source.semantics.grant?.pushedEveryMs ?? Infinity
       const isLate = lateMs > lateAfter * pace
       const tells = isLate && found.entry.silence?.toldOf !== given
-      const asks = (isLate || lacksGrant(found.source, found.entry, now)) && this.#mayAsk(found, now)
+      // A newer one was pushed, perhaps, and never came here.
+      const isRefused = newest?.refusedAt !== undefined
+      const asks = (isLate || isRefused || lacksGrant(found.source, found.entry, now)) && this.#mayAsk(found, now)
       if (!tells && !asks) return
       const silence: Silence = {
         ...found.entry.silence,

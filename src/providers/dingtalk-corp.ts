@@ -54,7 +54,8 @@ export const provider: Provider<Settings> = {
     const { of, suite_key: key, suite_secret: suiteSecret, stack } = settings
     const ticket = call.inputs.get(of)?.grant
     if (ticket === undefined) return requestRefused(`the ticket of ${of} was not given`)
-    if (key === undefined || suiteSecret === undefined) return requestRefused(`the key and secret of ${of} are not known`)
+    if (key === undefined || suiteSecret === undefined)
+      return requestRefused(`the key and secret of ${of} are not known`)
     const now = call.env.clock.now()
     const suite = { key, secret: suiteSecret.reveal(), ticket }
     return await ask(stack === 'new' ? newRequest(settings, suite) : oldRequest(settings, suite, now), call, (answer) =>

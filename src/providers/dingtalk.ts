@@ -55,12 +55,16 @@ export const provider: Provider<Settings> = {
   schema: z.strictObject({
     appkey: identifier('The AppKey of the app (Client ID).'),
     secret: secret('Its AppSecret (Client Secret).'),
-    corpid: identifier('The id of the organisation: callbacks that were registered by API are encrypted for it.')
-      .optional(),
+    corpid: identifier(
+      'The id of the organisation: callbacks that were registered by API are encrypted for it.',
+    ).optional(),
     ...dingtalkPlace,
   }),
   // What comes first is what answers are encrypted for.
-  callback: { scheme: 'dingtalk', receiveIds: ({ appkey, corpid }) => (corpid === undefined ? [appkey] : [corpid, appkey]) },
+  callback: {
+    scheme: 'dingtalk',
+    receiveIds: ({ appkey, corpid }) => (corpid === undefined ? [appkey] : [corpid, appkey]),
+  },
   fields: ['accessToken', 'expireIn', 'access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: ({ stack }) => dingtalkSemantics[stack],

@@ -41,15 +41,18 @@ export const provider: Provider<Settings> = {
     const token = call.inputs.get(of)?.token
     if (token === undefined) return requestRefused(`the token of ${of} was not given`)
     const body = { app_access_token: token, tenant_key }
-    return await ask(feishuPost(`${feishuBase(settings)}/open-apis/auth/v3/tenant_access_token`, body), call, (answer) =>
-      judgeFeishuAnswer(answer, {
-        read: ({ tenant_access_token: value, expire: life }) => ({ token: value, life }),
-        place: '/tenant_access_token',
-        errors: feishuTenantErrors,
-        secrets: [token],
-        input: of,
-        now: call.env.clock.now(),
-      }),
+    return await ask(
+      feishuPost(`${feishuBase(settings)}/open-apis/auth/v3/tenant_access_token`, body),
+      call,
+      (answer) =>
+        judgeFeishuAnswer(answer, {
+          read: ({ tenant_access_token: value, expire: life }) => ({ token: value, life }),
+          place: '/tenant_access_token',
+          errors: feishuTenantErrors,
+          secrets: [token],
+          input: of,
+          now: call.env.clock.now(),
+        }),
     )
   },
 }

@@ -53,10 +53,11 @@ describe('wecom-suite', () => {
   })
 
   it('says why there is no link', async () => {
-    const { call } = calling({ errcode: 42009, errmsg: 'suite_access_token S expired' })
+    const held = { token: 'canary-suite-token', fields: {}, isReported: false }
+    const { call } = calling({ errcode: 42009, errmsg: 'suite_access_token canary-suite-token expired' }, { held })
     const link = await linkOf(source(suite), call, journey)
     expect(link).toMatchObject({ refused: { failure: { upstream: { errcode: 42009 } } } })
-    expect(JSON.stringify(link)).not.toContain('token S ')
+    expect(JSON.stringify(link)).not.toContain('canary')
   })
 
   it('takes a token and the permanent code for an auth code, and tells nobody who the administrator is', async () => {
@@ -76,14 +77,16 @@ describe('wecom-suite', () => {
     expect(JSON.parse(sent[0]?.body ?? '')).toEqual({ auth_code: 'c' })
   })
 
-  it.each([{}, { permanent_code: 'p' }, { permanent_code: 'p', auth_corp_info: { corpid: 7 } }, { auth_corp_info: {} }])(
-    'knows that it may have used up a code for nothing: %j',
-    async (part) => {
-      const { call } = calling({ access_token: 'T', expires_in: 7_200, ...part })
-      const { attempt, child } = await redeem(source(suite), call, { code: 'c', journey: null })
-      expect([attempt.outcome, child]).toEqual(['unknown', undefined])
-    },
-  )
+  it.each([
+    {},
+    { permanent_code: 'p' },
+    { permanent_code: 'p', auth_corp_info: { corpid: 7 } },
+    { auth_corp_info: {} },
+  ])('knows that it may have used up a code for nothing: %j', async (part) => {
+    const { call } = calling({ access_token: 'T', expires_in: 7_200, ...part })
+    const { attempt, child } = await redeem(source(suite), call, { code: 'c', journey: null })
+    expect([attempt.outcome, child]).toEqual(['unknown', undefined])
+  })
 
   it('reads what WeCom pushes', () => {
     const read = (event: string, fields: JsonObject, more = {}): unknown =>
@@ -157,7 +160,11 @@ describe('dingtalk-suite', () => {
       'issued 7200000',
       'https://oapi.dingtalk.com/service/get_suite_token',
     ])
-    expect(JSON.parse(old.bodies[0] ?? '')).toEqual({ suite_key: 'suite1', suite_secret: 'canary-d', suite_ticket: 't' })
+    expect(JSON.parse(old.bodies[0] ?? '')).toEqual({
+      suite_key: 'suite1',
+      suite_secret: 'canary-d',
+      suite_ticket: 't',
+    })
   })
 
   it('reads what DingTalk pushes', () => {
@@ -243,7 +250,12 @@ describe('feishu-store', () => {
   it('reads what Feishu pushes, by both versions of its events', () => {
     const read = (event: JsonObject, more: Partial<Message> = {}): unknown =>
       readMessage(source(store), message(String(event.type), { event }, more))
-    expect(read({ type: 'app_ticket', app_ticket: 't' })).toEqual({ kind: 'grant', value: 't', at: 5_000, livesMs: null })
+    expect(read({ type: 'app_ticket', app_ticket: 't' })).toEqual({
+      kind: 'grant',
+      value: 't',
+      at: 5_000,
+      livesMs: null,
+    })
     const child = { account: 't1', definition: { provider: 'feishu-tenant', tenant_key: 't1' } }
     const opened = { kind: 'grant', value: 't1', at: 5_000, livesMs: null, child }
     expect(read({ type: 'app_open', tenant_key: 't1' })).toEqual(opened)

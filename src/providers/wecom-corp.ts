@@ -36,7 +36,9 @@ export const provider: Provider<Settings> = {
   schema: z.strictObject({
     of: sourceReference('The suite that the corp installed.'),
     corpid: identifier('The id of the corp.'),
-    permanent_code: secret('Its permanent code, where another program was given it; what comes later counts.').optional(),
+    permanent_code: secret(
+      'Its permanent code, where another program was given it; what comes later counts.',
+    ).optional(),
     base_url: baseUrl(wecomHost, 'Where WeCom is asked; as for the source named by `of` when left out.'),
   }),
   parent: { key: 'of', kinds: ['wecom-suite'], inherits: ['base_url', 'proxy'] },

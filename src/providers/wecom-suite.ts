@@ -90,8 +90,9 @@ export const provider: Provider<Settings> = {
   schema: z.strictObject({
     suite_id: identifier('The id of the suite (SuiteID).'),
     suite_secret: secret('Its secret (SuiteSecret).'),
-    corpid: identifier('The corpid of the service provider: the check of the callback address is encrypted for it.')
-      .optional(),
+    corpid: identifier(
+      'The corpid of the service provider: the check of the callback address is encrypted for it.',
+    ).optional(),
     base_url: baseUrl(wecomHost, 'Where WeCom is asked.'),
     install_url: baseUrl(
       'https://open.work.weixin.qq.com/3rdapp/install',

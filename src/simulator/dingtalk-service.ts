@@ -133,5 +133,11 @@ function give(world: World, { fields, success }: Dialect, channel: Channel): Ans
   const asked = channel.ask(now)
   const left = secondsLeft(asked.issue.expiresAt, now)
   const body = { ...success, [fields.token]: asked.issue.value, [fields.life]: left }
-  return { status: 200, headers, body, given: { ...asked, tokenAt: [fields.token], lifetimeAt: [fields.life] }, refusal: null }
+  return {
+    status: 200,
+    headers,
+    body,
+    given: { ...asked, tokenAt: [fields.token], lifetimeAt: [fields.life] },
+    refusal: null,
+  }
 }

@@ -42,7 +42,10 @@ export function createDingtalk(world: World): Upstream {
         case '/v1.0/oauth2/jsapiTickets':
           return checkedCall(world, modern, visit, 'ticket')
         default:
-          return suiteCall(world, visit) ?? checkedCall(world, /^\/v\d+\.\d+\//.test(visit.path) ? modern : old, visit, 'api')
+          return (
+            suiteCall(world, visit) ??
+            checkedCall(world, /^\/v\d+\.\d+\//.test(visit.path) ? modern : old, visit, 'api')
+          )
       }
     },
   }

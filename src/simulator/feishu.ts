@@ -126,7 +126,11 @@ async function tokenCall(world: World, visit: Visit, wanted: ChannelPlan): Promi
 }
 
 /** Both calls of a store app that it makes with its secret. */
-async function asStore(world: World, visit: Visit, answer: (state: Store, body: JsonObject | null) => Answer): Promise<Call> {
+async function asStore(
+  world: World,
+  visit: Visit,
+  answer: (state: Store, body: JsonObject | null) => Answer,
+): Promise<Call> {
   const body = visit.method === 'POST' ? parseObject(await visit.text()) : null
   const id = textOf(body, 'app_id')
   const kind = visit.path.endsWith('/resend') ? 'api' : 'token'

@@ -49,7 +49,8 @@ export function createRouter(world: World): Router {
     if (path.startsWith('/.well-known/')) return { upstream: oauth2, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
-    const isWecom = url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.test(path) || world.find('wecom', owner) !== null
+    const isWecom =
+      url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.test(path) || world.find('wecom', owner) !== null
     return isWecom ? to(wecom, path, wecomPaths) : to(wechat, path, wechatPaths)
   }
 }

@@ -139,7 +139,9 @@ describe('WeCom', () => {
     expect(code(await ask(suite, { suite_id: 'ww_s', suite_secret: 'no' }))).toBe(40080)
     expect(code(await ask(suite, { suite_id: 'ww_s', suite_secret: 's', suite_ticket: 'no' }))).toBe(40085)
     const ticket = simulator.makeTicket('ww_s')
-    expect(await ask(suite, { suite_id: 'ww_s', suite_secret: 's', suite_ticket: ticket })).toMatchObject({ errcode: 0 })
+    expect(await ask(suite, { suite_id: 'ww_s', suite_secret: 's', suite_ticket: ticket })).toMatchObject({
+      errcode: 0,
+    })
   })
 
   it('takes a ticket for half an hour, and the one before it as well', async () => {
@@ -185,7 +187,12 @@ describe('WeCom', () => {
     const { suite_access_token } = await ask(suite, { suite_id: 'ww_s', suite_secret: 's', suite_ticket: ticket })
     const path = `/wecom/cgi-bin/service/get_pre_auth_code?suite_access_token=${String(suite_access_token)}`
     const { pre_auth_code } = await ask(path)
-    const query = { suite_id: 'ww_s', pre_auth_code: String(pre_auth_code), redirect_uri: 'http://me.test/b?a=1', state: 'x&y' }
+    const query = {
+      suite_id: 'ww_s',
+      pre_auth_code: String(pre_auth_code),
+      redirect_uri: 'http://me.test/b?a=1',
+      state: 'x&y',
+    }
     const page = `http://up.test/wecom/3rdapp/install?${new URLSearchParams({ ...query, corp: 'ww7' }).toString()}`
     const response = await simulator.fetch(new Request(page))
     const back = new URL(response.headers.get('location') ?? '')
@@ -205,9 +212,21 @@ describe('DingTalk and Feishu', () => {
   it('take the newest ticket only', async () => {
     const { ask, simulator } = bench()
     const ding = async (ticket: string): Promise<unknown> =>
-      (await ask('/dingtalk/v1.0/oauth2/suiteAccessToken', { suiteKey: 'suite1', suiteSecret: 's', suiteTicket: ticket })).code
+      (
+        await ask('/dingtalk/v1.0/oauth2/suiteAccessToken', {
+          suiteKey: 'suite1',
+          suiteSecret: 's',
+          suiteTicket: ticket,
+        })
+      ).code
     const feishu = async (ticket: string): Promise<unknown> =>
-      (await ask('/feishu/open-apis/auth/v3/app_access_token', { app_id: 'cli_s', app_secret: 's', app_ticket: ticket })).code
+      (
+        await ask('/feishu/open-apis/auth/v3/app_access_token', {
+          app_id: 'cli_s',
+          app_secret: 's',
+          app_ticket: ticket,
+        })
+      ).code
     const [first, other] = [simulator.makeTicket('suite1'), simulator.makeTicket('cli_s')]
     expect([await ding(first), await feishu(other)]).toEqual([undefined, 0])
     simulator.makeTicket('suite1')

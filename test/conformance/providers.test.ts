@@ -204,7 +204,13 @@ function bench(): Bench {
     const grant = grants.get(name) ?? null
     const time = deadline(clock, 8_000)
     try {
-      return await issue(source(name), { env, signal: time.signal, force: options.force ?? false, inputs: given, grant })
+      return await issue(source(name), {
+        env,
+        signal: time.signal,
+        force: options.force ?? false,
+        inputs: given,
+        grant,
+      })
     } finally {
       time.done()
     }

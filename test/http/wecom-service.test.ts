@@ -29,8 +29,7 @@ function house(): Visitor {
   })
 }
 
-const suiteToken = (at: Visitor, body: unknown): Promise<Told> =>
-  at.ask('/cgi-bin/service/get_suite_token', post(body))
+const suiteToken = (at: Visitor, body: unknown): Promise<Told> => at.ask('/cgi-bin/service/get_suite_token', post(body))
 const providerToken = (at: Visitor, body: unknown): Promise<Told> =>
   at.ask('/cgi-bin/service/get_provider_token', post(body))
 const corpToken = (at: Visitor, token: string, body: unknown): Promise<Told> =>

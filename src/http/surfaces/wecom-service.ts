@@ -8,12 +8,7 @@ import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
 import { lastParameter } from '../input.ts'
 import { jsonBodyOf, prove, textIn, wireErrorOf } from '../platform.ts'
-import {
-  wechatErrorSchema,
-  wechatTokenSchema,
-  wecomProviderTokenSchema,
-  wecomSuiteTokenSchema,
-} from '../schemas.ts'
+import { wechatErrorSchema, wechatTokenSchema, wecomProviderTokenSchema, wecomSuiteTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { secondsOf } from '../token-answer.ts'
 import { refusal, told } from './wecom.ts'
