@@ -70,6 +70,7 @@ export const provider: Provider<Settings> = {
         return consent(corpid, message, { provider: 'dingtalk-corp', corpid: corpid ?? '' })
       case 'suite_relieve':
         return withdrawal(corpid, message)
+      case null:
       default:
         return nothing
     }

@@ -89,6 +89,7 @@ export const provider: Provider<Settings> = {
         return told.status === 'stop_by_tenant' ? withdrawal(tenant, message) : nothing
       case 'app_uninstalled':
         return withdrawal(tenant, message)
+      case null:
       default:
         return nothing
     }

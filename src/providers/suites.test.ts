@@ -248,8 +248,8 @@ describe('feishu-store', () => {
   })
 
   it('reads what Feishu pushes, by both versions of its events', () => {
-    const read = (event: JsonObject, more: Partial<Message> = {}): unknown =>
-      readMessage(source(store), message(String(event.type), { event }, more))
+    const read = (event: JsonObject & { readonly type: string }, more: Partial<Message> = {}): unknown =>
+      readMessage(source(store), message(event.type, { event }, more))
     expect(read({ type: 'app_ticket', app_ticket: 't' })).toEqual({
       kind: 'grant',
       value: 't',

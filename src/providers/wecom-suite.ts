@@ -134,6 +134,7 @@ export const provider: Provider<Settings> = {
       }
       case 'cancel_auth':
         return withdrawal(textIn(fields, 'AuthCorpId'), message)
+      case null:
       default:
         return nothing
     }

@@ -140,7 +140,7 @@ async function downstreamCall(world: World, visit: Visit): Promise<Call> {
     const corp = textOf(body, 'corpid')
     if (corp === null || corp === '') return refuse(place, 40013)
     const now = world.clock.now()
-    const line = `downstream@${corp}/${String(body?.agentid)}/${String(body?.business_type)}`
+    const line = `downstream@${corp}/${JSON.stringify([body?.agentid, body?.business_type])}`
     const asked = world.channel(state, { ...downstreamToken, name: line }).ask(now)
     const left = secondsLeft(asked.issue.expiresAt, now)
     const told = { errcode: 0, errmsg: 'ok', access_token: asked.issue.value, expires_in: left }

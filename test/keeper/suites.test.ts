@@ -84,7 +84,7 @@ async function read(name: string): Promise<{ status: number; json: JsonObject }>
 async function tokenOf(name: string): Promise<string> {
   const { status, json } = await read(name)
   expect([name, status]).toEqual([name, 200])
-  return String(json.token)
+  return json.token as string
 }
 
 async function stateOf(name: string): Promise<string | undefined> {
@@ -194,7 +194,7 @@ describe('WeCom', () => {
     const post = (path: string, body: JsonObject) => hub.ask(path, { method: 'POST', body: JSON.stringify(body) })
     const suite = await post('/cgi-bin/service/get_suite_token', { suite_id: 'ww_suite', suite_secret: 'canary-1' })
     expect(suite.json).toMatchObject({ errcode: 0, suite_access_token: await tokenOf('suite') })
-    const query = `suite_access_token=${String(suite.json.suite_access_token)}`
+    const query = `suite_access_token=${suite.json.suite_access_token as string}`
     const corp = await post(`/cgi-bin/service/get_corp_token?${query}`, { auth_corpid: 'wwcorp1', permanent_code: 'x' })
     expect(corp.json).toMatchObject({ access_token: await tokenOf('suite/wwcorp1') })
     expect(corp.json.errcode).toBeUndefined()
