@@ -116,14 +116,14 @@ class Asker {
   }
 
   async #finding(source: Source): Promise<SourceFinding> {
-    const missing = source.needs.find((need) => !this.#inputs.has(need))
-    if (missing !== undefined) return notAsked(source.name, waitsFor(missing))
     const { grant } = source.semantics
     if (grant !== undefined && grant.isRecoverable !== true) {
       // Whatever is asked with a token that it has already may be.
       await this.#isHeld(source)
       return notAsked(source.name, usesGrant)
     }
+    const missing = source.needs.find((need) => !this.#inputs.has(need))
+    if (missing !== undefined) return notAsked(source.name, waitsFor(missing))
     if (source.semantics.reissue === 'retires-previous') {
       if (this.#options.isMemory) return notAsked(source.name, mayBeInUse)
       if (await this.#isHeld(source)) return notAsked(source.name, inUse)

@@ -3,7 +3,9 @@
  * callback addresses, under virtual time.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
+import { createAuthorising } from '../../src/authorising.ts'
 import type { JsonObject } from '../../src/base/json.ts'
 import type { AccountSettings } from '../../src/simulator/simulator.ts'
 
@@ -185,6 +187,20 @@ describe('WeCom', () => {
     expect(await stateOf('suite/wwcorp1')).toBe('needs-authorization')
     const { json } = await read('suite/wwcorp1')
     expect(json).toMatchObject({ upstream: { errcode: 48004 } })
+  })
+
+  test('a corp that comes by the page is sent back with a code, which makes its source', async () => {
+    await pass(minute)
+    const { keeper } = hub.node
+    const fetch = (request: Request): Promise<Response> => towns.simulator.fetch(request)
+    const authorising = createAuthorising({ keeper, env: { clock: towns.clock, random: seededRandom(9), fetch } })
+    const journey = { redirectUri: 'http://hub.test/back', state: 's', verifier: 'v', device: 'desktop' } as const
+    const link = await towns.until(authorising.link('suite', journey))
+    expect(link).toMatch(/^http:\/\/up\.test\/wecom\/3rdapp\/install\?suite_id=ww_suite&pre_auth_code=preauth_/)
+    const page = await towns.simulator.fetch(new Request(`${link}&corp=wwcorp7`))
+    const code = new URL(page.headers.get('location') ?? '').searchParams.get('auth_code') ?? ''
+    expect(await towns.until(authorising.complete('suite', { code, journey }))).toBe('suite/wwcorp7')
+    expect(towns.simulator.accepts(await tokenOf('suite/wwcorp7'))).toBe(true)
   })
 
   test('its own calls at the root answer an SDK that knows of no ticket and no code', async () => {
