@@ -90,6 +90,16 @@ describe('a platform that stops pushing', () => {
     expect(times.every((at, index) => index === 0 || at - times[index - 1]! >= 10 * minute)).toBe(true)
   })
 
+  test('is told of once, and asked once, though all nodes look at the same moment', async () => {
+    const nodes = [await stage.open(suite), await stage.open(suite), await stage.open(suite)]
+    await pushes(nodes[0]!, hour)
+    const before = stage.upstream.asksForPush.length
+    // Whatever is read is two seconds old when it is acted upon.
+    for (const { wire } of nodes) wire.afterRead = () => stage.clock.time.wait(2 * second)
+    await stage.pass(15 * minute)
+    expect([lates(...nodes).length, stage.upstream.asksForPush.length]).toEqual([1, before + 1])
+  })
+
   test('is told of also where it never began, and where it cannot be asked', async () => {
     stage.upstream.pushAnswer = undefined
     const node = await stage.open(suite)
