@@ -10,7 +10,7 @@ import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { openFileSink } from './node-files.ts'
-import { issue, parseSource, watch } from './providers/catalogue.ts'
+import { askForPush, issue, parseSource, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
 import { openStore } from './stores/open-store.ts'
@@ -104,6 +104,7 @@ async function openStoreAndKeeper(
       parseSource,
       issue: (source, call) => issue(source, { ...call, trail: trail.of(source.name) }),
       watch: (source, call, waitMs) => watch(source, { ...call, trail: trail.of(source.name) }, waitMs),
+      askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
       emit: bus.emit,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })

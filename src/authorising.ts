@@ -4,9 +4,10 @@
  */
 import { deadline, until, type Env } from './base/env.ts'
 import { ZhongkongError } from './base/errors.ts'
+import type { JsonObject } from './base/json.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import type { Attempt } from './model/failure.ts'
-import type { Message } from './model/message.ts'
+import type { Child, Message, Push } from './model/message.ts'
 import type { Source } from './model/source.ts'
 import { authorizationOf, linkOf, readMessage, redeem } from './providers/catalogue.ts'
 import type { Call, Input, Journey, Proof } from './providers/provider.ts'
@@ -44,8 +45,14 @@ async function complete(house: House, source: Source, proof: Proof): Promise<str
   const { attempt, child } = await withCall(house, source, (call) => redeem(source, call, proof))
   if (attempt.outcome !== 'issued') throw refused(attempt)
   const brought = { issued: attempt.issued, sentAgoMs: house.env.clock.monotonic() - began }
-  const name = child === undefined ? source.name : childName(source, child.account)
-  await house.keeper.authorize(name, brought, child?.definition)
+  if (child === undefined) {
+    await house.keeper.authorize(source.name, brought)
+    return source.name
+  }
+  // A source that is there keeps its definition: an operator may have written more into it.
+  const name = childName(source, child.account)
+  const isThere = (await house.keeper.source(name))?.kind === child.definition.provider
+  await house.keeper.authorize(name, brought, isThere ? undefined : definitionUnder(source, child))
   return name
 }
 
@@ -55,8 +62,9 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
     case 'none':
       return false
     case 'grant':
-      await house.keeper.deliver(source.name, { value: push.value, at: push.at, lifetimeMs: push.livesMs })
-      return true
+      await deliver(house, source, push)
+      // That an organisation consented is for other programs, too: what else came with it is not used here.
+      return push.child === undefined
     case 'authorized':
       await complete(house, source, { code: push.code, journey: null })
       return true
@@ -68,8 +76,22 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
   }
 }
 
+/** What was given in the future by our clock was given now: nothing that comes after it may seem older. */
+async function deliver({ keeper, env }: House, source: Source, push: Extract<Push, { kind: 'grant' }>): Promise<void> {
+  const { child, value, at, livesMs } = push
+  const name = child === undefined ? source.name : childName(source, child.account)
+  if (child !== undefined && (await keeper.source(name)) === undefined) {
+    await keeper.put(name, definitionUnder(source, child))
+  }
+  await keeper.deliver(name, { value, at: Math.min(at, env.clock.now()), lifetimeMs: livesMs })
+}
+
 function childName({ name }: Source, account: string): string {
   return `${name}/${account}`
+}
+
+function definitionUnder({ name }: Source, { definition }: Child): JsonObject {
+  return { ...definition, of: name }
 }
 
 async function authorisable({ keeper }: House, name: string): Promise<Source> {

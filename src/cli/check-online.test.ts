@@ -128,6 +128,21 @@ sources:
     ])
     expect(js?.outcome).toBe('not-asked')
   })
+  test('what is asked with a pushed ticket is not asked, and what needs it is asked with the token it has', async () => {
+    const place = await stage(`
+sources:
+  suite: { provider: wecom-suite, suite_id: ww_s, suite_secret: "\${S}" }
+  suite/ww9: { provider: wecom-corp, of: suite, corpid: ww9 }
+  js: { provider: wecom-ticket, of: suite/ww9 }
+`)
+    expect(outcomes(await checked(place))).toEqual({ suite: 'not-asked', 'suite/ww9': 'not-asked', js: 'not-asked' })
+    expect(place.simulator.journal()).toEqual([])
+    const corp = place.config.sources.find(({ name }) => name === 'suite/ww9')!
+    const held = { 'suite/ww9': holding(corp.identity, place.clock.now()) }
+    const findings = await checked(place, storeOf(held, place.clock))
+    // The token in this store is none of the simulator's, which says so: it was asked.
+    expect(outcomes(findings)).toMatchObject({ suite: 'not-asked', js: 'failed' })
+  })
   test('a classic token in use is not retired, and the ticket is asked with it', async () => {
     const place = await stage()
     const source = place.config.sources.find(({ name }) => name === 'classic')!

@@ -116,6 +116,12 @@ class Asker {
   }
 
   async #finding(source: Source): Promise<SourceFinding> {
+    const { grant } = source.semantics
+    if (grant !== undefined && grant.isRecoverable !== true) {
+      // Whatever is asked with a token that it has already may be.
+      await this.#isHeld(source)
+      return notAsked(source.name, usesGrant)
+    }
     const missing = source.needs.find((need) => !this.#inputs.has(need))
     if (missing !== undefined) return notAsked(source.name, waitsFor(missing))
     if (source.semantics.reissue === 'retires-previous') {
@@ -164,6 +170,10 @@ function notAsked(name: string, why: Text): SourceFinding {
 }
 
 const stopped: Text = { en: 'the check was stopped', zh: '检查已中止' }
+const usesGrant: Text = {
+  en: 'it is asked with what the platform or a person granted; a running server shows its state (zhongkong status)',
+  zh: '请求需要用到平台推送或人工授权的凭据；其状态可在运行中的服务器上查看（zhongkong status）',
+}
 const inUse: Text = {
   en: 'asking would retire the token in use (classic mode)',
   zh: '重新获取会使正在使用的令牌失效（classic 模式）',

@@ -44,6 +44,12 @@ function wordsOf(event: ZhongkongEvent): Text | null {
       return { en: 'authorised', zh: '已授权' }
     case 'revoked':
       return { en: 'the platform withdrew its authorisation', zh: '平台已取消授权' }
+    case 'push-late':
+      return { en: 'the platform pushes no ticket', zh: '平台没有推送票据' }
+    case 'push-asked':
+      return event.failure === null
+        ? { en: 'asked the platform to push its ticket again', zh: '已请平台重新推送票据' }
+        : { en: 'the platform could not be asked to push again', zh: '请平台重新推送票据未成功' }
     case 'attempted':
     case 'grant-at-risk':
     case 'strayed':

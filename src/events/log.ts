@@ -122,6 +122,8 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   'grant-at-risk': 'error',
   authorized: 'info',
   revoked: 'warn',
+  'push-late': 'warn',
+  'push-asked': 'info',
   added: 'info',
   changed: 'info',
   removed: 'info',
@@ -144,7 +146,9 @@ function fieldsOf(event: ZhongkongEvent): LogFields {
     event: event.type,
     ...('name' in event ? { source: event.name } : {}),
     ...Object.fromEntries(told),
-    ...('failure' in event ? { failure: { ...event.failure, hint: event.failure.hint?.en } } : {}),
+    ...('failure' in event && event.failure !== null
+      ? { failure: { ...event.failure, hint: event.failure.hint?.en } }
+      : {}),
   }
 }
 
@@ -176,6 +180,12 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `${event.name}: authorised`
     case 'revoked':
       return `${event.name}: the platform withdrew its authorisation; it must be authorised anew`
+    case 'push-late':
+      return `${event.name}: the platform has pushed nothing for ${Math.round(event.lateMs / 60_000)} min; see that its callback arrives here`
+    case 'push-asked':
+      return event.failure === null
+        ? `${event.name}: asked the platform to push again`
+        : `${event.name}: the platform could not be asked to push again: ${event.failure.message}`
     case 'added':
     case 'changed':
     case 'removed':

@@ -9,6 +9,7 @@ import { surfaces as v1Sources } from './surfaces/v1-sources.ts'
 import { surfaces as v1Tokens } from './surfaces/v1-tokens.ts'
 import { surfaces as wechatTokenServer } from './surfaces/wechat-token-server.ts'
 import { surfaces as wechat } from './surfaces/wechat.ts'
+import { surfaces as wecomService } from './surfaces/wecom-service.ts'
 import { surfaces as wecom } from './surfaces/wecom.ts'
 
 export const routes: readonly Surface[] = [
@@ -19,6 +20,7 @@ export const routes: readonly Surface[] = [
   ...wechatTokenServer,
   ...wechat,
   ...wecom,
+  ...wecomService,
   ...dingtalk,
   ...feishu,
   ...callback,

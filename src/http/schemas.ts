@@ -103,6 +103,15 @@ export const wecomTokenSchema = z.strictObject({
   expires_in: seconds,
 })
 
+export const wecomSuiteTokenSchema = z.strictObject({
+  errcode: z.literal(0),
+  errmsg: z.literal('ok'),
+  suite_access_token: z.string(),
+  expires_in: seconds,
+})
+
+export const wecomProviderTokenSchema = z.strictObject({ provider_access_token: z.string(), expires_in: seconds })
+
 /** An error of DingTalk's old stack: what its gateway refuses has the code that means something in `sub_code`. */
 export const oldDingtalkErrorSchema = z.strictObject({
   errcode: z.int(),
@@ -173,6 +182,8 @@ export const namedSchemas = {
   WechatToken: wechatTokenSchema,
   WechatTicket: wechatTicketSchema,
   WecomToken: wecomTokenSchema,
+  WecomSuiteToken: wecomSuiteTokenSchema,
+  WecomProviderToken: wecomProviderTokenSchema,
   OldDingtalkError: oldDingtalkErrorSchema,
   DingtalkError: dingtalkErrorSchema,
   DingtalkToken: dingtalkTokenSchema,

@@ -307,6 +307,19 @@ describe('a grant from outside', () => {
     expect((await stage.entry('oauth')).grants!.map(({ value }) => value)).toEqual(['ticket-3', 'ticket-2'])
   })
 
+  test('that was given before all were withdrawn changes nothing, whenever it comes', async () => {
+    const node = await stage.opened(ticketed)
+    const startedAt = stage.clock.now()
+    await stage.until(node.keeper.deliver('oauth', { value: 'ticket-1', at: startedAt }))
+    await stage.pass(10 * minute)
+    await stage.until(node.keeper.revoke('oauth'))
+    for (const value of ['ticket-1', 'ticket-2']) {
+      expect(await stage.until(node.keeper.deliver('oauth', { value, at: startedAt + minute }))).toBe(false)
+    }
+    await stage.pass(hour)
+    expect(await stateOf(node)).toBe('needs-authorization')
+  })
+
   test('that has ended is not asked with', async () => {
     const node = await stage.opened(ticketed)
     await stage.until(node.keeper.deliver('oauth', { value: 't', at: stage.clock.now(), lifetimeMs: 3 * hour }))

@@ -26,6 +26,7 @@ import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
 import { Views } from './views.ts'
+import { WatchGrants, type AskForPush } from './watch-grants.ts'
 import { WatchUpstreams, type WatchUpstream } from './watch-upstreams.ts'
 
 /** `stop` gives up waiting for attempts in the air after this time, in milliseconds. */
@@ -41,6 +42,8 @@ export type KeeperOptions = {
   readonly issue: IssueToken
   /** Waits at upstreams that announce; without it they are asked on schedule only. */
   readonly watch?: WatchUpstream
+  /** Asks a platform to push a grant again; without it, a push that does not come is told of only. */
+  readonly askForPush?: AskForPush
   readonly emit: (event: ZhongkongEvent) => void
   /** A background task failed in a way nobody foresaw. */
   readonly onFault: (thrown: unknown) => void
@@ -56,7 +59,12 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
     const kept = task.catch(options.onFault).finally(() => tasks.delete(kept))
     tasks.add(kept)
   }
-  const room = roomOf(options, background, stopping.signal)
+  const emit: Room['emit'] = (event) => {
+    options.emit(event)
+    if (event.type === 'attempted' && event.outcome === 'rejected') grants.heed(event.name)
+  }
+  const room = roomOf({ ...options, emit }, background, stopping.signal)
+  const grants = new WatchGrants(room, options.askForPush ?? (() => Promise.resolve(undefined)))
   const fresh = new KeepFresh(room, async ({ name, token }) => {
     // The upstream refused the token a source was asked with: the same as a report by a caller. Whether it could be
     // refreshed is seen when the source that needs it looks again.
@@ -67,6 +75,7 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   await fresh.open()
   await putBackSpilled(room, (name) => fresh.poke(name))
   background(fresh.run())
+  background(grants.run())
   if (options.watch !== undefined) background(new WatchUpstreams(room, fresh, options.watch).run())
   const stop = async (): Promise<void> => {
     stopping.abort()

@@ -74,6 +74,14 @@ export type Trouble = {
   readonly hurriedAt?: number
 }
 
+/** A platform that should push a grant and does not. */
+export type Silence = {
+  /** When the grant was given after which no other came, and that was told; 0 where none ever came. */
+  readonly toldOf?: number
+  /** When the platform was last asked to push. */
+  readonly askedAt?: number
+}
+
 export type Entry = {
   readonly token: Token | null
   readonly previous: readonly Replaced[]
@@ -91,6 +99,8 @@ export type Entry = {
   readonly budget: Budget
   /** What cannot be asked for again, the one in use first; absent where nothing was ever granted. */
   readonly grants?: readonly Grant[]
+  /** What was done about a platform that does not push the source's grant; absent while nothing was. */
+  readonly silence?: Silence
   /** Instants at which a token died before its time though nobody here replaced it; the last ten. */
   readonly earlyDeaths: readonly number[]
   /** The definition of a source that was added while running; null for one from the configuration file. */

@@ -36,6 +36,10 @@ export type KeeperEvent =
   | Fact<'authorized'>
   /** The platform withdrew its authorisation: there is no token until somebody authorises anew. */
   | Fact<'revoked'>
+  /** The platform has pushed no grant for twice its pace. Once per silence, by one node. `lateMs`: since the last, or since we look. */
+  | Fact<'push-late', { lateMs: number }>
+  /** The platform was asked to push the grant again; `failure` where it could not be asked. */
+  | Fact<'push-asked', { failure: Failure | null }>
   | Fact<'added'>
   | Fact<'changed'>
   | Fact<'removed'>
@@ -71,6 +75,8 @@ export const eventTypes = [
   'grant-at-risk',
   'authorized',
   'revoked',
+  'push-late',
+  'push-asked',
   'added',
   'changed',
   'removed',

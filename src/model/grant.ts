@@ -80,11 +80,20 @@ export function lacksGrant(source: Source, entry: Holding, now: number): boolean
 export function withGrant(source: Source, entry: Holding, given: Given, now: number): readonly Grant[] {
   const grants = grantsOf(source, entry)
   const [current] = grants
-  const lastWord = Math.max(current?.at ?? 0, current?.refusedAt ?? 0)
-  if (lastWord > given.at) return grants
+  if (lastWord(current, given) > given.at) return grants
   // One that is handed over again after it was refused is good again.
   if (current?.value === given.value) return [made(source, given), ...grants.slice(1)]
   return trimmed([made(source, given), ...replacedBy(given, grants, now)], now)
+}
+
+/**
+ * When the last was said about the grant in use. That the upstream refused it says something of this one only, and by our
+ * clock: another one may have been given since, by a clock that is a little behind. That it was withdrawn ends all before.
+ */
+function lastWord(current: Grant | undefined, given: Given): number {
+  if (current === undefined) return 0
+  const { at, refusedAt = 0, endsAt, value } = current
+  return value === given.value || endsAt === refusedAt ? Math.max(at, refusedAt) : at
 }
 
 /**

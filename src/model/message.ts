@@ -23,12 +23,23 @@ export type Message = {
  * What a message brings the source that received it:
  * - `none`: nothing, it is for others.
  * - `grant`: what the platform gives once and cannot be asked for again. `at` is when it was given (epoch milliseconds),
- *   so that an older one never replaces a newer one; `livesMs` is null where it does not end.
+ *   so that an older one never replaces a newer one; `livesMs` is null where it does not end. With `child` it is for an account
+ *   under this source, and the account's source is made by it if there is none.
  * - `authorized`: somebody authorised, and the platform gave a code for it, which is good once (`Authorization.redeem`).
- * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself.
+ * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself;
+ *   `at` is when, where the platform says it, so that one that comes late ends no newer authorisation.
  */
 export type Push =
   | { readonly kind: 'none' }
-  | { readonly kind: 'grant'; readonly value: string; readonly at: number; readonly livesMs: number | null }
+  | {
+      readonly kind: 'grant'
+      readonly value: string
+      readonly at: number
+      readonly livesMs: number | null
+      readonly child?: Child
+    }
   | { readonly kind: 'authorized'; readonly code: string }
-  | { readonly kind: 'revoked'; readonly child: string | null }
+  | { readonly kind: 'revoked'; readonly child: string | null; readonly at?: number | null }
+
+/** An account under a source: its name there, and the definition of its source but for the key `of`, which names the parent. */
+export type Child = { readonly account: string; readonly definition: JsonObject }

@@ -16,8 +16,10 @@ export function granted(source: Source, entry: Entry, given: Given, now: number)
   const [before, after] = [entry.grants?.[0], grants[0]]
   if (after?.value !== given.value || after.at !== given.at) return entry
   const isSame = before?.value === after.value && before.refusedAt === undefined
-  const waited = entry.trouble?.class === 'needs-authorization' || entry.token === null
-  return { ...entry, grants, nextTry: waited && !isSame ? 0 : entry.nextTry }
+  const isRefused = before?.refusedAt !== undefined || entry.trouble?.class === 'needs-authorization'
+  if (isSame || !(isRefused || entry.token === null)) return { ...entry, grants }
+  // Also while the token lives: until it is asked again, the source says that it needs what it has now.
+  return { ...entry, grants, nextTry: 0, dueAt: Math.min(entry.dueAt, now) }
 }
 
 /** The platform withdrew what was granted: the token is dead, and nobody asks for another one. */

@@ -7,8 +7,12 @@ import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { Source } from '../model/source.ts'
+import { provider as dingtalkCorp } from './dingtalk-corp.ts'
+import { provider as dingtalkSuite } from './dingtalk-suite.ts'
 import { provider as dingtalkTicket } from './dingtalk-ticket.ts'
 import { provider as dingtalk } from './dingtalk.ts'
+import { provider as feishuStore } from './feishu-store.ts'
+import { provider as feishuTenant } from './feishu-tenant.ts'
 import { provider as feishuTicket } from './feishu-ticket.ts'
 import { provider as feishu } from './feishu.ts'
 import { provider as http } from './http.ts'
@@ -20,6 +24,10 @@ import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
 import { provider as wechat } from './wechat.ts'
+import { provider as wecomCorp } from './wecom-corp.ts'
+import { provider as wecomCorpgroup } from './wecom-corpgroup.ts'
+import { provider as wecomProvider } from './wecom-provider.ts'
+import { provider as wecomSuite } from './wecom-suite.ts'
 import { provider as wecomTicket } from './wecom-ticket.ts'
 import { provider as wecom } from './wecom.ts'
 import { provider as zhongkong } from './zhongkong.ts'
@@ -32,10 +40,18 @@ export const providers: readonly Provider[] = [
   wechatTicket,
   wecom,
   wecomTicket,
+  wecomProvider,
+  wecomSuite,
+  wecomCorp,
+  wecomCorpgroup,
   dingtalk,
   dingtalkTicket,
+  dingtalkSuite,
+  dingtalkCorp,
   feishu,
   feishuTicket,
+  feishuStore,
+  feishuTenant,
   http,
   oauth2,
   zhongkong,

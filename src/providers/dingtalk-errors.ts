@@ -87,3 +87,39 @@ export const dingtalkTicketErrors: ErrorTable = {
   '42001': refusedInput,
   InvalidAuthentication: refusedInput,
 }
+
+const wrongSuite = misconfigured(
+  'The suite key or its secret is wrong. Copy both from the page of the third-party app.',
+  'SuiteKey 或 SuiteSecret 不正确，请从第三方应用的详情页复制。',
+)
+
+/**
+ * `POST /v1.0/oauth2/suiteAccessToken`, `POST /service/get_suite_token`. Of the numbers of the old stack only those of apps
+ * are documented; these are WeCom's for the same calls.
+ */
+export const dingtalkSuiteErrors: ErrorTable = {
+  ...shared,
+  '40080': wrongSuite,
+  '40083': wrongSuite,
+  '40085': ticketRefused(),
+  invalidSuiteKey: wrongSuite,
+  invalidSuiteSecret: wrongSuite,
+  invalidSuiteTicket: ticketRefused(),
+}
+
+/** `POST /v1.0/oauth2/corpAccessToken`, `POST /service/get_corp_token`: the ticket is that of the suite. */
+export const dingtalkCorpErrors: ErrorTable = {
+  ...dingtalkSuiteErrors,
+  '40085': refusedInput,
+  invalidSuiteTicket: refusedInput,
+}
+
+function ticketRefused(): ErrorRow {
+  return {
+    class: 'needs-authorization',
+    hint: {
+      en: 'DingTalk has pushed a newer suite ticket that never came here. The next one comes within five hours: see that DingTalk reaches the callback.',
+      zh: '钉钉已推送更新的 suite_ticket，但本服务未收到。下一次推送在五小时内，请确认钉钉能访问回调地址。',
+    },
+  }
+}

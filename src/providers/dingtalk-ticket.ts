@@ -32,7 +32,7 @@ export const provider: Provider<Settings> = {
     ),
     ...dingtalkPlace,
   }),
-  parent: { key: 'of', kinds: ['dingtalk', 'http'], inherits: ['stack', 'base_url', 'proxy'] },
+  parent: { key: 'of', kinds: ['dingtalk', 'dingtalk-corp', 'http'], inherits: ['stack', 'base_url', 'proxy'] },
   fields: ['jsapiTicket', 'expireIn', 'ticket', 'expires_in', 'errcode', 'errmsg'],
   needs: ({ of }) => [of],
   semantics: () => dingtalkTicketSemantics,

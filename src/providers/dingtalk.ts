@@ -1,5 +1,6 @@
 /** DingTalk's access_token of an internal app, by the new stack or the old one. */
 import { z } from 'zod'
+import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask, type Ask } from './ask.ts'
@@ -14,7 +15,7 @@ const hosts: Readonly<Record<Stack, string>> = {
 }
 
 type Place = { readonly stack: Stack; readonly base_url?: string | undefined }
-type Settings = Place & { readonly appkey: string; readonly secret: Secret }
+type Settings = Place & { readonly appkey: string; readonly secret: Secret; readonly corpid?: string | undefined }
 
 /** Where a stack is asked. */
 export function dingtalkBase({ stack, base_url }: Place): string {
@@ -54,8 +55,16 @@ export const provider: Provider<Settings> = {
   schema: z.strictObject({
     appkey: identifier('The AppKey of the app (Client ID).'),
     secret: secret('Its AppSecret (Client Secret).'),
+    corpid: identifier(
+      'The id of the organisation: callbacks that were registered by API are encrypted for it.',
+    ).optional(),
     ...dingtalkPlace,
   }),
+  // What comes first is what answers are encrypted for.
+  callback: {
+    scheme: 'dingtalk',
+    receiveIds: ({ appkey, corpid }) => (corpid === undefined ? [appkey] : [corpid, appkey]),
+  },
   fields: ['accessToken', 'expireIn', 'access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: ({ stack }) => dingtalkSemantics[stack],
@@ -81,10 +90,10 @@ function requestOf(settings: Settings): Ask {
     const query = new URLSearchParams({ appkey, appsecret: secret.reveal() })
     return { method: 'GET', url: `${base}/gettoken?${query.toString()}` }
   }
-  return {
-    method: 'POST',
-    url: `${base}/v1.0/oauth2/accessToken`,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ appKey: appkey, appSecret: secret.reveal() }),
-  }
+  return jsonPost(`${base}/v1.0/oauth2/accessToken`, { appKey: appkey, appSecret: secret.reveal() })
+}
+
+/** A POST as both stacks take it. */
+export function jsonPost(url: string, body: JsonObject): Ask {
+  return { method: 'POST', url, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
 }

@@ -7,7 +7,7 @@ import { unknown } from './outcome.ts'
 
 export type Expected = {
   /** The field that holds the token. */
-  readonly field: 'access_token' | 'ticket'
+  readonly field: string
   readonly errors: ErrorTable
   /** What was sent and must not be told. */
   readonly secrets: readonly string[]

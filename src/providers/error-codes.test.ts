@@ -6,6 +6,13 @@ import { untilBeijingMidnightMs } from './wechat-errors.ts'
 
 const minute = 60_000
 const hour = 60 * minute
+const dingtalkCorp = {
+  provider: 'dingtalk-corp',
+  of: 'above',
+  corpid: 'ding2',
+  suite_key: 'suite1',
+  suite_secret: 's3cret',
+} as const
 const definitions = {
   token: { provider: 'wechat', appid: 'wx1', secret: 's3cret' },
   ticket: { provider: 'wechat-ticket', of: 'above' },
@@ -18,6 +25,16 @@ const definitions = {
   'feishu token': { provider: 'feishu', app_id: 'cli_1', secret: 's3cret' },
   'feishu ticket': { provider: 'feishu-ticket', of: 'above' },
   oauth2: { provider: 'oauth2', token_url: 'https://as.test/token', client_id: 'a', client_secret: 's3cret' },
+  'wecom provider': { provider: 'wecom-provider', corpid: 'ww1', provider_secret: 's3cret' },
+  'wecom suite': { provider: 'wecom-suite', suite_id: 'ww1', suite_secret: 's3cret' },
+  'wecom corp': { provider: 'wecom-corp', of: 'above', corpid: 'ww2' },
+  'wecom corpgroup': { provider: 'wecom-corpgroup', of: 'above', corpid: 'ww2', agentid: 1 },
+  'dingtalk suite': { provider: 'dingtalk-suite', suite_key: 'suite1', suite_secret: 's3cret', stack: 'old' },
+  'new dingtalk suite': { provider: 'dingtalk-suite', suite_key: 'suite1', suite_secret: 's3cret' },
+  'dingtalk corp': { ...dingtalkCorp, stack: 'old' },
+  'new dingtalk corp': dingtalkCorp,
+  'feishu store': { provider: 'feishu-store', app_id: 'cli_1', secret: 's3cret' },
+  'feishu tenant': { provider: 'feishu-tenant', of: 'above', tenant_key: 't1' },
 } as const
 type Kind = keyof typeof definitions
 
@@ -149,6 +166,41 @@ const golden: readonly Row[] = [
   [bothFeishu, 99991679, 'permission'],
   [bothFeishu, 2200, 'transient'],
 
+  [['wecom provider'], 40001, 'configuration'],
+  [['wecom provider'], 40013, 'configuration'],
+  [['wecom provider', 'wecom suite', 'wecom corp', 'wecom corpgroup'], -1, 'transient'],
+  [['wecom provider', 'wecom suite', 'wecom corp', 'wecom corpgroup'], 45009, `quota ${minute}`],
+  [['wecom suite'], 40001, 'configuration'],
+  [['wecom suite'], 40080, 'configuration'],
+  [['wecom suite', 'wecom corp'], 40083, 'configuration'],
+  [['wecom suite'], 40085, 'needs-authorization'],
+  ...[40001, 40014, 40082, 42001, 42009].map(
+    (code) => [['wecom corp', 'wecom corpgroup'], code, 'transient', true] as const,
+  ),
+  [['wecom corp'], 40084, 'needs-authorization'],
+  [['wecom corp'], 48003, 'needs-authorization'],
+  [['wecom corp'], 48004, 'needs-authorization'],
+  [['wecom corpgroup'], 48002, 'permission'],
+
+  [['dingtalk suite', 'dingtalk corp'], 40080, 'configuration'],
+  [['dingtalk suite', 'dingtalk corp'], 40083, 'configuration'],
+  [['dingtalk suite'], 40085, 'needs-authorization'],
+  [['dingtalk corp'], 40085, 'transient', true],
+  [['new dingtalk suite', 'new dingtalk corp'], 'invalidSuiteKey', 'configuration'],
+  [['new dingtalk suite', 'new dingtalk corp'], 'invalidSuiteSecret', 'configuration'],
+  [['new dingtalk suite'], 'invalidSuiteTicket', 'needs-authorization'],
+  [['new dingtalk corp'], 'invalidSuiteTicket', 'transient', true],
+  [['new dingtalk corp'], 'Forbidden.AccessDenied.IpNotInWhiteList', 'permission'],
+
+  [['feishu store'], 10003, 'configuration'],
+  [['feishu store'], 10012, 'needs-authorization'],
+  [['feishu store'], 10014, 'configuration'],
+  [['feishu store'], 10015, 'configuration'],
+  [['feishu store'], 10016, 'configuration'],
+  [['feishu store', 'feishu tenant'], 99991400, `quota ${minute}`],
+  [['feishu tenant'], 10003, 'configuration'],
+  ...[10012, 99991663, 99991664, 99991671].map((code) => [['feishu tenant'], code, 'transient', true] as const),
+
   [['oauth2'], 'invalid_request', 'configuration'],
   [['oauth2'], 'invalid_client', 'configuration'],
   [['oauth2'], 'invalid_grant', 'needs-authorization'],
@@ -178,7 +230,7 @@ async function answered(
   at = noon,
 ): Promise<Awaited<ReturnType<typeof askScripted>>> {
   const body = bodyOf(kind, code, errmsg)
-  const options = { inputs: { above: input('T0') }, clock: manualClock(at) }
+  const options = { inputs: { above: { ...input('T0'), grant: 'G0' } }, grant: 'G1', clock: manualClock(at) }
   return await askScripted(definitions[kind], () => json(body), options)
 }
 

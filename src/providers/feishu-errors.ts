@@ -48,3 +48,32 @@ export const feishuTicketErrors: ErrorTable = {
   '99991664': refusedInput,
   '99991671': refusedInput,
 }
+
+/** `POST /open-apis/auth/v3/app_access_token` of a store app, and `app_ticket/resend`. */
+export const feishuStoreErrors: ErrorTable = {
+  ...feishuTokenErrors,
+  '10012': {
+    class: 'needs-authorization',
+    hint: {
+      en: 'The app ticket is no longer valid. The platform is asked to push another one: see that it reaches the callback.',
+      zh: 'app_ticket 已失效，已请平台重新推送。请确认平台能访问回调地址。',
+    },
+  },
+  '10016': misconfigured(
+    'This app is no store app: the platform pushes no ticket for it. Use the kind `feishu`.',
+    '该应用不是商店应用，平台不会推送 app_ticket。请改用 `feishu`。',
+  ),
+}
+
+/** `POST /open-apis/auth/v3/tenant_access_token` of a store app, asked with its app_access_token. */
+export const feishuTenantErrors: ErrorTable = {
+  ...shared,
+  '10003': misconfigured(
+    'The tenant key does not look like one, or something on the way changed the request. Check `tenant_key`, and `base_url` if it is set.',
+    'tenant_key 的格式不正确，或请求在途中被改动。请检查 `tenant_key` 以及 `base_url`。',
+  ),
+  '10012': refusedInput,
+  '99991663': refusedInput,
+  '99991664': refusedInput,
+  '99991671': refusedInput,
+}

@@ -35,7 +35,7 @@ export const provider: Provider<Settings> = {
     of: sourceReference('The source whose token the ticket is fetched with; `region` and `base_url` are its own.'),
     ...feishuPlace,
   }),
-  parent: { key: 'of', kinds: ['feishu', 'http'], inherits: ['region', 'base_url', 'proxy'] },
+  parent: { key: 'of', kinds: ['feishu', 'feishu-tenant', 'http'], inherits: ['region', 'base_url', 'proxy'] },
   fields: ['data', 'code', 'msg'],
   needs: ({ of }) => [of],
   semantics: () => feishuTicketSemantics,

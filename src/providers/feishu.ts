@@ -51,6 +51,7 @@ export const provider: Provider<Settings> = {
       .describe('tenant: the tenant_access_token, for nearly all calls; app: the app_access_token.'),
     ...feishuPlace,
   }),
+  callback: { scheme: 'feishu', receiveIds: ({ app_id }) => [app_id] },
   fields: ['tenant_access_token', 'app_access_token', 'expire', 'code', 'msg'],
   needs: () => [],
   semantics: () => feishuSemantics,

@@ -70,6 +70,14 @@ export const failureHints = {
     en: 'Another source’s answer does not hold what this source is asked with. Check the template.',
     zh: '另一来源的应答中没有本来源所需的内容，请检查模板。',
   },
+  ticket_missing: {
+    en: 'The platform pushes it to /callback/NAME. See that the callback is saved at the platform and reaches this server; GET /v1/callbacks/NAME tells what came.',
+    zh: '该票据由平台推送到 /callback/NAME。请确认已在平台保存回调地址且平台能访问本服务；GET /v1/callbacks/NAME 可查看已收到的推送。',
+  },
+  authorization_missing: {
+    en: 'An administrator of the organisation has to install the app (again). The source goes on by itself then.',
+    zh: '需要由该企业（组织）的管理员（重新）安装应用，之后来源会自动恢复。',
+  },
   request_invalid: {
     en: 'With the values of now the request cannot be sent. Check the templates in the URL and the headers.',
     zh: '代入当前值后无法构成合法的请求，请检查 URL 与请求头中的模板。',

@@ -9,7 +9,7 @@ import type { Env } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Attempt } from '../model/failure.ts'
-import type { Message, Push } from '../model/message.ts'
+import type { Child, Message, Push } from '../model/message.ts'
 import type { CallbackScheme, Credential } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
 
@@ -90,13 +90,10 @@ export type Journey = {
 export type Proof = { readonly code: string; readonly journey: Journey | null }
 
 /**
- * What a proof was good for. `child` is set where it authorises an account of its own under this source: the account's
- * name and the definition of its source, which is called `{source}/{account}`.
+ * What a proof was good for. `child` is set where it authorises an account of its own under this source, whose source is
+ * called `{source}/{account}`.
  */
-export type Redeemed = {
-  readonly attempt: Attempt
-  readonly child?: { readonly account: string; readonly definition: JsonObject }
-}
+export type Redeemed = { readonly attempt: Attempt; readonly child?: Child }
 
 /** How a person authorises a source, or accounts under it. */
 export type Authorization<S> = {

@@ -49,6 +49,7 @@ const wrongSecret = misconfigured(
   'The secret is wrong or belongs to another app or corp. Each app has its own: copy it into `secret`.',
   'secret 不正确，或属于其他应用或企业。每个应用的 secret 各不相同，请填写到 `secret`。',
 )
+const wrongSuiteSecret = misconfigured('The suite secret is wrong.', '套件 secret（suite_secret）不正确。')
 
 const shared: ErrorTable = {
   '-1': passing('WeCom is busy. It is asked again soon.', '企业微信系统繁忙，很快会重试。'),
@@ -59,7 +60,7 @@ const shared: ErrorTable = {
     'The authorisation code is no longer valid. Authorise again.',
     '临时授权码已失效，请重新授权。',
   ),
-  '40080': misconfigured('The suite secret is wrong.', '套件 secret（suite_secret）不正确。'),
+  '40080': wrongSuiteSecret,
   '40082': refusedInput,
   '40083': misconfigured('The suite id is wrong.', '套件 ID（suite_id）不正确。'),
   '40084': needsAuthorization(
@@ -97,6 +98,29 @@ export const wecomTokenErrors: ErrorTable = {
   '40001': wrongSecret,
   '45009': blocked(minuteMs),
 }
+
+/** `/cgi-bin/service/get_suite_token`. A ticket that is refused is of no use; the next push brings another one. */
+export const wecomSuiteErrors: ErrorTable = {
+  ...shared,
+  '40001': wrongSuiteSecret,
+  '40085': needsAuthorization(
+    'The suite ticket is too old. The next push brings a new one, within ten minutes: see that WeCom reaches the callback.',
+    'suite_ticket 已失效。企业微信会在十分钟内推送新的 suite_ticket，请确认其能访问回调地址。',
+  ),
+  '45009': blocked(minuteMs),
+}
+
+/** What is asked with a suite_access_token: `get_pre_auth_code`, `get_permanent_code`, `get_corp_token`. */
+export const wecomSuiteCallErrors: ErrorTable = {
+  ...shared,
+  '40001': refusedInput,
+  '40014': refusedInput,
+  '42001': refusedInput,
+  '45009': blocked(minuteMs),
+}
+
+/** `/cgi-bin/corpgroup/corp/gettoken`. */
+export const wecomCorpgroupErrors: ErrorTable = wecomSuiteCallErrors
 
 /** `/cgi-bin/get_jsapi_ticket`, `/cgi-bin/ticket/get`. Their limit counts by the hour. */
 export const wecomTicketErrors: ErrorTable = {

@@ -30,7 +30,7 @@ export const provider: Provider<Settings> = {
       .describe('jsapi: the ticket of the corp; agent_config: that of the app.'),
     base_url: baseUrl(wecomHost, 'Where WeCom is asked; as for the source named by `of` when left out.'),
   }),
-  parent: { key: 'of', kinds: ['wecom', 'http'], inherits: ['base_url', 'proxy'] },
+  parent: { key: 'of', kinds: ['wecom', 'wecom-corp', 'wecom-corpgroup', 'http'], inherits: ['base_url', 'proxy'] },
   fields: ticketFields,
   needs: ({ of }) => [of],
   semantics: () => wecomTicketSemantics,

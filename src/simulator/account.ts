@@ -50,6 +50,52 @@ const dingtalk = z.strictObject({
   knobs,
 })
 
+const wecomProvider = z.strictObject({
+  kind: z.literal('wecom-provider'),
+  /** The corpid of the service provider. */
+  id,
+  secret: text,
+  knobs,
+})
+
+/** Where and with what a platform pushes. */
+const callback = z
+  .strictObject({
+    url: z.url(),
+    /** What it signs with. */
+    token: text,
+    /** EncodingAESKey, or Feishu's Encrypt Key. */
+    key: text,
+  })
+  .optional()
+
+const wecomSuite = z.strictObject({
+  kind: z.literal('wecom-suite'),
+  /** The suite id. */
+  id,
+  secret: text,
+  callback,
+  knobs,
+})
+
+const dingtalkSuite = z.strictObject({
+  kind: z.literal('dingtalk-suite'),
+  /** The suite key. */
+  id,
+  secret: text,
+  callback,
+  knobs,
+})
+
+const feishuStore = z.strictObject({
+  kind: z.literal('feishu-store'),
+  /** The app id of the store app. */
+  id,
+  secret: text,
+  callback,
+  knobs,
+})
+
 const feishu = z.strictObject({
   kind: z.literal('feishu'),
   /** The app id; real ones begin with `cli_`. */
@@ -122,7 +168,19 @@ const platform = z.strictObject({
   knobs,
 })
 
-export const accountSchema = z.discriminatedUnion('kind', [wechat, wecom, dingtalk, feishu, oauth2, generic, platform])
+export const accountSchema = z.discriminatedUnion('kind', [
+  wechat,
+  wecom,
+  wecomProvider,
+  wecomSuite,
+  dingtalk,
+  dingtalkSuite,
+  feishu,
+  feishuStore,
+  oauth2,
+  generic,
+  platform,
+])
 
 /** An account as it is written. */
 export type AccountSettings = z.input<typeof accountSchema>

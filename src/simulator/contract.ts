@@ -1,9 +1,10 @@
 /** What a simulator can do: the same over HTTP (its control API) and as methods. */
-import type { FetchOptions, Random } from '../base/env.ts'
+import type { Fetch, FetchOptions, Random } from '../base/env.ts'
 import type { Account, AccountSettings } from './account.ts'
 import type { Fault, FaultSettings } from './fault-board.ts'
 import type { Counters, JournalEntry } from './journal.ts'
 import type { Knobs, PartialKnobs } from './knobs.ts'
+import type { Pushed } from './pusher.ts'
 import type { SimulatorClock } from './world.ts'
 
 export type SimulatorOptions = {
@@ -14,6 +15,8 @@ export type SimulatorOptions = {
   readonly accounts?: readonly AccountSettings[]
   /** Knobs at the start. */
   readonly knobs?: PartialKnobs
+  /** How pushes reach the addresses that accounts name; without it nothing is pushed. */
+  readonly send?: Fetch
   /** How many entries the journal keeps. Default 1000. */
   readonly journalMax?: number
 }
@@ -92,6 +95,22 @@ export type Simulator = {
   accepts(token: string): boolean
   /** The latest value of a channel, alive or not; null when none was issued. Channel as in `rotateByForeigner`. */
   latest(account: string, channel?: string): string | null
+
+  /** An organisation installs a third-party app; its platform pushes that. Answers the code that it gives, good once. */
+  install(account: string, organisation: string): string
+  /** It removes the app: its tokens die, and the platform pushes that. False when it had not installed it. */
+  uninstall(account: string, organisation: string): boolean
+  /** WeCom: another permanent code takes the place of the one before, which is dead. False as above. */
+  resetCode(account: string, organisation: string): boolean
+  /** What the app may do there changes; nothing else does. False as above. */
+  changeAuth(account: string, organisation: string): boolean
+  /** The platform makes a ticket for a third-party app now, and pushes it. Answers it. */
+  makeTicket(account: string): string
+  /**
+   * Pushes what is due now: tickets at their pace, and what happened to accounts since. Whoever owns the time calls it
+   * every so often (`zhongkong simulate` does every second); nothing is pushed by itself.
+   */
+  pushDue(): Promise<Pushed>
 
   state(): SimulatorState
   /** Back to the beginning: the first accounts and knobs, no tokens, faults, counters. */

@@ -25,6 +25,9 @@ const done = { ok: true }
 const tokenBody = z.strictObject({ token: z.string().min(1) })
 const rotateBody = z.strictObject({ account: z.string().min(1), channel: z.string().min(1).optional() })
 
+const accountBody = z.strictObject({ account: z.string().min(1) })
+const organisationBody = z.strictObject({ account: z.string().min(1), organisation: z.string().min(1).max(128) })
+
 /** `METHOD part`, or `METHOD part/` when an id follows. The methods of the simulator judge what they are given. */
 const routes: Readonly<Record<string, Handler>> = {
   'GET ': () => ({ routes: Object.keys(routes).map(shown) }),
@@ -73,6 +76,27 @@ const routes: Readonly<Record<string, Handler>> = {
   'POST accepts': async ({ simulator, body }) => ({
     accepted: simulator.accepts(parsed(tokenBody, await body()).token),
   }),
+  'POST install': async ({ simulator, body }) => {
+    const { account, organisation } = parsed(organisationBody, await body())
+    return { code: simulator.install(account, organisation) }
+  },
+  'POST uninstall': async ({ simulator, body }) => {
+    const { account, organisation } = parsed(organisationBody, await body())
+    return found(simulator.uninstall(account, organisation), `authorisation by ${organisation}`)
+  },
+  'POST reset-code': async ({ simulator, body }) => {
+    const { account, organisation } = parsed(organisationBody, await body())
+    return found(simulator.resetCode(account, organisation), `authorisation by ${organisation}`)
+  },
+  'POST change-auth': async ({ simulator, body }) => {
+    const { account, organisation } = parsed(organisationBody, await body())
+    return found(simulator.changeAuth(account, organisation), `authorisation by ${organisation}`)
+  },
+  'POST push': async ({ simulator }) => await simulator.pushDue(),
+  'POST ticket': async ({ simulator, body }) => {
+    simulator.makeTicket(parsed(accountBody, await body()).account)
+    return done
+  },
   'POST reset': ({ simulator }) => {
     simulator.reset()
     return done

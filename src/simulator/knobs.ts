@@ -50,6 +50,8 @@ export const knobsSchema = z.strictObject({
   riskConfirmation: z.boolean(),
   /** Length of new tokens in characters. Default: as the platform. */
   tokenLength: z.number().int().min(32).max(8_192).nullable(),
+  /** How often tickets are pushed to third-party apps. Default: as the platform does. */
+  pushSeconds: seconds.positive().nullable(),
   /** Milliseconds every answer takes, by kind of call. Default none. */
   delayMs: z.strictObject({ token: wait, stable_token: wait, ticket: wait, api: wait }).partial(),
 })
@@ -86,6 +88,7 @@ export const defaultKnobs: Knobs = {
   allowList: null,
   riskConfirmation: false,
   tokenLength: null,
+  pushSeconds: null,
   delayMs: {},
 }
 

@@ -16,9 +16,9 @@ export type Destination = { readonly upstream: Upstream; readonly path: string }
 /** Null: nothing is there. */
 export type Router = (url: URL) => Destination | null
 
-const wecomOnly = new Set(['/cgi-bin/gettoken', '/cgi-bin/get_jsapi_ticket', '/cgi-bin/ticket/get'])
+const wecomOnly = /^\/cgi-bin\/(?:gettoken|get_jsapi_ticket|ticket\/get|service\/.*|corpgroup\/.*)$|^\/3rdapp\//
 const wechatPaths = /^\/(?:cgi-bin|wxa|wxaapi|sns|card|datacube|customservice|semantic|shop|channels|tcb|product)\//
-const wecomPaths = /^\/cgi-bin\//
+const wecomPaths = /^\/(?:cgi-bin|3rdapp)\//
 const feishuPaths = /^\/open-apis\//
 /** Below its own address every path is DingTalk's; at the root only those that nobody else has. */
 const dingtalkOnly = /^\/(?:gettoken$|get_jsapi_ticket$|topapi\/|v\d+\.\d+\/)/
@@ -49,7 +49,8 @@ export function createRouter(world: World): Router {
     if (path.startsWith('/.well-known/')) return { upstream: oauth2, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
-    const isWecom = url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.has(path) || world.find('wecom', owner) !== null
+    const isWecom =
+      url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.test(path) || world.find('wecom', owner) !== null
     return isWecom ? to(wecom, path, wecomPaths) : to(wechat, path, wechatPaths)
   }
 }

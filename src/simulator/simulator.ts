@@ -11,9 +11,9 @@ import { ZhongkongError } from '../base/errors.ts'
 import { accountSchema, demoAccounts, type Account } from './account.ts'
 import type { AccountView, Origin, Simulator, SimulatorOptions, SimulatorState } from './contract.ts'
 import { control, type Controlled } from './control.ts'
-import { dingtalkPlans } from './dingtalk.ts'
+import { dingtalkPlans, dingtalkSuitePlans } from './dingtalk.ts'
 import { FaultBoard, faultSchema } from './fault-board.ts'
-import { feishuPlans } from './feishu.ts'
+import { feishuPlans, feishuStorePlans } from './feishu.ts'
 import { genericPlans } from './generic.ts'
 import { Journal } from './journal.ts'
 import { partialKnobsSchema } from './knobs.ts'
@@ -21,11 +21,13 @@ import { oauth2Plans } from './oauth2.ts'
 import { parsed } from './parse.ts'
 import { perform } from './perform.ts'
 import { platformPlans } from './platforms/play.ts'
+import { pushDue } from './pusher.ts'
 import { createRouter, type Router } from './router.ts'
 import { respond } from './spoil.ts'
+import { findSuite, suiteOf, type Suite } from './suite.ts'
 import type { Visit } from './upstream.ts'
 import { wechatPlans } from './wechat.ts'
-import { wecomPlans } from './wecom.ts'
+import { wecomPlans, wecomProviderPlans, wecomSuitePlans } from './wecom.ts'
 import { readBody } from './connection.ts'
 import { World, type AccountState, type ChannelPlan } from './world.ts'
 
@@ -47,8 +49,12 @@ type Stage = { readonly world: World; readonly board: FaultBoard; readonly route
 const plansByKind: Readonly<Record<Exclude<Account['kind'], 'platform'>, readonly ChannelPlan[]>> = {
   wechat: wechatPlans,
   wecom: wecomPlans,
+  'wecom-provider': wecomProviderPlans,
+  'wecom-suite': wecomSuitePlans,
   dingtalk: dingtalkPlans,
+  'dingtalk-suite': dingtalkSuitePlans,
   feishu: feishuPlans,
+  'feishu-store': feishuStorePlans,
   oauth2: oauth2Plans,
   generic: genericPlans,
 }
@@ -69,6 +75,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   const controlled: Controlled = {
     ...accountMethods(() => stage),
     ...tokenMethods(() => stage),
+    ...suiteMethods(() => stage, options),
     addFault: (fault) => stage.board.add(parsed(faultSchema, fault)),
     removeFault: (id) => stage.board.remove(id),
     clearFaults: () => stage.board.clear(),
@@ -171,6 +178,26 @@ function tokenMethods(stage: () => Stage): TokenMethods {
       const line = state.channels.get(planNamed(state, channel).name)
       return line?.current(world.clock.now())?.value ?? null
     },
+  }
+}
+
+type SuiteMethods = Pick<Simulator, 'pushDue' | 'install' | 'uninstall' | 'resetCode' | 'changeAuth' | 'makeTicket'>
+
+/** What happens to third-party apps and the organisations that install them. */
+function suiteMethods(stage: () => Stage, { send }: SimulatorOptions): SuiteMethods {
+  const named = (id: string): Suite => {
+    const { world } = stage()
+    const state = findSuite(world, id)
+    if (state === null) throw new ZhongkongError('not_found', `there is no third-party app ${id}`)
+    return suiteOf(world, state)
+  }
+  return {
+    pushDue: () => (send === undefined ? Promise.resolve({ taken: 0, lost: 0 }) : pushDue(stage().world, send)),
+    install: (id, organisation) => named(id).install(organisation),
+    uninstall: (id, organisation) => named(id).remove(organisation),
+    resetCode: (id, organisation) => named(id).reset(organisation),
+    changeAuth: (id, organisation) => named(id).change(organisation),
+    makeTicket: (id) => named(id).makeTicket(),
   }
 }
 

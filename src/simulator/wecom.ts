@@ -2,42 +2,18 @@
  * WeCom (企业微信): tokens of a corp's apps, their tickets, and an ordinary API that only checks the token. Errors are
  * HTTP 200; three headers mirror the body. A second fetch gives the same token until it has expired.
  */
-import type { JsonObject } from '../base/json.ts'
 import type { AccountOf } from './account.ts'
-import { ticketLengths, tokenLengths } from './knobs.ts'
-import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
+import type { Channel } from './channel.ts'
+import { ticketLengths } from './knobs.ts'
+import { suiteOf } from './suite.ts'
+import type { Answer, Call, Upstream, Visit } from './upstream.ts'
+import { accept, callOf, refuse, token, type Place } from './wecom-answer.ts'
+import { serviceCall, suiteToken } from './wecom-service.ts'
 import { secondsLeft, type AccountState, type ChannelPlan, type World } from './world.ts'
 
 type State = AccountState<AccountOf<'wecom'>>
-
-const texts: Readonly<Record<string, string>> = {
-  '-1': 'system busy',
-  '40001': 'invalid credential',
-  '40013': 'invalid corpid',
-  '40014': 'invalid access_token',
-  '40058': 'invalid Request Parameter',
-  '40091': 'invalid secret',
-  '41001': 'access_token missing',
-  '41002': 'corpid missing',
-  '41004': 'corpsecret missing',
-  '42001': 'access_token expired',
-  '43001': 'require GET method',
-  '45009': 'api freq out of limit',
-  '45033': 'api concurrent out of limit',
-  '48002': 'api forbidden for current app',
-  '50003': 'app disabled',
-  '60020': 'not allow to access from your ip',
-  '301002': 'no permission for this app',
-}
-
-const token: ChannelPlan = {
-  name: 'token',
-  kind: 'token',
-  use: 'access',
-  terms: (knobs) => ({ reissue: knobs.reissue ?? 'same-until-expiry', ...tokenLengths(knobs) }),
-  prefix: '',
-  length: 214,
-}
+/** Whose a token is: an app of a corp, or a suite that a corp installed. */
+type Holder = AccountState<AccountOf<'wecom' | 'wecom-suite'>>
 
 const ticket = (name: string): ChannelPlan => ({
   name,
@@ -53,52 +29,22 @@ const appTicket = ticket('ticket:agent_config')
 
 /** What can be rotated or looked at by name. */
 export const wecomPlans: readonly ChannelPlan[] = [token, corpTicket, appTicket]
+export const wecomProviderPlans: readonly ChannelPlan[] = [token]
+export const wecomSuitePlans: readonly ChannelPlan[] = [suiteToken]
 
 export function createWecom(world: World): Upstream {
   const bans = new Bans()
   return {
     receive: (visit) => {
       if (visit.path === '/cgi-bin/gettoken') return tokenCall(world, bans, visit)
-      return ordinaryCall(world, visit)
+      return serviceCall(world, visit) ?? ordinaryCall(world, visit)
     },
   }
 }
 
-type Place = { readonly world: World; readonly ip: string }
-
-/** Header values are Latin-1 without line ends; anything else is written as percent signs. */
-function headersFor(code: string | number, text: string): Record<string, string> {
-  return {
-    'content-type': 'application/json; charset=UTF-8',
-    'error-code': String(code),
-    'error-msg': /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text),
-    'x-w-no': '1',
-  }
-}
-
-function refuse(place: Place, code: string | number, text?: string): Answer {
-  const { world, ip } = place
-  const hint = `${String(Math.floor(world.clock.now() / 1_000))}_160_${world.hex()}${world.hex()}${world.hex()}${world.hex()}`
-  const words = text ?? texts[String(code)] ?? 'simulated error'
-  const more = `https://open.work.weixin.qq.com/devtool/query?e=${String(code)}`
-  const errmsg = `${words}, hint: [${hint}], from ip: ${ip}, more info at ${more}`
-  const body = { errcode: code, errmsg }
-  return { status: 200, headers: headersFor(code, errmsg), body, given: null, refusal: code }
-}
-
-const goodHeaders = headersFor(0, 'ok')
-
-function accept(body: JsonObject, given: Given | null = null): Answer {
-  return { status: 200, headers: goodHeaders, body, given, refusal: null }
-}
-
-function callOf(place: Place, kind: CallKind, account: string | null, answer: () => Answer): Call {
-  return { account, kind, forced: false, answer, refuse: (code, text) => refuse(place, code, text) }
-}
-
-function give(world: World, state: State, plan: ChannelPlan): Answer {
+function give(world: World, channel: Channel, plan: ChannelPlan): Answer {
   const now = world.clock.now()
-  const asked = world.channel(state, plan).ask(now)
+  const asked = channel.ask(now)
   const field = plan.use === 'ticket' ? 'ticket' : 'access_token'
   const body = {
     errcode: 0,
@@ -130,7 +76,7 @@ function tokenCall(world: World, bans: Bans, visit: Visit): Call {
     const state = world.corp(corpid).find((known) => known.account.secret === secret)
     if (state === undefined) return refuse(place, 40001)
     if (!mayCall(world, state, now)) return refuse(place, 45009)
-    return give(world, state, token)
+    return give(world, world.channel(state, token), token)
   })
 }
 
@@ -156,7 +102,7 @@ function mayCall(world: World, state: State, now: number): boolean {
 function ordinaryCall(world: World, visit: Visit): Call {
   const place = { world, ip: visit.ip }
   const value = visit.query.get('access_token') ?? ''
-  const owner = world.find('wecom', world.book.get(value)?.channel.account ?? null)
+  const owner = holderOf(world, world.book.get(value)?.channel)
   const plan = ticketPlan(visit)
   const kind = plan === null ? 'api' : 'ticket'
   const isList = visit.path === '/cgi-bin/getcallbackip' || visit.path === '/cgi-bin/get_api_domain_ip'
@@ -167,13 +113,13 @@ function ordinaryCall(world: World, visit: Visit): Call {
   return callOf(place, kind, owner?.account.id ?? null, () => {
     if (value === '') return refuseHere(41001)
     const judged = world.judge(value)
-    const state = world.find('wecom', judged?.issue.channel.account ?? null)
+    const state = holderOf(world, judged?.issue.channel)
     if (judged === null || state === null || judged.issue.channel.use !== 'access') return refuseHere(40014)
     if (judged.verdict !== 'alive') return refuseHere(judged.verdict === 'expired' ? 42001 : 40014)
     const { allowList } = world.knobsOf(state)
     if (allowList !== null && !allowList.includes(visit.ip)) return refuseHere(60020)
     if (plan === 'unknown') return refuseHere(40058)
-    if (plan !== null) return ticketAnswer(place, state, plan)
+    if (plan !== null) return ticketAnswer(place, state, judged.issue.channel, plan)
     if (isList) return accept({ ip_list: ['101.226.103.*', '101.226.62.*'], errcode: 0, errmsg: 'ok' })
     return accept({ errcode: 0, errmsg: 'ok' })
   })
@@ -185,8 +131,23 @@ function ticketPlan(visit: Visit): ChannelPlan | 'unknown' | null {
   return visit.query.get('type') === 'agent_config' ? appTicket : 'unknown'
 }
 
-function ticketAnswer(place: Place, state: State, plan: ChannelPlan): Answer {
+/** The token of a suite itself opens the calls for suites only. */
+function holderOf(world: World, channel: Channel | undefined): Holder | null {
+  const account = channel?.account ?? null
+  const suite = world.find('wecom-suite', account)
+  if (channel === undefined || suite === null) return world.find('wecom', account)
+  return suiteOf(world, suite).organisationOf(channel) === null ? null : suite
+}
+
+function ticketAnswer(place: Place, holder: Holder, sent: Channel, plan: ChannelPlan): Answer {
   const { world } = place
+  const suite = world.find('wecom-suite', holder.account.id)
+  if (suite !== null) {
+    const known = suiteOf(world, suite)
+    return give(world, known.channel(plan, known.organisationOf(sent) ?? ''), plan)
+  }
+  const state = world.find('wecom', holder.account.id)
+  if (state === null) return refuse(place, 40014)
   const now = world.clock.now()
   const knobs = world.knobsOf(state)
   const first = world.corp(state.account.corpid)[0] ?? state
@@ -194,7 +155,7 @@ function ticketAnswer(place: Place, state: State, plan: ChannelPlan): Answer {
     state.tally('tickets of the app', 'hour').take(now, knobs.appTicketsPerHour) &&
     first.tally('tickets of the corp', 'hour').take(now, knobs.corpTicketsPerHour)
   if (!isWithin) return refuse(place, 45009)
-  return give(world, plan === corpTicket ? first : state, plan)
+  return give(world, world.channel(plan === corpTicket ? first : state, plan), plan)
 }
 
 /** Addresses that called gettoken wrongly too often. */

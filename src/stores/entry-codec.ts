@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import type { Budget } from '../model/budget.ts'
-import type { Doubt, Entry, Lease, Replaced, Token, Trouble } from '../model/entry.ts'
+import type { Doubt, Entry, Lease, Replaced, Silence, Token, Trouble } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
 import type { Grant } from '../model/grant.ts'
 
@@ -168,6 +168,8 @@ const trouble = object<Trouble>({
 
 const budget = object<Budget>({ hours: list(pair), recent: list(number), forced: list(number) })
 
+const silence = object<Silence>({ toldOf: { optional: number }, askedAt: { optional: number } })
+
 const parseEntry = object<Entry>({
   token: orNull(token),
   previous: list(replaced),
@@ -181,6 +183,7 @@ const parseEntry = object<Entry>({
   dueAt: number,
   budget,
   grants: { optional: list(grant) },
+  silence: { optional: silence },
   earlyDeaths: list(number),
   definition: orNull(json),
 })

@@ -7,7 +7,7 @@ import { deadline, type Env } from '../../src/base/env.ts'
 import type { JsonObject } from '../../src/base/json.ts'
 import type { Attempt } from '../../src/model/failure.ts'
 import type { Source } from '../../src/model/source.ts'
-import { issue, parseSource, type Input } from '../../src/providers/catalogue.ts'
+import { issue, parseSource, redeem, type Input } from '../../src/providers/catalogue.ts'
 import type { AccountSettings, EffectSettings, Simulator } from '../../src/simulator/simulator.ts'
 import { seededRandom, stage, type ManualClock } from '../simulator/stage.ts'
 
@@ -16,6 +16,10 @@ const accounts: readonly AccountSettings[] = [
   { kind: 'wecom', id: 'ww1', corpid: 'ww1', secret: 'canary-ww' },
   { kind: 'dingtalk', id: 'ding1', secret: 'canary-dt' },
   { kind: 'feishu', id: 'cli_1', secret: 'canary-fs' },
+  { kind: 'wecom-provider', id: 'ww_p', secret: 'canary-wp' },
+  { kind: 'wecom-suite', id: 'ww_s', secret: 'canary-ws' },
+  { kind: 'dingtalk-suite', id: 'suite_d', secret: 'canary-ds' },
+  { kind: 'feishu-store', id: 'cli_s', secret: 'canary-st' },
   { kind: 'oauth2', id: 'client', secret: 'canary-oa' },
   {
     kind: 'generic',
@@ -64,6 +68,40 @@ const definitions: Readonly<Record<string, JsonObject>> = {
     base_url: 'http://up.test/feishu',
   },
   'feishu-jsapi': { provider: 'feishu-ticket', of: 'feishu' },
+  'wecom-provider': {
+    provider: 'wecom-provider',
+    corpid: 'ww_p',
+    provider_secret: 'canary-wp',
+    base_url: 'http://up.test/wecom',
+  },
+  'wecom-suite': {
+    provider: 'wecom-suite',
+    suite_id: 'ww_s',
+    suite_secret: 'canary-ws',
+    base_url: 'http://up.test/wecom',
+  },
+  'wecom-corp': { provider: 'wecom-corp', of: 'wecom-suite', corpid: 'ww9' },
+  'wecom-corp-jsapi': { provider: 'wecom-ticket', of: 'wecom-corp' },
+  'wecom-downstream': { provider: 'wecom-corpgroup', of: 'corp', corpid: 'ww8', agentid: 1_000_002 },
+  'ding-suite': {
+    provider: 'dingtalk-suite',
+    suite_key: 'suite_d',
+    suite_secret: 'canary-ds',
+    base_url: 'http://up.test/dingtalk',
+  },
+  'ding-suite-old': {
+    provider: 'dingtalk-suite',
+    suite_key: 'suite_d',
+    suite_secret: 'canary-ds',
+    stack: 'old',
+    base_url: 'http://up.test/dingtalk',
+  },
+  'ding-corp': { provider: 'dingtalk-corp', of: 'ding-suite', corpid: 'ding9' },
+  'ding-corp-old': { provider: 'dingtalk-corp', of: 'ding-suite-old', corpid: 'ding9' },
+  'ding-corp-jsapi': { provider: 'dingtalk-ticket', of: 'ding-corp' },
+  'feishu-store': { provider: 'feishu-store', app_id: 'cli_s', secret: 'canary-st', base_url: 'http://up.test/feishu' },
+  'feishu-tenant': { provider: 'feishu-tenant', of: 'feishu-store', tenant_key: 'tenant9' },
+  'feishu-tenant-jsapi': { provider: 'feishu-ticket', of: 'feishu-tenant' },
   'oauth-basic': {
     provider: 'oauth2',
     token_url: 'http://up.test/oauth2/token',
@@ -102,13 +140,20 @@ const definitions: Readonly<Record<string, JsonObject>> = {
   },
 }
 const names = Object.keys(definitions)
+/** Whose platform pushes a ticket for which app. */
+const apps: Readonly<Record<string, string>> = {
+  'wecom-suite': 'ww_s',
+  'ding-suite': 'suite_d',
+  'ding-suite-old': 'suite_d',
+  'feishu-store': 'cli_s',
+}
 
 type Bench = {
   readonly simulator: Simulator
   readonly clock: ManualClock
   readonly source: (name: string) => Source
   readonly ask: (name: string, options?: { force?: boolean; inputs?: ReadonlyMap<string, Input> }) => Promise<Attempt>
-  /** Asks for everything that `name` needs first. */
+  /** Asks for everything that `name` needs first, and has the platform grant what it is asked with. */
   readonly inputs: (name: string) => Promise<ReadonlyMap<string, Input>>
 }
 
@@ -125,15 +170,47 @@ function bench(): Bench {
     for (const need of source(name).needs) {
       const attempt = await ask(need)
       if (attempt.outcome !== 'issued') throw new Error(`${need}: ${JSON.stringify(attempt)}`)
-      found.set(need, { token: attempt.issued.value, version: 1, fields: attempt.issued.fields })
+      const grant = grants.get(need)
+      const { value: token, fields } = attempt.issued
+      found.set(need, { token, version: 1, fields, ...(grant === undefined ? {} : { grant }) })
     }
+    await grantOf(name)
     return found
+  }
+  const call = { env, signal: new AbortController().signal, force: false, inputs: new Map<string, Input>() }
+  /** What each source was granted: a ticket that was pushed, a permanent code that a corp's installation brought. */
+  const grants = new Map<string, string>()
+  const grantOf = async (name: string): Promise<void> => {
+    const app = apps[name]
+    if (app !== undefined && !grants.has(name)) {
+      const ticket = simulator.makeTicket(app)
+      // One app may have a source for each stack, and a new ticket ends the one before.
+      for (const other of Object.keys(apps)) if (apps[other] === app) grants.set(other, ticket)
+      for (const organisation of ['ww9', 'ding9', 'tenant9']) simulator.install(app, organisation)
+    }
+    if (name === 'wecom-corp' && !grants.has(name)) {
+      const suite = valueOf(await ask('wecom-suite'))
+      const held = { token: suite, fields: {}, isReported: false }
+      const proof = { code: simulator.install('ww_s', 'ww9'), journey: null }
+      const { attempt, child } = await redeem(source('wecom-suite'), { ...call, held }, proof)
+      if (attempt.outcome !== 'issued') throw new Error(JSON.stringify(attempt))
+      expect(child).toEqual({ account: 'ww9', definition: { provider: 'wecom-corp', corpid: 'ww9' } })
+      expect(Object.keys(attempt.issued.fields)).toEqual(['access_token', 'expires_in'])
+      grants.set(name, attempt.issued.grant?.value ?? '')
+    }
   }
   const ask: Bench['ask'] = async (name, options = {}) => {
     const given = options.inputs ?? (await inputs(name))
+    const grant = grants.get(name) ?? null
     const time = deadline(clock, 8_000)
     try {
-      return await issue(source(name), { env, signal: time.signal, force: options.force ?? false, inputs: given })
+      return await issue(source(name), {
+        env,
+        signal: time.signal,
+        force: options.force ?? false,
+        inputs: given,
+        grant,
+      })
     } finally {
       time.done()
     }
@@ -249,6 +326,9 @@ describe('a refused token of another source', () => {
     ['ding-jsapi', 'ding', 'ding1'],
     ['ding-old-jsapi', 'ding-old', 'ding1'],
     ['feishu-jsapi', 'feishu', 'cli_1'],
+    ['wecom-corp', 'wecom-suite', 'ww_s'],
+    ['wecom-downstream', 'corp', 'ww1'],
+    ['feishu-tenant', 'feishu-store', 'cli_s'],
     ['tokenboy-jsticket', 'tokenboy-weixin', 'wx1'],
   ])('is named by %s', async (name, input, account) => {
     const { ask, simulator, inputs } = bench()

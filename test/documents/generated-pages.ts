@@ -96,6 +96,16 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'The platform withdrew the authorisation: there is no token until somebody authorises anew.',
     zh: '平台取消了授权：重新授权之前没有可用令牌。',
   },
+  'push-late': {
+    fields: '`lateMs`',
+    en: 'The platform has pushed no ticket for twice its pace (20 minutes for one of ten minutes): its callbacks may not arrive. Told once per silence, by one node.',
+    zh: '平台已超过两个推送周期（每 10 分钟推送的票据为 20 分钟）没有推送票据，回调可能无法到达。每次中断只由一个节点通知一次。',
+  },
+  'push-asked': {
+    fields: '`failure`',
+    en: 'The platform was asked to push its ticket again; `failure` says why it could not be asked, and is null otherwise.',
+    zh: '已请平台重新推送票据；`failure` 为请求未成功的原因，成功时为 null。',
+  },
   added: { fields: '', en: 'A source was added while running.', zh: '运行中新增了来源。' },
   changed: { fields: '', en: 'A source was changed while running.', zh: '运行中修改了来源。' },
   removed: { fields: '', en: 'A source was removed while running.', zh: '运行中移除了来源。' },

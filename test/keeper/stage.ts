@@ -7,6 +7,7 @@ import { ZhongkongError } from '../../src/base/errors.ts'
 import type { Json } from '../../src/base/json.ts'
 import type { Keeper } from '../../src/keeper/keeper.ts'
 import { openKeeper } from '../../src/keeper/open-keeper.ts'
+import type { AskForPush } from '../../src/keeper/watch-grants.ts'
 import type { ParseSource } from '../../src/model/definition.ts'
 import type { Entry } from '../../src/model/entry.ts'
 import type { EventType, ZhongkongEvent } from '../../src/model/event.ts'
@@ -67,6 +68,15 @@ export class Upstream {
     this.#counts.set(name, count)
     const value = `${name}-${count}`
     return { outcome: 'issued', issued: { value, lifetimeMs: this.lifetimeMs, fields: { access_token: value } } }
+  }
+
+  /** Times at which it was asked to push, and what it says to that. */
+  readonly asksForPush: number[] = []
+  pushAnswer: Awaited<ReturnType<AskForPush>> = null
+
+  push(source: Source): ReturnType<AskForPush> {
+    if (source.semantics.grant?.pushedEveryMs !== undefined) this.asksForPush.push(this.#clock.now())
+    return Promise.resolve(this.pushAnswer)
   }
 
   async issue(source: Source, call: Call): Promise<Attempt> {
@@ -311,6 +321,7 @@ export class Stage {
         sources,
         parseSource: parseSample,
         issue: (source, call) => this.upstream.issue(source, call),
+        askForPush: (source) => this.upstream.push(source),
         emit: (event) => events.push(event),
         onFault: (thrown) => this.faults.push(thrown),
       }),

@@ -43,6 +43,8 @@ export type AskOptions = {
   readonly inputs?: Readonly<Record<string, Input>>
   readonly clock?: ManualClock
   readonly timeoutMs?: number
+  /** The grant it is asked with. */
+  readonly grant?: string
 }
 
 export function input(token: string, fields: JsonObject = {}): Input {
@@ -75,6 +77,7 @@ export async function askScripted(definition: JsonObject, script: Script, option
       signal: time.signal,
       force: options.force ?? false,
       inputs,
+      ...(options.grant === undefined ? {} : { grant: options.grant }),
       ...(proxy === undefined ? {} : { proxy }),
     })
     return { attempt, requests, bodies, proxies }

@@ -13,19 +13,28 @@ const refusals = {
   40001: 'invalid credential',
   40013: 'invalid corpid',
   40014: 'invalid access_token',
+  40080: 'invalid suite_secret',
+  40082: 'invalid suite_access_token or provider_access_token',
+  40083: 'invalid suite_id',
+  40084: 'invalid permanent_code',
   40097: 'invalid args',
   41001: 'access_token missing',
   41002: 'corpid missing',
   41004: 'corpsecret missing',
+  41021: 'suite_id missing',
+  41022: 'suite_access_token missing',
+  41024: 'suite_secret missing',
+  47001: 'data format error',
   48002: 'api forbidden',
+  48003: 'suite not authorized',
 } as const
 
-function refusal(visit: Visit, errcode: keyof typeof refusals, more = ''): Answer {
+export function refusal(visit: Visit, errcode: keyof typeof refusals, more = ''): Answer {
   return told(visit, { errcode, errmsg: refusals[errcode] + more })
 }
 
 /** WeCom's layout: the text, a hint, the caller's address, where to read more; and the same in two headers. */
-function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
+export function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
   const hint = `${Math.floor(visit.house.env.clock.now() / 1_000)}_1_${randomHex(visit, 16)}`
   const more = `https://open.work.weixin.qq.com/devtool/query?e=${errcode}`
   const text = errmsg.includes(', hint: [')
