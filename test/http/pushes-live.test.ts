@@ -56,6 +56,7 @@ test('tickets and organisations of all three platforms arrive, and become tokens
       server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: false, workers: 1 },
       encryptionKey: null,
       store: 'memory:',
+      spill: null,
       sources,
       clients: [],
       compat: { tokenboy: null, wechatTokenServer: null },
