@@ -118,6 +118,8 @@ class Asker {
   async #finding(source: Source): Promise<SourceFinding> {
     const missing = source.needs.find((need) => !this.#inputs.has(need))
     if (missing !== undefined) return notAsked(source.name, waitsFor(missing))
+    const { grant } = source.semantics
+    if (grant !== undefined && grant.isRecoverable !== true) return notAsked(source.name, usesGrant)
     if (source.semantics.reissue === 'retires-previous') {
       if (this.#options.isMemory) return notAsked(source.name, mayBeInUse)
       if (await this.#isHeld(source)) return notAsked(source.name, inUse)
@@ -164,6 +166,10 @@ function notAsked(name: string, why: Text): SourceFinding {
 }
 
 const stopped: Text = { en: 'the check was stopped', zh: '检查已中止' }
+const usesGrant: Text = {
+  en: 'asking might use up its refresh token; a running server shows its state (zhongkong status)',
+  zh: '请求可能会用掉其 refresh_token；其状态可在运行中的服务器上查看（zhongkong status）',
+}
 const inUse: Text = {
   en: 'asking would retire the token in use (classic mode)',
   zh: '重新获取会使正在使用的令牌失效（classic 模式）',
