@@ -7,7 +7,7 @@ export type Page = {
   readonly status: number
   readonly tone: 'good' | 'bad'
   readonly title: Text
-  /** The source, as a caption. */
+  /** The source, as a caption; empty where none is told. */
   readonly name: string
   /** Paragraphs in the reader's language. */
   readonly lines: readonly string[]
@@ -46,7 +46,7 @@ export function page(page: Page, language: Language): Answer {
   const parts = [
     `<div class="mark" aria-hidden="true">${tone === 'good' ? '✓' : '✕'}</div>`,
     `<h1>${escaped(title[language])}</h1>`,
-    `<p class="name">${escaped(name)}</p>`,
+    ...(name === '' ? [] : [`<p class="name">${escaped(name)}</p>`]),
     ...lines.map((line) => `<p>${escaped(line)}</p>`),
     ...(details === undefined ? [] : [`<code>${escaped(details)}</code>`]),
     ...(again === undefined ? [] : [`<a href="${escaped(again)}">${beginAnew[language]}</a>`]),

@@ -16,6 +16,11 @@ const definition = {
   grant: 'authorization_code',
   scope: ['read', 'offline_access'],
 }
+/** The definition without some of its keys. */
+function without(...keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(definition).filter(([key]) => !keys.includes(key)))
+}
+
 /** The example of RFC 7636, appendix B. */
 const journey: Journey = {
   redirectUri: 'https://here.test/authorize/x/done',
@@ -134,7 +139,7 @@ describe('a link', () => {
   it('goes where the issuer says, and nowhere when it does not say', async () => {
     const issuer = 'https://as.test'
     const found = { issuer, token_endpoint: `${issuer}/token` }
-    const { token_url: _, authorization_url: __, ...rest } = definition
+    const rest = without('token_url', 'authorization_url')
     const asked = async (metadata: JsonObject) =>
       await linkOf(source({ ...rest, issuer }), bench(() => json(metadata)).call, journey)
     expect(await asked({ ...found, authorization_endpoint: `${issuer}/go` })).toMatchObject({
@@ -150,7 +155,7 @@ describe('a link', () => {
     const { call } = bench(() => json({}))
     const link = await linkOf(source({ ...definition, pkce: 'none' }), call, journey)
     expect((link as { url: string }).url).not.toContain('code_challenge')
-    const { authorization_url: _, scope: __, ...rest } = definition
+    const rest = without('authorization_url', 'scope')
     expect(authorizationOf(source({ ...rest, grant: 'client_credentials' }))).toBeUndefined()
     expect(authorizationOf(source({ ...rest, grant: 'refresh_token', refresh_token: 'r' }))).toBeUndefined()
     expect(authorizationOf(source(definition))?.codeParameter).toBe('code')
@@ -177,11 +182,11 @@ describe('the exchange of a code', () => {
   })
 
   it('fails with the way to a refresh token where the server gives none, unless it gives one only once', async () => {
-    const { refresh_token: _, ...without } = good
-    const { attempt } = await exchanged(without)
+    const bare = { access_token: 'T', expires_in: 60 }
+    const { attempt } = await exchanged(bare)
     expect(attempt).toMatchObject({ outcome: 'rejected', failure: { code: 'refresh_token_missing' } })
     expect(JSON.stringify(attempt)).toContain('offline_access')
-    expect((await exchanged(without, { rotation: 'never' })).attempt).toMatchObject({ outcome: 'issued' })
+    expect((await exchanged(bare, { rotation: 'never' })).attempt).toMatchObject({ outcome: 'issued' })
   })
 
   it('that is refused is begun anew, and the refusal repeats neither code nor verifier', async () => {
@@ -193,11 +198,8 @@ describe('the exchange of a code', () => {
 })
 
 describe('the settings', () => {
-  const issuesOf = (more: JsonObject, without: readonly string[] = []): string[] => {
-    const written = Object.fromEntries(
-      Object.entries({ ...definition, ...more }).filter(([key]) => !without.includes(key)),
-    )
-    const parsed = parseSource('x', written, 'file')
+  const issuesOf = (more: JsonObject, left: readonly string[] = []): string[] => {
+    const parsed = parseSource('x', { ...without(...left), ...more }, 'file')
     return parsed.ok ? [] : parsed.issues.map(({ path }) => path.join('.'))
   }
 
@@ -216,8 +218,8 @@ describe('the settings', () => {
       ['refresh_token', 'rotation', 'authorization_url'],
     ],
     ['all of it together is good', { refresh_token: 'r', rotation: 'always', grace: '10s', pkce: 'S256' }, [], []],
-  ])('%s', (_, more, without, expected) => {
-    expect(issuesOf(more, without)).toEqual(expected)
+  ])('%s', (_, more, left, expected) => {
+    expect(issuesOf(more, left)).toEqual(expected)
   })
 
   it('say what a refresh does, and name one account by whichever way its first refresh token came', () => {
@@ -225,7 +227,7 @@ describe('the settings', () => {
     expect(byCode.semantics.grant).toMatchObject({ rotates: 'always', graceMs: 10_000 })
     expect(byCode.semantics.grant?.missing.hint?.zh).toContain('/authorize/')
     expect(byCode.seed?.value.reveal()).toBe('r')
-    const { authorization_url: _, ...rest } = definition
+    const rest = without('authorization_url')
     const bySeed = source({ ...rest, grant: 'refresh_token', refresh_token: 'other' })
     expect(bySeed.identity).toBe(byCode.identity)
     expect(bySeed.semantics.grant).toMatchObject({ rotates: 'may', graceMs: 0 })

@@ -51,7 +51,7 @@ async function invited(at: Visitor, name = 'account', body?: string): Promise<st
   const question = { method: 'POST', key: adminKey, headers, ...(body === undefined ? {} : { body }) }
   const told = await at.ask(`/v1/sources/${encodeURIComponent(name)}/authorize`, question)
   expect(told.status).toBe(200)
-  const url = new URL(told.json.url)
+  const url = new URL(told.json.url as string)
   return `${url.pathname}${url.search}`
 }
 

@@ -108,8 +108,11 @@ async function shown(visit: Visit, from: From, answer: () => Promise<Answer>): P
     return await answer()
   } catch (thrown) {
     if (!(thrown instanceof ZhongkongError) || thrown.code === 'internal') throw thrown
-    const { language, name } = visit
+    const { language } = visit
     const { status, detail, hint, code, upstream } = problemOf(thrown, language)
+    // Who may not look is told of no source, not even the one they named.
+    const isShown = code !== 'unauthorized' && code !== 'forbidden' && code !== 'not_found'
+    const name = isShown ? visit.name : ''
     const theirs = upstream === undefined ? '' : ` · ${upstream.errcode} ${upstream.errmsg}`
     const lines = [hint ?? errorTable[thrown.code].text[language]]
     const again = `${from.path}/${encodeURIComponent(name)}${from.link === null ? '' : `?start=${from.link}`}`
@@ -121,7 +124,7 @@ async function shown(visit: Visit, from: From, answer: () => Promise<Answer>): P
         name,
         lines,
         details: `${code}: ${detail}${theirs}`,
-        ...(status === 401 || status === 404 ? {} : { again }),
+        ...(isShown ? { again } : {}),
       },
       language,
     )
