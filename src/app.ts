@@ -13,6 +13,7 @@ import { openFileSink } from './node-files.ts'
 import { askForPush, issue, parseSource, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
+import { keyFor } from './stores/keyring.ts'
 import { openStore } from './stores/open-store.ts'
 import type { Notice } from './stores/store.ts'
 
@@ -46,7 +47,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
-  const { keeper, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
+  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
   const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
   const authorising = createAuthorising({ keeper, env })
   const handler = createHandler({
@@ -58,6 +59,9 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     version,
     trail,
     hear: (source, message) => authorising.hear(source, message),
+    authorising,
+    ...(journeyKey === null ? {} : { journeyKey }),
+    publicUrl: config.server.publicUrl,
     emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
@@ -86,13 +90,15 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 async function openStoreAndKeeper(
   { config, env, siblings, onFault, onNotice }: NodeOptions,
   { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
-): Promise<{ keeper: Keeper; closeStore: () => Promise<void> }> {
+): Promise<{ keeper: Keeper; journeyKey: Uint8Array | null; closeStore: () => Promise<void> }> {
+  let journeyKey: Uint8Array | null = null
   const opened = await openStore({
     url: config.store,
     encryptionKey: config.encryptionKey,
     env,
     onNotice,
     ...(config.spill === null ? {} : { spillFolder: config.spill }),
+    onKeys: (ring) => (journeyKey = keyFor(ring, 'journeys')),
   })
   const store = siblings === undefined ? opened : announced(opened, changeLine(siblings))
   try {
@@ -108,7 +114,7 @@ async function openStoreAndKeeper(
       emit: bus.emit,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })
-    return { keeper, closeStore: () => store.close() }
+    return { keeper, journeyKey, closeStore: () => store.close() }
   } catch (thrown) {
     await store.close()
     throw thrown

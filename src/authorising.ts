@@ -2,8 +2,9 @@
  * How people and platforms authorise sources: a link to go to, a code that comes back, and the grant for which the code is
  * exchanged. A code is good once, and so is its exchange: it is no attempt under a lease, and one write keeps what it brings.
  */
+import { backoffMs } from './base/backoff.ts'
 import { deadline, until, type Env } from './base/env.ts'
-import { ZhongkongError } from './base/errors.ts'
+import { errorTable, ZhongkongError } from './base/errors.ts'
 import type { JsonObject } from './base/json.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import type { Attempt } from './model/failure.ts'
@@ -13,6 +14,10 @@ import { authorizationOf, linkOf, readMessage, redeem } from './providers/catalo
 import type { Call, Input, Journey, Proof } from './providers/provider.ts'
 
 export type Authorising = {
+  /** Whether this source is authorised by a person. */
+  isFor(source: Source): boolean
+  /** The query with which the platform sends a person back holds the code under this name. Throws as `link` does. */
+  codeParameter(name: string): Promise<string>
   /** Where a person authorises a source. Throws `not_found`, `bad_request` where nobody can, and as the upstream answers. */
   link(name: string, journey: Journey): Promise<string>
   /** Exchanges what the platform sent a person back with; answers the name of the source that may go on now. */
@@ -25,6 +30,13 @@ type House = { readonly keeper: Keeper; readonly env: Env }
 
 export function createAuthorising(house: House): Authorising {
   return {
+    isFor: (source) => authorizationOf(source) !== undefined,
+    codeParameter: async (name) => {
+      const source = await authorisable(house, name)
+      const authorization = authorizationOf(source)
+      if (authorization === undefined) throw nobodyCan(source)
+      return authorization.codeParameter
+    },
     link: (name, journey) => link(house, name, journey),
     complete: async (name, proof) => await complete(house, await authorisable(house, name), proof),
     hear: (source, message) => hear(house, source, message),
@@ -41,20 +53,31 @@ async function link(house: House, name: string, journey: Journey): Promise<strin
 
 /** The source that the grant is for is made by it, where it is not the one that was authorised. */
 async function complete(house: House, source: Source, proof: Proof): Promise<string> {
-  const began = house.env.clock.monotonic()
+  const { clock, random } = house.env
+  const began = clock.monotonic()
   const { attempt, child } = await withCall(house, source, (call) => redeem(source, call, proof))
   if (attempt.outcome !== 'issued') throw refused(attempt)
-  const brought = { issued: attempt.issued, sentAgoMs: house.env.clock.monotonic() - began }
-  if (child === undefined) {
-    await house.keeper.authorize(source.name, brought)
-    return source.name
-  }
+  const name = child === undefined ? source.name : childName(source, child.account)
   // A source that is there keeps its definition: an operator may have written more into it.
-  const name = childName(source, child.account)
-  const isThere = (await house.keeper.source(name))?.kind === child.definition.provider
-  await house.keeper.authorize(name, brought, isThere ? undefined : definitionUnder(source, child))
-  return name
+  const isThere = child === undefined || (await house.keeper.source(name))?.kind === child.definition.provider
+  const definition = isThere ? undefined : definitionUnder(source, child)
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const brought = { issued: attempt.issued, sentAgoMs: clock.monotonic() - began }
+      await house.keeper.authorize(name, brought, definition)
+      return name
+    } catch (thrown) {
+      // The code is used up: what it brought is not thrown away because the store is away for a moment.
+      const isPassing = thrown instanceof ZhongkongError && errorTable[thrown.code].retry === 'backoff'
+      if (!isPassing || tries >= keepingTriesMax) throw thrown
+      await clock.sleep(backoffMs(tries, keeping, random.next()))
+    }
+  }
 }
+
+/** How often what a code brought is written, should the store fail: for about ten seconds, as somebody is waiting. */
+const keepingTriesMax = 8
+const keeping = { baseMs: 200, capMs: 3_000 }
 
 async function hear(house: House, source: Source, message: Message): Promise<boolean> {
   const push = readMessage(source, message)
@@ -131,7 +154,12 @@ async function withCall<T>(house: House, source: Source, ask: (call: Call) => Pr
 }
 
 function nobodyCan({ kind }: Source): ZhongkongError {
-  return new ZhongkongError('bad_request', `a source of kind ${kind} is not authorised by a person`)
+  return new ZhongkongError('bad_request', `this source of kind ${kind} is not authorised by a person`, {
+    hint: {
+      en: 'Secrets are enough for it. An `oauth2` source is authorised by a person with `grant: authorization_code`.',
+      zh: '该来源只需密钥，无需授权。`oauth2` 来源须配置 `grant: authorization_code` 才由人授权。',
+    },
+  })
 }
 
 function refused({ failure }: Exclude<Attempt, { outcome: 'issued' }>): ZhongkongError {

@@ -1,5 +1,6 @@
 /** The one list of commands, in the order in which help shows them. */
 import type { CommandModule } from './command.ts'
+import * as authorize from './commands/authorize.ts'
 import * as backup from './commands/backup.ts'
 import * as check from './commands/check.ts'
 import * as demo from './commands/demo.ts'
@@ -23,6 +24,7 @@ export const commands: readonly CommandModule[] = [
   key,
   get,
   refresh,
+  authorize,
   status,
   backup,
   restore,

@@ -68,6 +68,7 @@ function needsRestart(before: Config, after: Config): string[] {
     ['server.listen', (config) => config.server.listen],
     ['server.tls', (config) => config.server.tls],
     ['server.trusted_network', (config) => config.server.trustedNetwork],
+    ['server.public_url', (config) => config.server.publicUrl],
     ['server.workers', (config) => config.server.workers],
     ['store', (config) => config.store],
     ['spill', (config) => config.spill],

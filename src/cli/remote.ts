@@ -1,7 +1,7 @@
-/** A running server as `get`, `refresh` and `status` talk to it, and its refusals told with what to do about them. */
+/** A running server as `get`, `refresh`, `authorize` and `status` talk to it, and its refusals told with what to do about them. */
 import { isJsonObject, type JsonObject } from '../base/json.ts'
 import type { Language, Text } from '../base/text.ts'
-import type { RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
+import type { AuthorizeAnswer, RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
 import type { Io } from './command.ts'
 import { CliFault, usage } from './fault.ts'
 
@@ -16,6 +16,9 @@ export type Remote = {
   readonly token: (name: string, query: TokenQuery) => Promise<{ answer: TokenAnswer; etag: string | null } | null>
   readonly refresh: (name: string, stale: string | undefined) => Promise<RefreshAnswer>
   readonly sources: () => Promise<readonly SourceAnswer[]>
+  readonly source: (name: string) => Promise<SourceAnswer>
+  /** A link by which a person without a key may authorise the source. */
+  readonly authorize: (name: string, device: string | undefined) => Promise<AuthorizeAnswer>
 }
 
 export type TokenQuery = {
@@ -49,6 +52,20 @@ export function remoteServer(io: Io): Remote {
       })
       if (typeof body.refreshed !== 'boolean') throw notOurs(url)
       return body as unknown as RefreshAnswer
+    },
+    source: async (name) => {
+      const { body } = await ask(`/v1/sources/${encodeURIComponent(name)}`, {})
+      if (typeof body.state !== 'string') throw notOurs(url)
+      return body as unknown as SourceAnswer
+    },
+    authorize: async (name, device) => {
+      const { body } = await ask(`/v1/sources/${encodeURIComponent(name)}/authorize`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(device === undefined ? {} : { device }),
+      })
+      if (typeof body.url !== 'string' || typeof body.expires_in !== 'number') throw notOurs(url)
+      return { url: body.url, expires_in: body.expires_in }
     },
     sources: async () => {
       const all: SourceAnswer[] = []

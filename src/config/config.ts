@@ -27,6 +27,8 @@ export type Config = {
     readonly trustedNetwork: boolean
     /** Processes behind the address; 1 to 64. */
     readonly workers: number
+    /** The address by which browsers reach this server, without a slash at the end; absent when it was not said. */
+    readonly publicUrl?: string
   }
   /** 32 bytes, or null when a key file beside the database is to be used. */
   readonly encryptionKey: Uint8Array | null

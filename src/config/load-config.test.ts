@@ -248,6 +248,13 @@ describe('what is wrong is told at its place', () => {
       `server: { listen: "db.lan:1" }\nclients: { a: { key: "${keyHash}", admin: true } }`,
       ['1:19 exposed_without_tls server.listen'],
     ],
+    ['server: { public_url: "https://x.test/tokens/" }', []],
+    ['server: { public_url: "http://127.0.0.1:8888" }', []],
+    ['server: { public_url: "http://tokens.lan" }', ['1:23 value_invalid server.public_url']],
+    ['server: { public_url: "http://tokens.lan", trusted_network: true }', []],
+    ...['x.test', 'ftp://x.test', 'https://u@x.test', 'https://x.test?a=1', 'https://x.test#a', 'https://'].map(
+      (text): [string, string[]] => [`server: { public_url: "${text}" }`, ['1:23 value_invalid server.public_url']],
+    ),
     [
       'server: { tls: { cert: nope, key: nope } }',
       ['1:24 secret_file_unreadable server.tls.cert', '1:35 secret_file_unreadable server.tls.key'],

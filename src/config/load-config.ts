@@ -143,6 +143,7 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
       tls: tls.value,
       trustedNetwork: written.server.trusted_network,
       workers: written.server.workers,
+      ...(written.server.public_url === undefined ? {} : { publicUrl: written.server.public_url.replace(/\/+$/, '') }),
     },
     encryptionKey: key.value,
     store: store.value,

@@ -25,6 +25,10 @@ const server = z
       .boolean()
       .default(false)
       .describe('true allows an address other than loopback without TLS. Clients are required all the same.'),
+    public_url: z
+      .string()
+      .optional()
+      .describe('The address by which browsers reach this server, for authorising accounts; needed behind a proxy.'),
     workers: z.int().min(1).max(64).default(1).describe('Processes behind the address, 1 to 64; each is a whole node.'),
   })
   .describe('How programs reach this server.')

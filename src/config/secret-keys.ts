@@ -2,7 +2,7 @@
 import type { Path } from './problem.ts'
 
 const alwaysSecret =
-  /(secret|passw(or)?d|private_?key|aes_?key|api_?key|app_?key|access_?key|permanent_?code|credentials?|authorization)$/i
+  /(secret|passw(or)?d|private_?key|aes_?key|api_?key|app_?key|access_?key|permanent_?code|refresh_?token|credentials?|authorization)$/i
 /** At the top of a source these name something else (a JSON pointer, say); further inside they carry secrets. */
 const secretInside = /(token|key|ticket|sign|signature|assertion|auth|pwd|cookie)$/i
 const passwordInUrl = /^[a-z][a-z0-9+.-]*:\/\/[^/@\s]*:[^/@\s]+@/i

@@ -19,7 +19,20 @@ export function checkServer(written: WrittenConfig, raw: JsonObject): Checked<Li
     problems.push(problem('value_invalid', { path: listenPath }, badListen, listenFix))
     return { value: null, problems }
   }
-  return { value: listen, problems: [...problems, ...exposure(written, raw, listen)] }
+  return { value: listen, problems: [...publicUrl(written), ...exposure(written, raw, listen)] }
+}
+
+/** Codes and links travel to this address, so it is https but where the network itself is trusted. */
+function publicUrl({ server }: WrittenConfig): Problem[] {
+  const { public_url: text, trusted_network: isTrusted } = server
+  if (text === undefined) return []
+  const path = ['server', 'public_url']
+  const url = /^https?:\/\/[^/\s\\]/i.test(text) && URL.canParse(text) ? new URL(text) : null
+  const isBare = url !== null && [url.username, url.password, url.search, url.hash].every((part) => part === '')
+  if (url === null || !isBare) return [problem('value_invalid', { path }, badPublicUrl, publicUrlFix)]
+  const isHere = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(url.hostname)
+  if (url.protocol === 'https:' || isHere || isTrusted) return []
+  return [problem('value_invalid', { path }, plainPublicUrl, publicUrlFix)]
 }
 
 function exposure(written: WrittenConfig, raw: JsonObject, listen: Listen): Problem[] {
@@ -60,6 +73,18 @@ const badListen: Text = {
 const listenFix: Text = {
   en: 'Write HOST:PORT (127.0.0.1:8888), [IPV6]:PORT ([::1]:8888), or unix:/path/to.sock.',
   zh: '写成 HOST:PORT（127.0.0.1:8888）、[IPV6]:PORT（[::1]:8888）或 unix:/path/to.sock。',
+}
+const badPublicUrl: Text = {
+  en: 'This is no address of a server: no query, fragment or password belongs into it.',
+  zh: '这不是服务器地址：不能包含查询参数、片段或密码。',
+}
+const plainPublicUrl: Text = {
+  en: 'Codes of authorisations travel to this address, and without TLS they could be read.',
+  zh: '授权码会发往该地址；没有 TLS，授权码可能被窃听。',
+}
+const publicUrlFix: Text = {
+  en: 'Write https://tokens.example.com; in a private network, server.trusted_network: true allows http.',
+  zh: '写成 https://tokens.example.com；若是可信内网，server.trusted_network: true 允许 http。',
 }
 const withoutClients: Text = {
   en: 'Other machines can reach this address, but no client is configured: anybody could read tokens.',

@@ -134,7 +134,9 @@ export type Pair = { readonly cert: Buffer; readonly key: Buffer; readonly minVe
 
 /** The pair as it is now. It is tried first: a server takes parts of a bad one before it throws. */
 export async function readPair(tls: PemFiles, read: ReadPem = (path) => readFile(path)): Promise<Pair> {
-  const [cert, key] = await Promise.all([pemOf(tls.cert, read), pemOf(tls.key, read)])
+  // One after the other, so that of two that are missing it is always the first that is named.
+  const cert = await pemOf(tls.cert, read)
+  const key = await pemOf(tls.key, read)
   const pair: Pair = { cert, key, minVersion: 'TLSv1.2' }
   try {
     createSecureContext(pair)

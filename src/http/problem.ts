@@ -27,13 +27,25 @@ export function languageOf(acceptLanguage: string | null | undefined): Language 
  * not see and what is not there look alike, whatever words the error was thrown with.
  */
 export function problem(error: ZhongkongError, language: Language): Answer {
+  const { status } = errorTable[error.code]
+  const headers: string[] = []
+  if (status === 503 || status === 429) {
+    const seconds = Math.max(1, Math.ceil(error.retryAfterSeconds ?? retryAfterSecondsDefault))
+    headers.push('Retry-After', String(seconds))
+  }
+  if (status === 401) headers.push('WWW-Authenticate', 'Bearer realm="zhongkong"')
+  return { status, type: problemType, body: JSON.stringify(problemOf(error, language)), headers }
+}
+
+/** What a caller is told of an error, in any form. */
+export function problemOf(error: ZhongkongError, language: Language): Problem {
   const row = errorTable[error.code]
   const isOurs = error.code === 'internal' || error.owner === 'config'
   // Paths and words of the machine's own store are for its operator, who has them in the log.
   const isStore = error.code.startsWith('store_') || error.code === 'seal_broken'
   const isPlain = isOurs || isStore || error.code === 'not_found'
   const plainDetail = isStore ? 'the store failed' : isOurs ? 'the request failed inside the server' : 'not found'
-  const body: Problem = {
+  return {
     type: 'about:blank',
     title: STATUS_CODES[row.status] ?? 'Error',
     status: row.status,
@@ -42,11 +54,4 @@ export function problem(error: ZhongkongError, language: Language): Answer {
     hint: (isPlain ? row.text : (error.hint ?? row.text))[language],
     ...(error.upstream === undefined || isPlain ? {} : { upstream: error.upstream }),
   }
-  const headers: string[] = []
-  if (row.status === 503 || row.status === 429) {
-    const seconds = Math.max(1, Math.ceil(error.retryAfterSeconds ?? retryAfterSecondsDefault))
-    headers.push('Retry-After', String(seconds))
-  }
-  if (row.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="zhongkong"')
-  return { status: row.status, type: problemType, body: JSON.stringify(body), headers }
 }

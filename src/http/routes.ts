@@ -1,5 +1,6 @@
 /** The one list of routes. Whatever is served, documented, admitted or counted is in it. */
 import type { Surface } from './surface.ts'
+import { surfaces as authorize } from './surfaces/authorize.ts'
 import { surfaces as callback } from './surfaces/callback.ts'
 import { surfaces as dingtalk } from './surfaces/dingtalk.ts'
 import { surfaces as feishu } from './surfaces/feishu.ts'
@@ -24,4 +25,5 @@ export const routes: readonly Surface[] = [
   ...dingtalk,
   ...feishu,
   ...callback,
+  ...authorize,
 ]

@@ -66,6 +66,8 @@ export const sourceSchema = z.strictObject({
     })
     .nullable(),
   conflict: z.boolean(),
+  authorized_at: epochSeconds.optional().describe('When a person last authorised it, where one did.'),
+  authorize: z.string().optional().describe('With needs-authorization: where on this server a person mends that.'),
 })
 
 export const sourcesSchema = z.strictObject({ sources: z.array(sourceSchema), next: z.string().nullable() })
@@ -80,6 +82,15 @@ export const problemSchema = z.strictObject({
   detail: z.string(),
   hint: z.string().optional(),
   upstream: upstream.optional(),
+})
+
+export const authorizeBodySchema = z.strictObject({
+  device: z.enum(['desktop', 'mobile']).optional().describe('Whose page is wanted; otherwise the browser decides.'),
+})
+
+export const authorizeSchema = z.strictObject({
+  url: z.string().describe('Whoever opens it may authorise the source. It is good once.'),
+  expires_in: seconds,
 })
 
 export const healthSchema = z.strictObject({ status: z.enum(['ok', 'ready', 'not-ready']) })
@@ -175,6 +186,8 @@ export const namedSchemas = {
   Source: sourceSchema,
   Sources: sourcesSchema,
   Callback: callbackSchema,
+  Authorize: authorizeSchema,
+  AuthorizeRequest: authorizeBodySchema,
   Definition: definitionSchema,
   Problem: problemSchema,
   Health: healthSchema,

@@ -18,10 +18,11 @@ import { openapi } from './openapi.ts'
 import { languageOf, problem } from './problem.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
-import type { Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
+import { createSealer } from './sealed-text.ts'
+import type { Authorising, Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
 import { createTrail, type Trail } from './trail.ts'
 
-export type { Compat, Meter, Peer } from './surface.ts'
+export type { Authorising, Compat, Meter, Peer } from './surface.ts'
 export type { Glance, Glimpse } from './glance.ts'
 
 /** What a reload replaces. */
@@ -38,6 +39,12 @@ export type ServerOptions = Reloadable & {
   readonly trail?: Trail
   /** Keeps what platforms send to sources; absent, all of it is for others. */
   readonly hear?: Hear
+  /** How people authorise sources; absent, nobody does. */
+  readonly authorising?: Authorising
+  /** 32 bytes that all nodes of a store share, for what travels through browsers; absent, a key of the moment. */
+  readonly journeyKey?: Uint8Array
+  /** The address by which browsers reach this server, without a slash at the end. */
+  readonly publicUrl?: string | undefined
   readonly emit?: (event: ZhongkongEvent) => void
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
@@ -79,6 +86,9 @@ export function createHandler(options: ServerOptions): Handler {
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
     callbacks,
+    authorising: options.authorising ?? nobodyAuthorises,
+    sealer: createSealer(options.journeyKey ?? env.random.bytes(32), env),
+    publicUrl: options.publicUrl ?? null,
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     draining: draining.signal,
@@ -102,6 +112,17 @@ export function createHandler(options: ServerOptions): Handler {
     drain: () => draining.abort(),
     settle: () => callbacks.settle(),
   })
+}
+
+const nobodyAuthorises: Authorising = {
+  isFor: () => false,
+  codeParameter: () => Promise.reject(nobodyCan()),
+  link: () => Promise.reject(nobodyCan()),
+  complete: () => Promise.reject(nobodyCan()),
+}
+
+function nobodyCan(): ZhongkongError {
+  return new ZhongkongError('bad_request', 'this source is not authorised by a person')
 }
 
 function settingsOf({ access, compat }: Reloadable): Settings {

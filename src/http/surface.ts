@@ -6,9 +6,11 @@ import type { Secret } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
+import type { Source } from '../model/source.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
+import type { Sealer } from './sealed-text.ts'
 import type { Trail } from './trail.ts'
 
 /** Who is at the other end of the connection. Headers such as X-Forwarded-For say nothing about it. */
@@ -42,6 +44,25 @@ export type Meter = {
   countCallback(source: string | null, verdict: Verdict): void
 }
 
+/** Where a person is sent to, and how they come back; as the providers have it. */
+export type Journey = {
+  readonly redirectUri: string
+  readonly state: string
+  readonly verifier: string
+  readonly device: 'desktop' | 'mobile'
+}
+
+/** How people authorise sources. Each throws `not_found`, `bad_request` where nobody can, and `authorization_refused`. */
+export type Authorising = {
+  isFor(source: Source): boolean
+  /** The query with which the platform sends a person back holds the code under this name. */
+  codeParameter(name: string): Promise<string>
+  /** The page of the platform. */
+  link(name: string, journey: Journey): Promise<string>
+  /** Exchanges the code; answers the name of the source that may go on now. */
+  complete(name: string, proof: { readonly code: string; readonly journey: Journey }): Promise<string>
+}
+
 /** What all surfaces share. */
 export type House = {
   readonly keeper: Keeper
@@ -55,6 +76,11 @@ export type House = {
   readonly hosts: ReadonlySet<string>
   /** What platforms send. */
   readonly callbacks: Callbacks
+  readonly authorising: Authorising
+  /** Seals what travels through browsers. */
+  readonly sealer: Sealer
+  /** `server.public_url`: the address by which browsers reach this server; null when nobody has said it. */
+  readonly publicUrl: string | null
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Aborts when the server drains: waits end early. */
@@ -101,7 +127,16 @@ export type Credentials = {
 export type SurfaceDoc = {
   readonly summary: string
   readonly group:
-    'v1' | 'operating' | 'wechat' | 'wecom' | 'dingtalk' | 'feishu' | 'tokenboy' | 'wechat-token-server' | 'callback'
+    | 'v1'
+    | 'operating'
+    | 'wechat'
+    | 'wecom'
+    | 'dingtalk'
+    | 'feishu'
+    | 'tokenboy'
+    | 'wechat-token-server'
+    | 'callback'
+    | 'authorize'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */

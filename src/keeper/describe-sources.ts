@@ -3,6 +3,7 @@ import { spentInDay } from '../model/budget.ts'
 import { stateOf, tokenOf } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { promiseCapMs, promisedAt } from '../model/expiry.ts'
+import { authorizedAt } from '../model/grant.ts'
 import { isContested } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import type { SourceState } from './keeper.ts'
@@ -53,5 +54,6 @@ function describe(room: Room, source: Source, entry: Entry): SourceState {
     dailyLimit: limits.length === 0 ? null : Math.min(...limits),
     trouble: entry.trouble?.generation === source.generation ? entry.trouble : null,
     conflict: isContested(entry, now),
+    authorizedAt: authorizedAt(source, entry),
   }
 }

@@ -376,6 +376,25 @@ describe('a person who authorises', () => {
     expect(await stateOf(node)).toBe('fresh')
   })
 
+  test('is remembered as the one who did, through refreshes and another node', async () => {
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(source)
+    const since = async (at: Node): Promise<number | null | undefined> =>
+      (await stage.until(at.keeper.state('oauth')))?.authorizedAt
+    expect(await since(node)).toBeNull()
+    server.authorise('by-hand')
+    const grant = { value: 'by-hand', lifetimeMs: null }
+    const issued = { value: 'token-by-hand', lifetimeMs: hour, fields: {}, grant }
+    await stage.until(node.keeper.authorize('oauth', { issued, sentAgoMs: 0 }))
+    const first = await since(node)
+    expect(first).toBeGreaterThan(0)
+    await stage.pass(day)
+    expect(server.issues).toBeGreaterThan(20)
+    expect(await since(await stage.open(source))).toBe(first)
+    await stage.until(node.keeper.authorize('oauth', { issued, sentAgoMs: 0 }))
+    expect(await since(node)).toBeGreaterThan(first!)
+  })
+
   test('ends the waiting of a source whose grant was dead', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(source)

@@ -50,6 +50,8 @@ export type SourceState = {
   readonly dailyLimit: number | null
   readonly trouble: Trouble | null
   readonly conflict: boolean
+  /** When a person last authorised it, by the store's clock; null where none did, or the way is another. */
+  readonly authorizedAt: number | null
 }
 
 /** What a person's authorisation brought, and how long ago it was asked for, in milliseconds. */

@@ -18,6 +18,8 @@ export type Grant = {
   readonly identity: string
   /** The digest of the grant that the configuration held when this one came: another one there is newer than this. */
   readonly seed?: string
+  /** When a person authorised; kept by the grants that come in its place. Absent where none did. */
+  readonly since?: number
   /** When another one took its place; absent for the one in use. */
   readonly replacedAt?: number
   /** When the upstream refused it. */
@@ -28,7 +30,13 @@ export type Grant = {
 type Holding = { readonly grants?: readonly Grant[] }
 
 /** A grant as an upstream or a person hands it over. */
-export type Given = { readonly value: string; readonly at: number; readonly lifetimeMs?: number | null }
+export type Given = {
+  readonly value: string
+  readonly at: number
+  readonly lifetimeMs?: number | null
+  /** It comes from a person who authorised then, or from a grant that did. */
+  readonly since?: number | undefined
+}
 
 /** A grant that was replaced is kept this long, in milliseconds. */
 const keptMs = 86_400_000
@@ -60,6 +68,11 @@ function seeded(source: Source, seed: NonNullable<Source['seed']>): Grant {
 export function grantOf(source: Source, entry: Holding, now: number): Grant | null {
   const living = grantsOf(source, entry).filter(({ endsAt }) => endsAt === undefined || endsAt > now)
   return living.find(({ refusedAt }) => refusedAt === undefined) ?? living[0] ?? null
+}
+
+/** When a person last authorised the account that the source names, by the store's clock; null where none did. */
+export function authorizedAt(source: Source, entry: Holding): number | null {
+  return grantsOf(source, entry)[0]?.since ?? null
 }
 
 /** Whether asking is of no use before somebody grants anew. A grant that was lost may be told again, and one that ended not. */
@@ -103,10 +116,11 @@ function lastWord(current: Grant | undefined, given: Given): number {
 export function withIssuedGrant(
   source: Source,
   entry: Holding,
-  given: Given,
+  issued: Given,
   asked: { readonly with: string | null; readonly now: number },
 ): readonly Grant[] {
   const grants = grantsOf(source, entry)
+  const given = { ...issued, since: grants.find(({ value }) => value === asked.with)?.since }
   const current = grantOf(source, entry, asked.now)
   const counts = current === null || [asked.with, given.value].includes(current.value) || isRefused(current)
   const others = replacedBy(given, grants, asked.now)
@@ -149,10 +163,10 @@ export function withoutGrants(source: Source, entry: Holding, now: number): read
   return grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
 }
 
-function made(source: Source, { value, at, lifetimeMs }: Given): Grant {
+function made(source: Source, { value, at, lifetimeMs, since }: Given): Grant {
   const seed = source.seed === null ? {} : { seed: source.seed.digest }
   const end = lifetimeMs == null ? {} : { endsAt: at + lifetimeMs }
-  return { value, at, identity: source.identity, ...seed, ...end }
+  return { value, at, identity: source.identity, ...seed, ...end, ...(since === undefined ? {} : { since }) }
 }
 
 function replacedBy(given: Given, grants: readonly Grant[], now: number): readonly Grant[] {

@@ -39,7 +39,7 @@ export function revoked(source: Source, entry: Entry, now: number): Entry {
 export function authorized(source: Source, entry: Entry, issued: Issued, sent: Sent): Entry {
   const isAsking = leasedUntil(source, entry, sent.now) !== null
   const { entry: settled } = commit(source, { ...entry, token: null }, issued, sent)
-  const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt }
+  const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt, since: sent.sentAt }
   return {
     ...settled,
     previous: replaced(source, entry, sent.now),

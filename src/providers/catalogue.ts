@@ -19,7 +19,7 @@ import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
 import { presets } from './presets/presets.ts'
-import type { Authorization, Call, Heard, Held, Journey, Link, Proof, Provider, Redeemed } from './provider.ts'
+import type { Authorization, Call, Failed, Heard, Held, Journey, Link, Proof, Provider, Redeemed } from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
@@ -105,19 +105,24 @@ export async function issue(source: Source, call: Call): Promise<Attempt> {
 
 /** Where a person authorises a source; undefined where that is not done. */
 export async function linkOf(source: Source, call: Call, journey: Journey): Promise<Link | undefined> {
-  return await byKind.get(source.kind)?.authorization?.link(source.settings, call, journey)
+  return await authorizationFor(source)?.link(source.settings, call, journey)
 }
 
-/** How a person authorises a source of this kind; undefined where nobody does. */
+/** How a person authorises a source; undefined where nobody does. */
 export function authorizationOf(
   source: Source,
 ): Pick<Authorization<unknown>, 'codeParameter' | 'isAskedWithToken'> | undefined {
-  return byKind.get(source.kind)?.authorization
+  return authorizationFor(source)
+}
+
+function authorizationFor({ kind, settings }: Source): Authorization<unknown> | undefined {
+  const authorization = byKind.get(kind)?.authorization
+  return authorization?.isFor?.(settings) === false ? undefined : authorization
 }
 
 /** Exchanges what an authorisation brought. */
 export async function redeem(source: Source, call: Call, proof: Proof): Promise<Redeemed> {
-  const authorization = byKind.get(source.kind)?.authorization
+  const authorization = authorizationFor(source)
   if (authorization === undefined) throw new ZhongkongError('internal', `${source.kind} is authorised by nobody`)
   return await authorization.redeem(source.settings, call, proof)
 }
@@ -126,8 +131,6 @@ export async function redeem(source: Source, call: Call, proof: Proof): Promise<
 export async function askForPush(source: Source, call: Call): Promise<Failed | null | undefined> {
   return await byKind.get(source.kind)?.askForPush?.(source.settings, call)
 }
-
-type Failed = Exclude<Attempt, { outcome: 'issued' }>
 
 /** Waits at the upstream of a source that announces, up to `waitMs`, for another token than the one held. */
 export async function watch(source: Source, call: Call & { readonly held: Held }, waitMs: number): Promise<Heard> {

@@ -4,6 +4,7 @@ import { brokenByStatus, refusedByStatus, type Answer } from './ask.ts'
 import { judgeBadStatus } from './errcode-answer.ts'
 import { refused, type ErrorTable } from './error-table.ts'
 import { issued, lifetimeMsOf } from './issued.ts'
+import { unknown } from './outcome.ts'
 import { readPath } from './json-pointer.ts'
 import { oauth2Errors } from './oauth2-errors.ts'
 
@@ -22,6 +23,8 @@ export type Judging = {
   readonly errors: ErrorTable
   readonly secrets: readonly string[]
   readonly now: number
+  /** A refresh token in the answer is the next grant, and no field that callers see. */
+  readonly bringsGrant: boolean
 }
 
 export function judgeOauth2({ status, body }: Answer, judging: Judging): Attempt {
@@ -39,5 +42,27 @@ export function judgeOauth2({ status, body }: Answer, judging: Judging): Attempt
     return refused({ errcode, errmsg, table, otherwise, secrets, now })
   }
   if (status >= 400) return judgeBadStatus(status, access_token !== undefined)
-  return issued(access_token, '/access_token', lifetimeMsOf(expires_in), body)
+  const attempt = issued(access_token, '/access_token', lifetimeMsOf(expires_in), body)
+  return judging.bringsGrant ? withGrant(attempt) : attempt
+}
+
+/** As RFC 6749 (appendix A.17) has refresh tokens, and no longer than any that is known. */
+const usableRefreshToken = /^[\x20-\x7e]{1,8192}$/
+
+/**
+ * Takes the refresh token out of a good answer. Where there is none, the one that was asked with lives on. One that cannot
+ * be used makes the whole answer one that is not believed: whoever asks again soon may get a better one.
+ */
+function withGrant(attempt: Attempt): Attempt {
+  if (attempt.outcome !== 'issued') return attempt
+  const { refresh_token: value, ...fields } = attempt.issued.fields
+  if (value === undefined || value === null || value === '') {
+    return { outcome: 'issued', issued: { ...attempt.issued, fields } }
+  }
+  if (typeof value !== 'string' || !usableRefreshToken.test(value)) {
+    return unknown('token_unusable', 'the answer holds a refresh token that cannot be used')
+  }
+  // Keycloak says 0 of one that does not end, which is no lifetime.
+  const lifetimeMs = lifetimeMsOf(fields.refresh_token_expires_in ?? fields.refresh_expires_in)
+  return { outcome: 'issued', issued: { ...attempt.issued, fields, grant: { value, lifetimeMs } } }
 }

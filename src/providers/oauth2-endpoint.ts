@@ -1,5 +1,5 @@
 /**
- * Where the token endpoint is: written out, or found by the issuer's metadata (OpenID Connect Discovery, RFC 8414).
+ * Where the endpoints are: written out, or found by the issuer's metadata (OpenID Connect Discovery, RFC 8414).
  *
  * Secrets go where the metadata say, so they are believed only when they name the very issuer that was asked, over TLS.
  * They are kept in memory for an hour, and longer when the issuer cannot be asked again: an endpoint rarely moves.
@@ -10,14 +10,18 @@ import type { Text } from '../base/text.ts'
 import type { Attempt } from '../model/failure.ts'
 import { ask } from './ask.ts'
 import { notSent, rejected } from './outcome.ts'
-import type { Call } from './provider.ts'
+import type { Call, Failed } from './provider.ts'
 import { urlProblem } from './setting.ts'
+
+/** The address of an endpoint, or how the attempt ends without it. */
+export type Find = (call: Call) => string | Promise<string | Failed>
 
 export type TokenEndpoint = {
   /** The address that was written: of the endpoint, or of the issuer. */
   readonly name: string
-  /** The address of the endpoint, or how the attempt ends without it. */
-  readonly find: (call: Call) => string | Promise<string | Attempt>
+  readonly find: Find
+  /** Where people are sent (`authorization_endpoint`); absent where only the token endpoint is known. */
+  readonly findAuthorization?: Find
 }
 
 const keptMs = 3_600_000
@@ -28,7 +32,12 @@ export function fixed(url: string): TokenEndpoint {
 
 export function discovered(issuer: string): TokenEndpoint {
   const memory = new Discovery(issuer)
-  return { name: issuer, find: (call) => memory.find(call) }
+  return {
+    name: issuer,
+    find: (call) => memory.find(call, ({ token }) => token),
+    findAuthorization: (call) =>
+      memory.find(call, ({ authorization }) => authorization ?? unfit('they name no authorization endpoint')),
+  }
 }
 
 /** What is wrong with the address of an issuer, or null. */
@@ -48,22 +57,24 @@ function isLoopback(text: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 }
 
+type Endpoints = { readonly token: string; readonly authorization: string | null }
+
 class Discovery {
   readonly #issuer: string
-  #found: { readonly url: string; readonly at: number } | null = null
+  #found: { readonly endpoints: Endpoints; readonly at: number } | null = null
   constructor(issuer: string) {
     this.#issuer = issuer
   }
 
-  async find(call: Call): Promise<string | Attempt> {
+  async find(call: Call, pick: (endpoints: Endpoints) => string | Failed): Promise<string | Failed> {
     const known = this.#found
     const now = call.env.clock.monotonic()
-    if (known !== null && now - known.at < keptMs) return known.url
+    if (known !== null && now - known.at < keptMs) return pick(known.endpoints)
     const found = await discover(this.#issuer, call)
-    if (typeof found === 'string') this.#found = { url: found, at: now }
+    if ('token' in found) this.#found = { endpoints: found, at: now }
     // An issuer that says something else now is obeyed; one that says nothing has not moved its endpoint by that.
-    else if (known !== null && found.outcome === 'not-sent') return known.url
-    return found
+    else if (known !== null && found.outcome === 'not-sent') return pick(known.endpoints)
+    return 'token' in found ? pick(found) : found
   }
 }
 
@@ -77,11 +88,14 @@ function addressesOf(issuer: string): readonly string[] {
   ]
 }
 
-async function discover(issuer: string, call: Call): Promise<string | Attempt> {
+async function discover(issuer: string, call: Call): Promise<Endpoints | Failed> {
   let last = 'nothing was asked'
   for (const url of addressesOf(issuer)) {
     const answer = await ask({ method: 'GET', url }, call, ({ status, body }) => read(issuer, status, body))
-    if (answer.outcome === 'issued') return answer.issued.value
+    if (answer.outcome === 'issued') {
+      const { authorization } = answer.issued.fields
+      return { token: answer.issued.value, authorization: typeof authorization === 'string' ? authorization : null }
+    }
     if (answer.outcome === 'rejected' && answer.failure.code === 'discovery_failed') return answer
     last = answer.failure.message
     // Where nobody could be reached, the second address is not reached either.
@@ -95,18 +109,24 @@ async function discover(issuer: string, call: Call): Promise<string | Attempt> {
 function read(issuer: string, status: number, body: JsonObject): Attempt {
   if (status >= 400) return notSent('discovery_failed', `HTTP ${status}`)
   if (body.issuer !== issuer) return unfit(`they are those of ${told(body.issuer)}`)
-  const endpoint = body.token_endpoint
-  if (typeof endpoint !== 'string' || urlProblem(endpoint) !== null) return unfit('they name no token endpoint')
-  const isSecure = new URL(endpoint).protocol === 'https:' || new URL(issuer).protocol === 'http:'
-  if (!isSecure) return unfit('they name a token endpoint without TLS')
-  return { outcome: 'issued', issued: { value: endpoint, lifetimeMs: null, fields: {} } }
+  const { token_endpoint: endpoint, authorization_endpoint: authorization } = body
+  if (!isEndpoint(endpoint)) return unfit('they name no token endpoint')
+  const isSecure = (url: string): boolean => new URL(url).protocol === 'https:' || new URL(issuer).protocol === 'http:'
+  if (!isSecure(endpoint)) return unfit('they name a token endpoint without TLS')
+  // Whoever has no person to send needs no place to send them to.
+  const fields = isEndpoint(authorization) && isSecure(authorization) ? { authorization } : {}
+  return { outcome: 'issued', issued: { value: endpoint, lifetimeMs: null, fields } }
+}
+
+function isEndpoint(value: unknown): value is string {
+  return typeof value === 'string' && urlProblem(value) === null
 }
 
 function told(issuer: unknown): string {
   return typeof issuer === 'string' ? scrub(issuer) : 'nobody'
 }
 
-function unfit(because: string): Attempt {
+function unfit(because: string): Failed {
   const message = `the metadata of the issuer are not used: ${because}`
   return rejected({ class: 'configuration', code: 'discovery_failed', message })
 }

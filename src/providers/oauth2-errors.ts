@@ -1,5 +1,6 @@
 /** Error words of OAuth 2.0 token endpoints (RFC 6749 section 5.2, RFC 8707). */
 import { forbidden, misconfigured, type ErrorRow, type ErrorTable } from './error-table.ts'
+import { failureHints } from './outcome.ts'
 
 export const oauth2Errors: ErrorTable = {
   invalid_request: misconfigured(
@@ -37,6 +38,15 @@ export const oauth2Errors: ErrorTable = {
   },
   server_error: { class: 'transient', hint: { en: 'The server broke down.', zh: '服务器内部错误。' } },
 }
+
+/** A refresh token that has ended, was withdrawn, or was used up by a request whose answer was lost. */
+export const refusedRefreshToken: ErrorRow = { class: 'needs-authorization', hint: failureHints.needs_authorization }
+
+/** Of a code nothing can be asked again: the person begins anew. */
+export const refusedCode: ErrorRow = misconfigured(
+  'The code was used before, is too old, or belongs to another address. Begin anew from the link.',
+  '授权码已被使用、已过期，或与回调地址不符。请从授权链接重新开始。',
+)
 
 /** With jwt_bearer there is nobody who could authorise again: the assertion itself was refused. */
 export const refusedAssertion: ErrorRow = misconfigured(

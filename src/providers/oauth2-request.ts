@@ -3,11 +3,18 @@ import type { Env } from '../base/env.ts'
 import type { Ask } from './ask.ts'
 import { signed } from './assertion.ts'
 import type { ErrorTable } from './error-table.ts'
-import { refusedAssertion } from './oauth2-errors.ts'
+import { refusedAssertion, refusedRefreshToken } from './oauth2-errors.ts'
 import type { ClientAuth, GrantName, Oauth2Settings } from './oauth2-settings.ts'
+import type { Journey } from './provider.ts'
 
 /** What one request is made of: `url` is the token endpoint. */
-type Making = { readonly settings: Oauth2Settings; readonly url: string; readonly env: Env }
+type Making = {
+  readonly settings: Oauth2Settings
+  readonly url: string
+  readonly env: Env
+  /** The refresh token to ask with; null where none is. */
+  readonly grant: string | null
+}
 
 /** Parameters of the form, headers, and what of them must not be told should the server repeat it. */
 type Sent = {
@@ -21,6 +28,8 @@ export type Grant = {
   readonly parameters: (making: Making) => Sent | Promise<Sent>
   /** Words that mean something else with this grant. */
   readonly errors: ErrorTable
+  /** The scope was said when the person was asked, and is not said again: the server may have granted less. */
+  readonly leavesOutScope?: true
 }
 
 /** The grants, one line each. */
@@ -28,6 +37,12 @@ export const grants: Readonly<Record<GrantName, Grant>> = {
   client_credentials: { parameters: () => ({ form: { grant_type: 'client_credentials' } }), errors: {} },
   jwt_bearer: { parameters: jwtBearer, errors: { invalid_grant: refusedAssertion } },
   account_credentials: { parameters: () => ({ form: { grant_type: 'account_credentials' } }), errors: {} },
+  refresh_token: { parameters: refreshToken, errors: { invalid_grant: refusedRefreshToken } },
+  authorization_code: {
+    parameters: refreshToken,
+    errors: { invalid_grant: refusedRefreshToken },
+    leavesOutScope: true,
+  },
 }
 
 /** Client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2), one line each. */
@@ -41,12 +56,26 @@ const proofs: Readonly<Record<ClientAuth, (making: Making) => Sent | Promise<Sen
   none: ({ settings: { clientId } }) => (clientId === '' ? {} : { form: { client_id: clientId } }),
 }
 
-export async function oauth2Request(making: Making): Promise<{ request: Ask; secrets: readonly string[] }> {
+type Made = { readonly request: Ask; readonly secrets: readonly string[] }
+
+export async function oauth2Request(making: Making): Promise<Made> {
+  const { parameters, leavesOutScope } = grants[making.settings.grant]
+  return await requestOf(making, await parameters(making), leavesOutScope !== true)
+}
+
+/** The exchange of a code that a person brought back (RFC 6749 section 4.1.3, RFC 7636). */
+export async function codeRequest(making: Making, code: string, { redirectUri, verifier }: Journey): Promise<Made> {
+  const form = { grant_type: 'authorization_code', code, redirect_uri: redirectUri }
+  const isProven = making.settings.refreshing?.pkce === true
+  const sent = { form: isProven ? { ...form, code_verifier: verifier } : form, secrets: [code, verifier] }
+  return await requestOf(making, sent, false)
+}
+
+async function requestOf(making: Making, granted: Sent, tellsScope: boolean): Promise<Made> {
   const { settings, url } = making
-  const granted = await grants[settings.grant].parameters(making)
   const proven = await proofs[settings.auth](making)
   const form = new URLSearchParams(granted.form)
-  if (settings.scope.length > 0) form.set('scope', settings.scope.join(' '))
+  if (tellsScope && settings.scope.length > 0) form.set('scope', settings.scope.join(' '))
   for (const audience of settings.audience) form.append('audience', audience)
   for (const resource of settings.resource) form.append('resource', resource)
   for (const [key, value] of Object.entries(settings.params)) form.append(key, value)
@@ -54,6 +83,11 @@ export async function oauth2Request(making: Making): Promise<{ request: Ask; sec
   const headers = { 'content-type': 'application/x-www-form-urlencoded', ...proven.headers }
   const secrets = [...(granted.secrets ?? []), ...(proven.secrets ?? []), ...Object.values(settings.params)]
   return { request: { method: 'POST', url, headers, body: form.toString(), judgesServerErrors: true }, secrets }
+}
+
+function refreshToken({ grant }: Making): Sent {
+  if (grant === null) throw new TypeError('a refresh was let through without a refresh token')
+  return { form: { grant_type: 'refresh_token', refresh_token: grant }, secrets: [grant] }
 }
 
 function basic({ settings: { clientId, clientSecret } }: Making): Sent {

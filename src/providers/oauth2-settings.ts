@@ -2,11 +2,12 @@
 import { z } from 'zod'
 import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
-import { discovered, fixed, issuerProblem, type TokenEndpoint } from './oauth2-endpoint.ts'
-import { duration, placeOf, problem, secret, urlProblem } from './setting.ts'
+import { discovered, fixed, issuerProblem, type Find, type TokenEndpoint } from './oauth2-endpoint.ts'
+import { duration, placeOf, problem, secret, urlProblem, type Problem } from './setting.ts'
 import { algorithms, privateKey, type SigningKey } from './signing-key.ts'
 
-export type GrantName = 'client_credentials' | 'jwt_bearer' | 'account_credentials'
+export type GrantName =
+  'client_credentials' | 'jwt_bearer' | 'account_credentials' | 'refresh_token' | 'authorization_code'
 export type ClientAuth = 'basic' | 'body' | 'private_key_jwt' | 'none'
 
 /** A key with all that is said with it. */
@@ -23,6 +24,19 @@ export type Signer = {
   readonly lifetimeMs: number
 }
 
+/** What a person once granted, and how it lives on. */
+export type Refreshing = {
+  /** The refresh token of the configuration; null where a person brings the first one. */
+  readonly seed: Secret | null
+  readonly rotation: 'may' | 'always' | 'never'
+  readonly graceMs: number
+  /** Where people are sent; null where another refresh token comes by the configuration only. */
+  readonly authorization: Find | null
+  /** What is added to the address that they are sent to. */
+  readonly authorizationParams: Readonly<Record<string, string>>
+  readonly pkce: boolean
+}
+
 export type Oauth2Settings = {
   readonly endpoint: TokenEndpoint
   readonly grant: GrantName
@@ -30,6 +44,8 @@ export type Oauth2Settings = {
   readonly clientId: string
   readonly clientSecret: Secret | null
   readonly signer: Signer | null
+  /** With refresh_token and authorization_code; null with all others. */
+  readonly refreshing: Refreshing | null
   readonly scope: readonly string[]
   readonly audience: readonly string[]
   readonly resource: readonly string[]
@@ -47,10 +63,45 @@ const ownParameters = [
   'client_assertion',
   'client_assertion_type',
   'assertion',
+  'refresh_token',
+  'code',
+  'code_verifier',
+  'redirect_uri',
   'scope',
   'audience',
   'resource',
 ]
+
+/** The same for the address that people are sent to. */
+const ownAuthorizationParameters = [
+  'response_type',
+  'client_id',
+  'redirect_uri',
+  'state',
+  'scope',
+  'audience',
+  'resource',
+  'code_challenge',
+  'code_challenge_method',
+]
+
+function parameters(own: readonly string[]) {
+  const key = z.string().superRefine((name, context) => {
+    if (!own.includes(name)) return
+    problem(context, {
+      en: `Write "${name}" one level higher, where it has a key of its own, or leave it to this server`,
+      zh: `"${name}" 有专用的配置项，请写在上一层，或由本服务器填写`,
+    })
+  })
+  return z.record(key, z.union([z.string(), z.number(), z.boolean()]).transform(String))
+}
+
+function endpointUrl() {
+  return z.string().superRefine((value, context) => {
+    const wrong = urlProblem(value)
+    if (wrong !== null) problem(context, wrong)
+  })
+}
 
 /** Claims that have keys of their own, and instants that only a clock can tell. */
 const ownClaims = ['iss', 'sub', 'aud', 'iat', 'exp', 'jti']
@@ -76,14 +127,7 @@ const assertion = z.strictObject({
 })
 
 const written = z.strictObject({
-  token_url: z
-    .string()
-    .superRefine((value, context) => {
-      const wrong = urlProblem(value)
-      if (wrong !== null) problem(context, wrong)
-    })
-    .optional()
-    .describe('The token endpoint.'),
+  token_url: endpointUrl().optional().describe('The token endpoint.'),
   issuer: z
     .string()
     .superRefine((value, context) => {
@@ -94,7 +138,10 @@ const written = z.strictObject({
     .describe('The issuer, instead of token_url: where its token endpoint is, its metadata say.'),
   client_id: z.string().min(1).optional().describe('The id of the client at that server.'),
   client_secret: secret('Its secret.').optional(),
-  grant: z.enum(['client_credentials', 'jwt_bearer']).default('client_credentials').describe('The grant.'),
+  grant: z
+    .enum(['client_credentials', 'jwt_bearer', 'refresh_token', 'authorization_code'])
+    .default('client_credentials')
+    .describe('The grant. With authorization_code a person authorises it: zhongkong authorize NAME.'),
   auth: z
     .enum(['basic', 'body', 'private_key_jwt', 'none'])
     .optional()
@@ -106,19 +153,24 @@ const written = z.strictObject({
   scope: texts.optional().describe('The scope, or a list of them.'),
   audience: texts.optional().describe('For servers that want to know for whom the token is.'),
   resource: texts.optional().describe('The same by RFC 8707.'),
-  params: z
-    .record(
-      z.string().superRefine((key, context) => {
-        if (!ownParameters.includes(key)) return
-        problem(context, {
-          en: `Write "${key}" one level higher, where it has a key of its own`,
-          zh: `"${key}" 有专用的配置项，请写在上一层`,
-        })
-      }),
-      z.union([z.string(), z.number(), z.boolean()]).transform(String),
-    )
-    .prefault({})
-    .describe('More parameters of the request.'),
+  params: parameters(ownParameters).prefault({}).describe('More parameters of the request.'),
+  refresh_token: secret('The first refresh token, for refresh_token and authorization_code.').optional(),
+  rotation: z
+    .enum(['may', 'always', 'never'])
+    .optional()
+    .describe('Whether a refresh brings another refresh token in place of the one it used. Default: may'),
+  grace: duration(
+    'For so long the server takes a refresh token again that was used. Default: 0',
+    0,
+    86_400_000,
+  ).optional(),
+  authorization_url: endpointUrl()
+    .optional()
+    .describe('Where people authorise (the authorization endpoint). Default: what the issuer says.'),
+  authorization_params: parameters(ownAuthorizationParameters)
+    .optional()
+    .describe('More parameters of that address, such as access_type: offline.'),
+  pkce: z.enum(['S256', 'none']).optional().describe('How the code is bound to who asked for it. Default: S256'),
   fallback_ttl: duration('Lifetime assumed when the answer tells none. Default: 5m', 1_000, 86_400_000 * 365).prefault(
     '5m',
   ),
@@ -137,6 +189,7 @@ export const oauth2Schema: z.ZodType<Oauth2Settings> = written.transform((values
     clientId: values.client_id ?? '',
     clientSecret: values.client_secret ?? null,
     signer: signerOf(values, context),
+    refreshing: refreshingOf(values, endpoint, context),
     scope: listOf(values.scope),
     audience: listOf(values.audience),
     resource: listOf(values.resource),
@@ -178,6 +231,43 @@ function checkProof(values: Written, auth: ClientAuth, context: z.RefinementCtx)
     },
   }
   problem(context, text, ['private_key'])
+}
+
+/** Keys that say something only where a person granted what is refreshed. */
+const refreshingKeys = [
+  'refresh_token',
+  'rotation',
+  'grace',
+  'authorization_url',
+  'authorization_params',
+  'pkce',
+] as const
+
+function refreshingOf(values: Written, endpoint: TokenEndpoint, context: z.RefinementCtx): Refreshing | null {
+  const { grant, refresh_token: seed, authorization_url: url } = values
+  if (grant !== 'refresh_token' && grant !== 'authorization_code') {
+    for (const key of refreshingKeys) if (values[key] !== undefined) problem(context, onlyWithPerson(key), [key])
+    return null
+  }
+  const authorization = url === undefined ? (endpoint.findAuthorization ?? null) : fixed(url).find
+  if (grant === 'refresh_token' && seed === undefined) missing(context, 'refresh_token')
+  if (grant === 'authorization_code' && authorization === null) missing(context, 'authorization_url')
+  return {
+    seed: seed ?? null,
+    rotation: values.rotation ?? 'may',
+    graceMs: values.grace ?? 0,
+    authorization,
+    authorizationParams: values.authorization_params ?? {},
+    pkce: values.pkce !== 'none',
+  }
+}
+
+function onlyWithPerson(key: string): Problem {
+  const fix = {
+    en: 'Add `grant: refresh_token` or `grant: authorization_code`.',
+    zh: '请添加 `grant: refresh_token` 或 `grant: authorization_code`。',
+  }
+  return { en: `"${key}" says nothing with this grant`, zh: `"${key}" 对此授权方式没有意义`, fix }
 }
 
 function missing(context: z.RefinementCtx, key: string): void {

@@ -62,6 +62,14 @@ export const failureHints = {
     en: 'Where the token endpoint is, the issuer did not say in a form that can be trusted. Check `issuer`, letter by letter, or write `token_url`.',
     zh: '未能从 issuer 可信地得知令牌接口的地址。请逐字核对 `issuer`，或直接填写 `token_url`。',
   },
+  refresh_token_missing: {
+    en: 'The server gave a token and no refresh token, so it would end for good. Ask for one: many servers want the scope `offline_access`, Google `authorization_params: { access_type: offline, prompt: consent }`. A server that gives one only the first time: `rotation: never`.',
+    zh: '服务器只给了令牌而没有 refresh_token，令牌到期后将无法续期。请申请它：多数服务器要求 scope 含 `offline_access`，Google 需 `authorization_params: { access_type: offline, prompt: consent }`。若服务器只在首次授权时给出，请写 `rotation: never`。',
+  },
+  needs_authorization: {
+    en: 'A person must authorise: `zhongkong authorize NAME`, or open /authorize/NAME on this server. Without `authorization_url`, write another `refresh_token` into the configuration.',
+    zh: '需要有人授权：执行 `zhongkong authorize 名称`，或在浏览器打开本服务器的 /authorize/名称。若未配置 `authorization_url`，请在配置中写入新的 `refresh_token`。',
+  },
   token_unusable: {
     en: 'The answer holds no usable token where one was expected. For an `http` source, check `token`.',
     zh: '应答中应有令牌的位置没有可用的令牌。若是 `http` 来源，请检查 `token`。',
@@ -97,7 +105,7 @@ export type Rejection = {
 }
 
 /** The upstream understood and refused, or we could not even form the request: nothing was issued. */
-export function rejected(rejection: Rejection): Attempt {
+export function rejected(rejection: Rejection): Extract<Attempt, { outcome: 'rejected' }> {
   const { code, message, upstream, hint = failureHints[code], waitMs, refusedInput } = rejection
   const failure: Failure = upstream === undefined ? { code, message, hint } : { code, message, upstream, hint }
   return {
@@ -115,6 +123,6 @@ export function unknown(code: FailureCode, message: string): Attempt {
 }
 
 /** No byte of the request reached the upstream. */
-export function notSent(code: FailureCode, message: string): Attempt {
+export function notSent(code: FailureCode, message: string): Extract<Attempt, { outcome: 'not-sent' }> {
   return { outcome: 'not-sent', failure: { code, message, hint: failureHints[code] } }
 }

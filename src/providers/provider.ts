@@ -72,8 +72,11 @@ export type Parent = {
   readonly inherits: readonly string[]
 }
 
+/** An attempt that brought nothing. */
+export type Failed = Exclude<Attempt, { outcome: 'issued' }>
+
 /** A way to send a person: a page of the platform, or a refusal in the words of an attempt. */
-export type Link = { readonly url: string } | { readonly refused: Exclude<Attempt, { outcome: 'issued' }> }
+export type Link = { readonly url: string } | { readonly refused: Failed }
 
 /** Where a person is sent to, and how they come back. */
 export type Journey = {
@@ -97,6 +100,8 @@ export type Redeemed = { readonly attempt: Attempt; readonly child?: Child }
 
 /** How a person authorises a source, or accounts under it. */
 export type Authorization<S> = {
+  /** Whether a source with these settings is authorised by a person; absent: every one of its kind is. */
+  isFor?(settings: S): boolean
   link(settings: S, call: Call, journey: Journey): Promise<Link>
   /** Link and code are asked with the source's own token (`Call.held`). */
   readonly isAskedWithToken?: true
@@ -154,7 +159,7 @@ export type Provider<S = unknown> = {
    * Asks the platform to push its grant again. Null when it was asked; otherwise why it was not. Absent where a platform
    * cannot be asked.
    */
-  askForPush?(settings: S, call: Call): Promise<Exclude<Attempt, { outcome: 'issued' }> | null>
+  askForPush?(settings: S, call: Call): Promise<Failed | null>
   /**
    * Waits at the upstream up to `waitMs` for another token than `call.held`; there where `semantics.announces` is. It
    * changes nothing and holds no lease: what it hears of is then fetched by `issue`.

@@ -113,6 +113,8 @@ const oauth2 = z.strictObject({
   public_key: publicKey.optional(),
   /** Scopes it may ask for; absent: any. */
   scopes: z.array(text).max(100).optional(),
+  /** Where people may be sent back to; absent: anywhere. */
+  redirect_uris: z.array(text).max(100).optional(),
   knobs,
 })
 

@@ -5,6 +5,7 @@ import type { Fault, FaultSettings } from './fault-board.ts'
 import type { Counters, JournalEntry } from './journal.ts'
 import type { Knobs, PartialKnobs } from './knobs.ts'
 import type { Pushed } from './pusher.ts'
+import type { RefreshCounters } from './refresh-book.ts'
 import type { SimulatorClock } from './world.ts'
 
 export type SimulatorOptions = {
@@ -90,6 +91,13 @@ export type Simulator = {
    * Default channel: `classic` for WeChat, `tenant` for Feishu, `token` for others. Uses up no quota.
    */
   rotateByForeigner(account: string, channel?: string): string
+
+  /** A person consents at the OAuth 2.0 server by another way than its page; answers the refresh token. */
+  grant(account: string): string
+  /** How the refresh tokens of an account fared, and all there were, the newest last. */
+  refreshes(account: string): RefreshCounters & { readonly tokens: readonly string[] }
+  /** The person withdraws every consent: refresh tokens and what came of them are dead. Answers how many there were. */
+  withdraw(account: string): number
 
   /** Would the upstream take this token (or the browser this ticket) right now? Touches no counter. */
   accepts(token: string): boolean

@@ -23,9 +23,8 @@ type Handler = (order: Order) => unknown
 
 const done = { ok: true }
 const tokenBody = z.strictObject({ token: z.string().min(1) })
-const rotateBody = z.strictObject({ account: z.string().min(1), channel: z.string().min(1).optional() })
-
 const accountBody = z.strictObject({ account: z.string().min(1) })
+const rotateBody = z.strictObject({ account: z.string().min(1), channel: z.string().min(1).optional() })
 const organisationBody = z.strictObject({ account: z.string().min(1), organisation: z.string().min(1).max(128) })
 
 /** `METHOD part`, or `METHOD part/` when an id follows. The methods of the simulator judge what they are given. */
@@ -73,6 +72,13 @@ const routes: Readonly<Record<string, Handler>> = {
     const { account, channel } = parsed(rotateBody, await body())
     return { token: simulator.rotateByForeigner(account, channel) }
   },
+  'POST grant': async ({ simulator, body }) => ({
+    refresh_token: simulator.grant(parsed(accountBody, await body()).account),
+  }),
+  'GET refreshes/': ({ simulator, id = '' }) => simulator.refreshes(id),
+  'POST withdraw': async ({ simulator, body }) => ({
+    withdrawn: simulator.withdraw(parsed(accountBody, await body()).account),
+  }),
   'POST accepts': async ({ simulator, body }) => ({
     accepted: simulator.accepts(parsed(tokenBody, await body()).token),
   }),

@@ -52,6 +52,14 @@ export const knobsSchema = z.strictObject({
   tokenLength: z.number().int().min(32).max(8_192).nullable(),
   /** How often tickets are pushed to third-party apps. Default: as the platform does. */
   pushSeconds: seconds.positive().nullable(),
+  /** OAuth 2.0: whether a refresh brings another refresh token; `may`: every other time, by chance. Default `always`. */
+  rotation: z.enum(['never', 'may', 'always']),
+  /** OAuth 2.0: how long a used refresh token is taken again. Default 0. */
+  refreshGraceSeconds: seconds,
+  /** OAuth 2.0: a used refresh token that comes after its grace ends all that came of the same consent. Default false. */
+  reuseEndsFamily: z.boolean(),
+  /** OAuth 2.0: what people say at the authorization endpoint. Default `given`. */
+  consent: z.enum(['given', 'denied']),
   /** Milliseconds every answer takes, by kind of call. Default none. */
   delayMs: z.strictObject({ token: wait, stable_token: wait, ticket: wait, api: wait }).partial(),
 })
@@ -89,6 +97,10 @@ export const defaultKnobs: Knobs = {
   riskConfirmation: false,
   tokenLength: null,
   pushSeconds: null,
+  rotation: 'always',
+  refreshGraceSeconds: 0,
+  reuseEndsFamily: false,
+  consent: 'given',
   delayMs: {},
 }
 

@@ -1,13 +1,15 @@
 /**
- * An OAuth 2.0 authorisation server with the client_credentials grant (RFC 6749 section 4.4) and signed assertions (RFC
- * 7523), its metadata (RFC 8414), and a resource behind it that checks the bearer token (RFC 6750). Tokens live side by
- * side unless the knobs say otherwise.
+ * An OAuth 2.0 authorisation server with the client_credentials grant (RFC 6749 section 4.4), signed assertions (RFC 7523),
+ * codes and refresh tokens (sections 4.1 and 6), its metadata (RFC 8414), and a resource behind it that checks the bearer
+ * token (RFC 6750). Tokens live side by side unless the knobs say otherwise.
  */
 import type { JsonObject } from '../base/json.ts'
 import type { AccountOf } from './account.ts'
 import { issuerOf, SeenOnce } from './jwt.ts'
 import { tokenLengths } from './knobs.ts'
 import { assertionGrant, assertionProof, judgeAssertion, type Court } from './oauth2-assertion.ts'
+import { authorise, redeem, refresh, type Refused } from './oauth2-person.ts'
+import type { Used } from './refresh-book.ts'
 import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
 import { secondsLeft, type AccountState, type ChannelPlan, type World } from './world.ts'
 
@@ -31,6 +33,7 @@ export function createOauth2(world: World): Upstream {
   const seen = new SeenOnce()
   return {
     receive: (visit) => {
+      if (visit.path === '/oauth2/authorize') return authorizeCall(world, visit)
       if (visit.path === '/oauth2/token') return tokenCall({ world, origin: visit.origin, seen }, visit)
       return visit.path.startsWith('/.well-known/') ? metadataCall(visit) : resourceCall(world, visit)
     },
@@ -44,8 +47,11 @@ function metadataCall({ path, origin }: Visit): Call {
     if (!isThere) return refuse('not_found', { status: 404 })
     const body: JsonObject = {
       issuer: origin,
+      authorization_endpoint: `${origin}/oauth2/authorize`,
       token_endpoint: `${origin}/oauth2/token`,
-      grant_types_supported: ['client_credentials', assertionGrant],
+      grant_types_supported: ['client_credentials', 'authorization_code', 'refresh_token', assertionGrant],
+      response_types_supported: ['code'],
+      code_challenge_methods_supported: ['S256'],
       token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
     }
     return { status: 200, headers, body, given: null, refusal: null }
@@ -154,8 +160,29 @@ function grant(world: World, state: State, form: URLSearchParams): Answer {
   const type = form.get('grant_type')
   if (type === null || type === '')
     return refuse('invalid_request', { status: 400, description: 'grant_type is missing' })
+  if (type === 'authorization_code') return issueGranted(world, state, redeem(world, state, form))
+  if (type === 'refresh_token') return issueGranted(world, state, refresh(world, state, form))
   if (type !== 'client_credentials') return refuse('unsupported_grant_type', { status: 400 })
   return issueTo(world, state, form.get('scope'))
+}
+
+/** The page of the server: everybody who comes by consents at once, or declines, as the knobs say. */
+function authorizeCall(world: World, visit: Visit): Call {
+  const account = world.find('oauth2', visit.query.get('client_id'))?.account.id ?? null
+  return callOf('api', account, () => {
+    if (visit.method !== 'GET') return refuse('invalid_request', { status: 405, description: 'use GET' })
+    const told = authorise(world, visit.query)
+    if ('error' in told) return refuse(told.error, { status: 400, description: told.description })
+    return { status: 302, headers: { ...headers, location: told.location }, body: {}, given: null, refusal: null }
+  })
+}
+
+/** A token for what a person granted, and the refresh token to use from now on. */
+function issueGranted(world: World, state: State, used: Used | Refused): Answer {
+  if ('error' in used) return refuse(used.error, { status: 400, description: used.description })
+  const answer = issueTo(world, state, used.scope)
+  if (answer.given !== null) used.remember(answer.given.issue)
+  return used.next === null ? answer : { ...answer, body: { ...answer.body, refresh_token: used.next } }
 }
 
 function issueTo(world: World, state: State, scope: string | null): Answer {

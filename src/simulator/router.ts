@@ -47,6 +47,7 @@ export function createRouter(world: World): Router {
     if (path.startsWith('/generic/')) return { upstream: generic, path }
     if (path.startsWith('/platform/')) return { upstream: platforms, path: path.slice('/platform'.length) }
     if (path.startsWith('/.well-known/')) return { upstream: oauth2, path }
+    if (path === '/oauth2/authorize') return { upstream: oauth2, path }
     if (path === '/oauth2/token' || /^\/oauth2\/resource(?:\/|$)/.test(path)) return { upstream: oauth2, path }
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
     const isWecom =

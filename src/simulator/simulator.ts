@@ -17,6 +17,7 @@ import { feishuPlans, feishuStorePlans } from './feishu.ts'
 import { genericPlans } from './generic.ts'
 import { Journal } from './journal.ts'
 import { partialKnobsSchema } from './knobs.ts'
+import { bookOf, granted } from './oauth2-person.ts'
 import { oauth2Plans } from './oauth2.ts'
 import { parsed } from './parse.ts'
 import { perform } from './perform.ts'
@@ -37,6 +38,7 @@ export type { Effect, EffectSettings, EffectType } from './effect.ts'
 export type { Fault, FaultSettings } from './fault-board.ts'
 export type { Counters, JournalEntry, KindCounters } from './journal.ts'
 export type { Knobs, PartialKnobs } from './knobs.ts'
+export type { RefreshCounters } from './refresh-book.ts'
 export type { CallKind } from './upstream.ts'
 export type { SimulatorClock } from './world.ts'
 export { demoAccounts }
@@ -76,6 +78,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     ...accountMethods(() => stage),
     ...tokenMethods(() => stage),
     ...suiteMethods(() => stage, options),
+    ...grantMethods(() => stage),
     addFault: (fault) => stage.board.add(parsed(faultSchema, fault)),
     removeFault: (id) => stage.board.remove(id),
     clearFaults: () => stage.board.clear(),
@@ -198,6 +201,24 @@ function suiteMethods(stage: () => Stage, { send }: SimulatorOptions): SuiteMeth
     resetCode: (id, organisation) => named(id).reset(organisation),
     changeAuth: (id, organisation) => named(id).change(organisation),
     makeTicket: (id) => named(id).makeTicket(),
+  }
+}
+
+type GrantMethods = Pick<Simulator, 'grant' | 'refreshes' | 'withdraw'>
+
+function grantMethods(stage: () => Stage): GrantMethods {
+  const client = (account: string): AccountState => {
+    const state = stateNamed(stage().world, account)
+    if (state.account.kind === 'oauth2') return state
+    throw new ZhongkongError('bad_request', `nobody grants anything to ${account}: it is no OAuth 2.0 client`)
+  }
+  return {
+    grant: (account) => granted(stage().world, client(account)).next ?? '',
+    refreshes: (account) => {
+      const { counters, tokens } = bookOf(client(account))
+      return { ...counters, tokens }
+    },
+    withdraw: (account) => bookOf(client(account)).withdraw(stage().world.clock.now()),
   }
 }
 

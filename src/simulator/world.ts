@@ -5,6 +5,7 @@ import type { Account, AccountOf } from './account.ts'
 import { Channel, type Issue, type Terms, type TokenBook, type Verdict } from './channel.ts'
 import type { Journal } from './journal.ts'
 import { defaultKnobs, type Knobs } from './knobs.ts'
+import type { RefreshBook } from './refresh-book.ts'
 import { Tally, type Period } from './tally.ts'
 import type { CallKind } from './upstream.ts'
 
@@ -22,6 +23,8 @@ export class AccountState<A extends Account = Account> {
   lastForcedAt: number | null = null
   /** Refused until then for having called too often. */
   blockedUntil = 0
+  /** What people granted; null where nobody did. */
+  refreshes: RefreshBook | null = null
   readonly #tallies = new Map<string, Tally>()
 
   constructor(account: A) {

@@ -130,6 +130,7 @@ const grant = object<Grant>({
   endsAt: { optional: number },
   identity: text,
   seed: { optional: text },
+  since: { optional: number },
   replacedAt: { optional: number },
   refusedAt: { optional: number },
 })

@@ -35,6 +35,11 @@ function derive(master: Uint8Array): SealingKey {
   }
 }
 
+/** A key for another purpose than sealing records, of 32 bytes: the same on all nodes that seal with the same key. */
+export function keyFor({ sealing }: Keyring, purpose: string): Uint8Array {
+  return expand(sealing.key, `zhongkong ${purpose}`, 32)
+}
+
 function expand(master: Uint8Array, purpose: string, length: number): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', master, new Uint8Array(), purpose, length))
 }

@@ -57,9 +57,16 @@ export type SourceAnswer = {
   }
   /** Somebody else seems to fetch tokens for this account. */
   readonly conflict: boolean
+  /** When a person last authorised it, epoch seconds; absent where none did. */
+  readonly authorized_at?: number
+  /** While it needs to be authorised: the path on this server where a person does that. */
+  readonly authorize?: string
 }
 
 export type SourcesAnswer = { readonly sources: readonly SourceAnswer[]; readonly next: string | null }
+
+/** A link by which a person without a key may authorise one source, once. */
+export type AuthorizeAnswer = { readonly url: string; readonly expires_in: number }
 
 /** The last messages that the platform sent to a source, as one process saw them. */
 export type CallbackAnswer = {

@@ -74,6 +74,10 @@ const expected: Record<string, Partial<Record<Role, number>> & { readonly other:
   'POST /open-apis/jssdk/ticket/get': { other: 400 },
   'GET /callback/{name}': { other: 403 },
   'POST /callback/{name}': { other: 403 },
+  // Nobody authorises a source here, and those who may know are told so.
+  'POST /v1/sources/{name}/authorize': { none: 401, wrong: 401, admin: 400, other: 403 },
+  'GET /authorize/{name}': { none: 401, wrong: 401, admin: 400, other: 403 },
+  'GET /authorize/{name}/done': { other: 403 },
   'GET /v1/callbacks/{name}': { none: 401, wrong: 401, admin: 200, other: 403 },
 }
 

@@ -49,7 +49,14 @@ export function sourceOf(fake: FakeSource): Source {
   }
 }
 
-type Held = { source: Source; fake: FakeSource; snapshot: Snapshot | null; trouble: Trouble | null }
+type Held = {
+  source: Source
+  fake: FakeSource
+  snapshot: Snapshot | null
+  trouble: Trouble | null
+  /** When a person authorised it. */
+  authorizedAt?: number
+}
 
 export class FakeKeeper implements Keeper {
   readonly held = new Map<string, Held>()
@@ -189,7 +196,8 @@ export class FakeKeeper implements Keeper {
     if (held === undefined) return undefined
     return {
       source: held.source,
-      state: held.trouble === null ? 'fresh' : 'failing',
+      state:
+        held.trouble === null ? 'fresh' : held.trouble.class === 'needs-authorization' ? held.trouble.class : 'failing',
       reason: 'nothing to do',
       snapshot: held.snapshot,
       leftMs: held.snapshot === null ? null : this.leftMs(held.snapshot),
@@ -198,6 +206,7 @@ export class FakeKeeper implements Keeper {
       dailyLimit: null,
       trouble: held.trouble,
       conflict: false,
+      authorizedAt: held.authorizedAt ?? null,
     }
   }
 

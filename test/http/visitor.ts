@@ -11,7 +11,7 @@ import { createBus } from '../../src/events/bus.ts'
 import { createMetrics } from '../../src/events/metrics.ts'
 import { openapi } from '../../src/http/openapi.ts'
 import { routes } from '../../src/http/routes.ts'
-import { createHandler, type Compat, type Handler, type Peer } from '../../src/http/server.ts'
+import { createHandler, type Authorising, type Compat, type Handler, type Peer } from '../../src/http/server.ts'
 import type { ClientGrant } from '../../src/model/client.ts'
 import { FakeKeeper, type FakeSource } from './fake-keeper.ts'
 
@@ -59,9 +59,13 @@ export type House = {
   readonly clients?: readonly ClientGrant[]
   readonly compat?: Compat
   readonly hosts?: readonly string[]
+  readonly authorising?: Authorising
+  readonly publicUrl?: string
 }
 
-export function openHouse({ sources = [], clients = [], compat = noCompat, hosts = [] }: House = {}): Visitor {
+export function openHouse(house: House = {}): Visitor {
+  const { sources = [], clients = [], compat = noCompat, hosts = [], publicUrl } = house
+  const more = house.authorising === undefined ? {} : { authorising: house.authorising }
   const keeper = new FakeKeeper(sources)
   let monotonic = 0
   let dice = 0
@@ -79,7 +83,8 @@ export function openHouse({ sources = [], clients = [], compat = noCompat, hosts
   const metrics = createMetrics({ bus: createBus((thrown) => faults.push(thrown)), version: '1.2.3' })
   const onFault = (thrown: unknown): void => void faults.push(thrown)
   const access = createAccess(clients)
-  const handler = createHandler({ keeper, access, compat, env, metrics, version: '1.2.3', hosts, onFault })
+  const common = { keeper, access, compat, env, metrics, version: '1.2.3', hosts, onFault }
+  const handler = createHandler({ ...common, ...more, publicUrl })
   const advance = (ms: number): void => {
     keeper.now += ms
     monotonic += ms

@@ -2,7 +2,7 @@
  * The invariants, checked while the run goes on. Numbers are those of the project's reliability notes: I1 validity,
  * I2 one issue in flight, I3 strays healed, I4 versions, I5 no leak, I8 no hot loop, I9 budgets, I10 liveness,
  * I12 honest expiry, I14 reloads, I15 removal, I16 store outage, I17 unknown outcomes, I18 inputs, I20 books,
- * I22 who may read what, I25 snapshots.
+ * I22 who may read what, I25 snapshots; those of grants are in `grants.ts`.
  *
  * A check has an excuse only where the design has a reason for it, and each says which.
  */
@@ -341,6 +341,8 @@ export class Checks {
     if (
       trouble !== null &&
       !mayHurry &&
+      // A grant that came with an answer too late to count is tried at once.
+      this.#world.grants.changedAt(name) < now - (storeNow - trouble.at) &&
       watch.askedAt < now - 10_000 &&
       storeNow < trouble.at + floorMs(trouble) - 1_600
     )
@@ -485,7 +487,7 @@ export class Checks {
     const { time, store } = this.#world
     const name = flight.channel
     const watch = this.watch(name)
-    if (this.#isHindered(name, neededMs + 10_000) || flight.node.process !== flight.process) return
+    if (this.isHindered(name, neededMs + 10_000) || flight.node.process !== flight.process) return
     const entry = store.entry(name)
     if (entry?.token == null || flight.node.isPaused) return
     if (watch.removedAt !== null || flight.issuedAt === null) return
@@ -526,6 +528,8 @@ export class Checks {
       this.fail('I4', `${name}: node ${node.index} went back from ${known.version} to ${served.version}`)
     this.#versions.set(key, { version: served.version, process: node.process })
     if (served.expiresIn < 0) this.fail('I12', `${name}: expires_in is ${served.expiresIn}`)
+    for (const grant of this.#world.grants.recent)
+      if (Object.values(served.fields).includes(grant)) this.fail('I5', `${name}: a caller is told a grant`)
     if (!Object.values(served.fields).includes(served.token)) this.fail('I25', `${name}: fields are of another token`)
     const endKey = `${node.index} ${name} ${served.version} ${node.process ?? ''}`
     const end = now + served.expiresIn * 1_000
@@ -585,7 +589,7 @@ export class Checks {
     const { overtaken, killedAt, reportedAt } = fate
     if (killedAt !== null || overtaken.some((by) => this.#isUnknown(name, by))) {
       if (!hasReporters || node === null || reportedAt === null) return true
-      return now - reportedAt <= healMs || isCutOff || this.#isHindered(name, recoverMs)
+      return now - reportedAt <= healMs || isCutOff || this.isHindered(name, recoverMs)
     }
     // One that puts back a row which was deleted knows within a sweep that another one knew more.
     if (isReplaced && watch.rowDeletedAt > now - 7_200_000 && watch.committedAt > now - newsMs) return true
@@ -595,7 +599,7 @@ export class Checks {
     // Two issues in a row leave no grace. The answer of the first was lost, so the token was in doubt already. Late ones
     // that nobody could hear of are healed by refreshing once more.
     const isLate = overtaken.some(({ by }) => by === 'late')
-    const isHealing = this.#isHindered(name, isLate ? confirmMs + recoverMs : recoverMs)
+    const isHealing = this.isHindered(name, isLate ? confirmMs + recoverMs : recoverMs)
     if (second !== undefined) return second.at > now - newsMs || isCutOff || isHealing
     if (isLate) return isHealing || this.watch(name).guessedVersion > 0
     // One of our own within its lease: the grace was known to everybody, and one who is cut off says so. Only a forced
@@ -650,7 +654,7 @@ export class Checks {
     }
     if (status === 503 && !(Number(retryAfter) >= 1)) this.fail('P-status', `${name}: 503 without Retry-After`)
     // A source that was taken away is unknown, or looked for in vain.
-    const isAway = (name === droppable || name === 'dynamic') && this.#isHindered(name, minuteMs)
+    const isAway = (name === droppable || name === 'dynamic') && this.isHindered(name, minuteMs)
     if (minTtl > 0 || isAway) return
     const storeNow = time.now() + store.clockOffset
     const watch = this.watch(name)
@@ -702,6 +706,7 @@ export class Checks {
   noLeak(text: string, where: string): void {
     for (const secret of [...Object.values(secrets), ...Object.values(keys)])
       if (text.includes(secret)) this.fail('I5', `a secret in ${where}`)
+    for (const grant of this.#world.grants.recent) if (text.includes(grant)) this.fail('I5', `a grant in ${where}`)
     for (const token of this.#seenTokens) if (text.includes(token)) this.fail('I5', `a token in ${where}`)
   }
 
@@ -726,12 +731,12 @@ export class Checks {
   liveness(names: readonly string[]): void {
     const { store, simulator, time } = this.#world
     for (const name of names) {
-      if (this.#isHindered(name, recoverMs)) continue
+      if (this.isHindered(name, recoverMs)) continue
       const watch = this.watch(name)
       if (watch.disturbedAt > time.now() - recoverMs) continue
       const entry = store.entry(name)
       const trouble = entry?.trouble?.class
-      if (trouble === 'quota' || trouble === 'permission') continue
+      if (trouble === 'quota' || trouble === 'permission' || trouble === 'needs-authorization') continue
       const token = entry?.token ?? null
       const storeNow = time.now() + store.clockOffset
       // WeCom repeats the old token to its very end, and we stop serving it a little before.
@@ -755,7 +760,8 @@ export class Checks {
     return name === 'stable' && (day.length >= 20 || (day.at(-1) ?? -Infinity) > now - 45_000)
   }
 
-  #isHindered(name: string, withinMs: number): boolean {
+  /** Whether something stood in the way of refreshing a source within the last `withinMs`. */
+  isHindered(name: string, withinMs: number): boolean {
     return this.watch(name).hinderedAt > this.#world.time.now() - withinMs
   }
 

@@ -92,6 +92,33 @@ export const mutants: readonly Mutant[] = [
     rates: { 'send-late': 0.2, 'answer-slow': 0.5 },
   },
   {
+    id: 'M7',
+    title: 'the refresh token of before is kept when another one came',
+    seenIn: 'clients that read access_token and expires_in only; the next refresh is refused',
+    file: 'src/model/settle.ts',
+    find: 'return { grants: withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now }) }',
+    replace: 'return given.at < 0 ? { grants: [] } : {}',
+    faults: [],
+  },
+  {
+    id: 'M8',
+    title: 'access token and refresh token are committed in two writes',
+    seenIn: 'token stores with a table for each; a crash between the two loses the authorisation',
+    file: 'src/keeper/settle-attempt.ts',
+    find: `    const entry = settlement.change(record.entry)
+    const revision = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, record.revision)
+    room.time.touch()
+    if (revision !== null) return { kind: 'written', entry, revision }`,
+    replace: `    const entry = settlement.change(record.entry)
+    const { grants: _, ...without } = entry
+    const first = record.entry.grants === undefined ? without : { ...without, grants: record.entry.grants }
+    let revision = await room.store.write(name, { entry: first, dueAt: wakeAt(entry) }, record.revision)
+    if (revision !== null) revision = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
+    room.time.touch()
+    if (revision !== null) return { kind: 'written', entry, revision }`,
+    faults: ['crash'],
+  },
+  {
     id: 'M9',
     title: 'the old token is thrown away before the new one is there',
     seenIn: 'WxJava#324',
@@ -132,9 +159,9 @@ export const mutants: readonly Mutant[] = [
     also: [
       {
         file: 'src/keeper/room.ts',
-        find: 'const { entry, revision } = await room.store.read(name)',
+        find: 'const { entry: stored, revision } = await room.store.read(name)',
         replace:
-          'const { entry, revision } = await room.store.read(name).catch(() => ({ entry: newEntry(room.time.now()), revision: 0 }))',
+          'const { entry: stored, revision } = await room.store.read(name).catch(() => ({ entry: newEntry(room.time.now()), revision: 0 }))',
       },
       {
         file: 'src/keeper/store-time.ts',
@@ -257,8 +284,8 @@ export const mutants: readonly Mutant[] = [
     title: 'an unknown outcome leaves the old token its whole life',
     seenIn: 'every SDK that was read: the answer is lost, the old token is believed',
     file: 'src/model/settle.ts',
-    find: "const harmful = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)",
-    replace: 'const harmful = false && mayRetire(source, ended.forced)',
+    find: "const mayHaveRetired = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)",
+    replace: 'const mayHaveRetired = false && mayRetire(source, ended.forced)',
     faults: ['answer-lost'],
   },
   {

@@ -16,6 +16,8 @@ export type Flight = {
   issuedAt: number | null
   /** Issued when its lease was over or somebody else's. */
   isLate: boolean
+  /** When its whole answer came to the node; null before, and when it was spoilt. */
+  heardAt: number | null
   /** When the node stopped waiting for the answer; null while it waits. */
   givenUpAt: number | null
 }
@@ -45,9 +47,11 @@ export class Network {
       reachedAt: null,
       issuedAt: null,
       isLate: false,
+      heardAt: null,
       givenUpAt: null,
     }
     world.checks.leaving(flight, request, body)
+    if (channel === 'oauth') world.grants.leaving(flight, body)
     this.flights.add(flight)
     // For the node it is over when it gives up; the request itself goes on.
     const giveUp = (): void => {
@@ -95,9 +99,12 @@ export class Network {
       new Request(request.url, { method: request.method, headers: request.headers, body }),
     )
     flight.issuedAt = time.now()
+    if (flight.channel === 'oauth') await world.grants.answered(flight, body, response)
     world.checks.issued(flight)
     if (flight.node.process === flight.process) flight.node.mayDieInFlight(new URL(request.url).pathname)
-    return await this.#back(flight, response)
+    const answer = await this.#back(flight, response)
+    if (answer === response) flight.heardAt = time.now()
+    return answer
   }
 
   async #back({ channel }: Flight, response: Response): Promise<Response> {
@@ -125,16 +132,19 @@ export class Network {
 
   #refusal(channel: string): Response | null {
     const world = this.#world
-    if (world.strikes('refused-transient', channel)) return json({ errcode: -1, errmsg: 'system error' })
-    if (channel !== 'http' && world.strikes('refused-quota', channel)) {
+    if (world.strikes('refused-transient', channel)) {
+      if (channel === 'oauth') return json({ error: 'temporarily_unavailable' }, 503)
+      return json({ errcode: -1, errmsg: 'system error' })
+    }
+    if (channel !== 'http' && channel !== 'oauth' && world.strikes('refused-quota', channel)) {
       return json({ errcode: 45011, errmsg: 'api minute-quota reach limit, must slower, retry next minute' })
     }
     return null
   }
 }
 
-function json(value: unknown): Response {
-  return new Response(JSON.stringify(value), { headers: { 'content-type': 'application/json' } })
+function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), { status, headers: { 'content-type': 'application/json' } })
 }
 
 /** Which source a request belongs to, told by what it asks for. */

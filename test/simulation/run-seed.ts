@@ -23,7 +23,7 @@ export type RunResult = {
 const minuteMs = 60_000
 /** Calm at the end of a run, so that everything that was in the air comes to rest. */
 const calmMs = 20 * minuteMs
-const watched = ['classic', 'stable', 'wecom', 'ticket', 'http', 'dynamic'] as const
+const watched = ['classic', 'stable', 'wecom', 'ticket', 'http', 'oauth', 'dynamic'] as const
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const world = new World(options)

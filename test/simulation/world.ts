@@ -8,6 +8,7 @@ import { Chance } from './chance.ts'
 import { Checks } from './checks.ts'
 import { Coverage } from './coverage.ts'
 import { drawPlan, type FaultKind, type FaultPlan } from './faults.ts'
+import { Grants } from './grants.ts'
 import { Network } from './network.ts'
 import { SimulatedNode } from './node.ts'
 import { SharedStore } from './shared-store.ts'
@@ -33,6 +34,7 @@ export const secrets = {
   stable: 'canary-stable-secret-0002',
   wecom: 'canary-wecom-secret-0003',
   dynamic: 'canary-dynamic-secret-0004',
+  oauth: 'canary-oauth-secret-0005',
 } as const
 
 /** The source that a configuration file may lose: nothing is made from its token. */
@@ -40,8 +42,8 @@ export const droppable = 'wecom'
 
 const wechat = 'http://wechat.test'
 
-/** The sources of every run, as a user would write them. */
-export function definitions(timeout = 8): Readonly<Record<string, JsonObject>> {
+/** The sources of every run, as a user would write them; `refreshToken` is the one that the configuration holds. */
+function definitions(refreshToken: string, timeout = 8): Readonly<Record<string, JsonObject>> {
   return {
     classic: {
       provider: 'wechat',
@@ -65,6 +67,16 @@ export function definitions(timeout = 8): Readonly<Record<string, JsonObject>> {
       provider: 'http',
       url: `${wechat}/generic/shop`,
       query: { access_token: '{{results.classic.access_token}}' },
+    },
+    oauth: {
+      provider: 'oauth2',
+      token_url: `${wechat}/oauth2/token`,
+      client_id: 'client',
+      client_secret: secrets.oauth,
+      grant: 'refresh_token',
+      refresh_token: refreshToken,
+      rotation: 'always',
+      timeout,
     },
   }
 }
@@ -95,6 +107,7 @@ export class World {
   readonly network: Network
   readonly checks: Checks
   readonly simulator: Simulator
+  readonly grants: Grants
   readonly nodes: SimulatedNode[]
   sources: readonly Source[]
   /** The configuration file is without the source that it may lose. */
@@ -109,8 +122,8 @@ export class World {
     this.chance = new Chance(options.seed, sha256('zhongkong').readInt32LE(0))
     this.plan = options.plan ?? drawPlan(this.chance)
     this.hasReporters = this.chance.is(0.6)
-    this.sources = sourcesOf(definitions())
     this.store = new SharedStore(Math.round(this.chance.between(-600_000, 600_000)))
+    const refreshGraceSeconds = new Chance(options.seed, 11).pick([0, 5, 10, 30, 60])
     this.simulator = createSimulator({
       clock: { now: () => this.time.now(), monotonic: () => this.time.now(), sleep: (ms) => this.time.wait(ms) },
       random: new Chance(options.seed, 7),
@@ -120,12 +133,18 @@ export class World {
         { kind: 'wechat', id: 'wxstable', secret: secrets.stable },
         { kind: 'wechat', id: 'wxdynamic', secret: secrets.dynamic },
         { kind: 'wecom', corpid: 'wwcorp', secret: secrets.wecom },
+        { kind: 'oauth2', id: 'client', secret: secrets.oauth, knobs: { rotation: 'always', refreshGraceSeconds } },
         { kind: 'generic', id: 'shop', demands: [{ in: 'query', name: 'access_token', tokenOf: 'wxclassic' }] },
       ],
     })
+    this.grants = new Grants(this)
+    this.sources = sourcesOf(definitions(this.grants.seed))
     this.network = new Network(this)
     this.checks = new Checks(this)
-    this.store.onWrite = (write) => this.checks.written(write)
+    this.store.onWrite = (write) => {
+      this.checks.written(write)
+      this.grants.written(write)
+    }
     this.nodes = Array.from({ length: options.nodes }, (_, index) => new SimulatedNode(this, index))
   }
 
@@ -152,7 +171,9 @@ export class World {
 
   /** Reads the configuration file anew: the sources as they are written now, with a time limit of their own. */
   readFile(timeout: number): readonly Source[] {
-    const written = Object.entries(definitions(timeout)).filter(([name]) => !this.isDropped || name !== droppable)
+    const written = Object.entries(definitions(this.grants.seed, timeout)).filter(
+      ([name]) => !this.isDropped || name !== droppable,
+    )
     this.sources = sourcesOf(Object.fromEntries(written))
     return this.sources
   }

@@ -113,18 +113,27 @@ function troubleTexts({ message, hint }: NonNullable<SourceAnswer['trouble']>, l
 }
 
 function explanation(source: SourceAnswer, language: Language, width: number): readonly string[] {
-  if (source.trouble === null && !source.conflict) return []
+  const isAtRest = source.trouble === null && !source.conflict
+  if (isAtRest && source.authorize === undefined) return []
   const conflict: Text = {
     en: 'Tokens die before their time: another program fetches for this account. Let it read from here, or use mode: stable.',
     zh: '令牌提前失效：有其他程序在为同一账号获取令牌。请让它改从这里读取，或使用 mode: stable。',
   }
-  const texts = source.trouble === null ? [conflict[language]] : troubleTexts(source.trouble, language)
+  const doubts = source.conflict ? [conflict[language]] : []
+  const texts = source.trouble === null ? doubts : troubleTexts(source.trouble, language)
   const times =
     source.trouble === null
       ? ''
       : language === 'zh'
         ? `（连续失败 ${source.trouble.count} 次）`
         : ` (${source.trouble.count} in a row)`
+  if (source.authorize !== undefined) {
+    texts.push(
+      language === 'zh'
+        ? `授权：执行 zhongkong authorize ${source.name}，或打开 ${source.authorize}`
+        : `Authorise: zhongkong authorize ${source.name}, or open ${source.authorize}`,
+    )
+  }
   const body = texts.flatMap((text) => wrap(printable(text), width - 2).split('\n'))
   return ['', `${printable(source.name)}${times}`, ...body.map((line) => `  ${line}`)]
 }

@@ -8,7 +8,7 @@ import type { SourceAnswer, SourcesAnswer } from '../../wire/v1.ts'
 import { json, type Answer } from '../answer.ts'
 import { checkQuery, countParameter, readJsonObject } from '../input.ts'
 import { definitionSchema, sourceSchema, sourcesSchema } from '../schemas.ts'
-import type { Surface, Visit } from '../surface.ts'
+import type { House, Surface, Visit } from '../surface.ts'
 import { secondsOf } from '../token-answer.ts'
 
 const limitDefault = 100
@@ -25,7 +25,7 @@ async function list(visit: Visit): Promise<Answer> {
   for (let pages = 0; pages < pagesMax && sources.length < limit; pages += 1) {
     const page = await house.keeper.states({ limit: limit - sources.length, ...(after === undefined ? {} : { after }) })
     for (const state of page.states) {
-      if (client?.may('read', state.source.name)) sources.push(sourceAnswer(state, language))
+      if (client?.may('read', state.source.name)) sources.push(sourceAnswer(state, house, language))
     }
     after = page.next ?? undefined
     if (after === undefined) break
@@ -38,7 +38,7 @@ async function read({ house, name, url, language }: Visit): Promise<Answer> {
   checkQuery(url)
   const state = await house.keeper.state(name)
   if (state === undefined) throw new ZhongkongError('not_found', 'no such source')
-  return json(200, sourceAnswer(state, language))
+  return json(200, sourceAnswer(state, house, language))
 }
 
 async function put({ house, name, url, request, language }: Visit): Promise<Answer> {
@@ -59,7 +59,7 @@ async function put({ house, name, url, request, language }: Visit): Promise<Answ
   })
   const state = await house.keeper.state(name)
   if (state === undefined) throw new ZhongkongError('conflict', 'the source was removed at the same moment')
-  return json(created ? 201 : 200, sourceAnswer(state, language))
+  return json(created ? 201 : 200, sourceAnswer(state, house, language))
 }
 
 async function remove({ house, name, url }: Visit): Promise<Answer> {
@@ -71,8 +71,9 @@ async function remove({ house, name, url }: Visit): Promise<Answer> {
 }
 
 /** The state of a source as callers see it. The definition and its secrets stay inside. */
-export function sourceAnswer(state: SourceState, language: Language): SourceAnswer {
-  const { source, snapshot, trouble } = state
+function sourceAnswer(state: SourceState, { authorising }: House, language: Language): SourceAnswer {
+  const { source, snapshot, trouble, authorizedAt } = state
+  const isMended = state.state === 'needs-authorization' && authorising.isFor(source)
   return {
     name: source.name,
     provider: source.kind,
@@ -99,6 +100,8 @@ export function sourceAnswer(state: SourceState, language: Language): SourceAnsw
             since: Math.floor(trouble.since / 1_000),
           },
     conflict: state.conflict,
+    ...(authorizedAt === null ? {} : { authorized_at: Math.floor(authorizedAt / 1_000) }),
+    ...(isMended ? { authorize: `/authorize/${encodeURIComponent(source.name)}` } : {}),
   }
 }
 

@@ -112,6 +112,7 @@ const plain: Omit<Oauth2Settings, 'endpoint'> = {
   clientId: '',
   clientSecret: null,
   signer: null,
+  refreshing: null,
   scope: [],
   audience: [],
   resource: [],
