@@ -128,6 +128,16 @@ sources:
     ])
     expect(js?.outcome).toBe('not-asked')
   })
+  test('a refresh token is not used up', async () => {
+    const place = await stage(`
+sources:
+  shop: { provider: oauth2, token_url: "http://up/oauth2/token", client_id: c, client_secret: "\${S}", grant: refresh_token, refresh_token: "\${S}" }
+`)
+    const findings = await checked(place)
+    expect(outcomes(findings)).toEqual({ shop: 'not-asked' })
+    expect(place.simulator.journal()).toEqual([])
+    expect(isTrouble(findings)).toBe(false)
+  })
   test('a classic token in use is not retired, and the ticket is asked with it', async () => {
     const place = await stage()
     const source = place.config.sources.find(({ name }) => name === 'classic')!
