@@ -143,6 +143,16 @@ sources:
     // The token in this store is none of the simulator's, which says so: it was asked.
     expect(outcomes(findings)).toMatchObject({ suite: 'not-asked', js: 'failed' })
   })
+  test('a refresh token is not used up', async () => {
+    const place = await stage(`
+sources:
+  shop: { provider: oauth2, token_url: "http://up/oauth2/token", client_id: c, client_secret: "\${S}", grant: refresh_token, refresh_token: "\${S}" }
+`)
+    const findings = await checked(place)
+    expect(outcomes(findings)).toEqual({ shop: 'not-asked' })
+    expect(place.simulator.journal()).toEqual([])
+    expect(isTrouble(findings)).toBe(false)
+  })
   test('a classic token in use is not retired, and the ticket is asked with it', async () => {
     const place = await stage()
     const source = place.config.sources.find(({ name }) => name === 'classic')!
