@@ -16,6 +16,8 @@ const dayMs = 86_400_000
 /** Replaced tokens that are remembered, to recognise callers that still hold one. */
 const previousMax = 3
 const earlyDeathsMax = 10
+/** When the next grant is tried after one was refused, in milliseconds. */
+const anotherMs = 1_000
 
 /** An issue whose answer is lost may have retired the token that everybody holds. */
 export function mayRetire(source: Source, forced: boolean): boolean {
@@ -267,7 +269,7 @@ export function fail(
     ? cut(entry.token, ended.sentAt + graceMsOf(source, entry.token?.lifetimeMs ?? 0))
     : entry.token
   const isPressing = tokenOf(source, entry) === null || harmful || entry.doubt !== null
-  const waitMs = waitMsAfter(troubleClass, count, isPressing, ended.chance)
+  const waitMs = hasAnother ? anotherMs : waitMsAfter(troubleClass, count, isPressing, ended.chance)
   const told = attempt.outcome === 'rejected' ? Math.min(attempt.waitMs ?? 0, dayMs) : 0
   return {
     ...entry,
