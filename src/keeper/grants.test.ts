@@ -395,6 +395,28 @@ describe('a person who authorises', () => {
     expect(await since(node)).toBeGreaterThan(first!)
   })
 
+  test.each([undefined, { provider: 'sample', account: 'one', grant: true }])(
+    'while the store fails is not asked again: what was brought is kept when the store is back (%j)',
+    async (definition) => {
+      serve(new AuthorisationServer(0))
+      const node = await stage.opened(source)
+      const name = definition === undefined ? 'oauth' : 'platform/shop'
+      node.wire.isReadOnly = true
+      const grant = { value: 'by-hand', lifetimeMs: null }
+      const issued = { value: 'token-by-hand', lifetimeMs: hour, fields: {}, grant }
+      const authorize = node.keeper.authorize(name, { issued, sentAgoMs: 0 }, definition)
+      expect(await stage.code(authorize)).toBe('store_full')
+      await stage.pass(5 * minute)
+      node.wire.isReadOnly = false
+      await stage.pass(6 * second)
+      const { grants, token } = await stage.entry(name)
+      expect([grants![0]!.value, token!.value]).toEqual(['by-hand', 'token-by-hand'])
+      // Its life counts from when it was asked for.
+      expect(stage.clock.now() - token!.issuedAt).toBeGreaterThan(5 * minute)
+      expect(await stage.token(node.keeper, name)).toBe('token-by-hand')
+    },
+  )
+
   test('ends the waiting of a source whose grant was dead', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(source)

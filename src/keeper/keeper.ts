@@ -95,7 +95,7 @@ export type Keeper = {
   deliver(name: string, given: Given): Promise<boolean>
   /**
    * Takes in what a person's authorisation brought: to a source that there is, or with `definition` to one that is made by
-   * it. Throws as `put`, and `not_found`.
+   * it. Throws as `put`, and `not_found`. What the store could not take is kept as soon as it can, behind the error.
    */
   authorize(name: string, brought: Brought, definition?: JsonObject): Promise<void>
   /** The platform withdrew the authorisation of a source: its token is dropped, and nobody asks for another. */

@@ -10,6 +10,7 @@ import type { EntryStore } from '../stores/store.ts'
 import {
   authorizeSource,
   deliverGrant,
+  keepBrought,
   putSource,
   removeSource,
   replaceSources,
@@ -139,14 +140,15 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
       if (isNew) fresh.poke(name)
       return isNew
     },
-    authorize: async (name, brought, definition) => {
-      if (definition === undefined) await authorizeSource(room, name, brought)
-      else {
-        await putSource(room, name, definition, brought)
-        tell(room, 'authorized', name, {})
-      }
-      fresh.poke(name)
-    },
+    authorize: (name, brought, definition) =>
+      keepBrought(room, brought, async (kept) => {
+        if (definition === undefined) await authorizeSource(room, name, kept)
+        else {
+          await putSource(room, name, definition, kept)
+          tell(room, 'authorized', name, {})
+        }
+        fresh.poke(name)
+      }),
     revoke: (name) => revokeSource(room, name),
     remove: (name) => removeSource(room, name),
     replaceSources: (sources) => replaceSources(room, fresh, sources),

@@ -16,7 +16,6 @@ const dayMs = 86_400_000
 /** Replaced tokens that are remembered, to recognise callers that still hold one. */
 const previousMax = 3
 const earlyDeathsMax = 10
-/** When the next grant is tried after one was refused, in milliseconds. */
 const anotherMs = 1_000
 
 /** An issue whose answer is lost may have retired the token that everybody holds. */
@@ -261,7 +260,7 @@ export function fail(
   const grants = grantsAfterRefusal(source, entry, attempt, ended)
   const hasAnother = grants !== undefined && !lacksGrant(source, { ...entry, grants }, ended.now)
   const said = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
-  // A grant that was refused ends nothing as long as there is another one to try.
+  // A grant that was refused ends nothing as long as there is another one to try, and that is tried at once.
   const troubleClass = hasAnother ? 'transient' : said
   const mayHaveRetired = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
   const harmful = mayHaveRetired || (attempt.outcome === 'unknown' && mayUseUp(source))

@@ -282,6 +282,30 @@ describe('feishu-tenant', () => {
   })
 })
 
+describe('a callback', () => {
+  const listens = { token: 't', encoding_aes_key: 'A'.repeat(43) }
+  const idsOf = (definition: JsonObject): readonly string[] | undefined => source(definition).callback?.receiveIds
+
+  it('is for the suite, and its check for the service provider', () => {
+    expect(idsOf({ ...suite, callback: listens })).toEqual(['ww_s'])
+    expect(idsOf({ ...suite, corpid: 'ww_p', callback: listens })).toEqual(['ww_s', 'ww_p'])
+  })
+
+  it('is for the app of DingTalk, or for the organisation where it was registered by API', () => {
+    const app = { provider: 'dingtalk', appkey: 'ding1', secret: 's', callback: listens }
+    expect([idsOf(app), idsOf({ ...app, corpid: 'ding9' })]).toEqual([['ding1'], ['ding9', 'ding1']])
+    expect(idsOf({ ...ding, callback: listens })).toEqual(['suite1'])
+  })
+
+  it('may be had by every app of Feishu, encrypted or not', () => {
+    for (const definition of [store, { ...store, provider: 'feishu' }]) {
+      expect(source({ ...definition, callback: { token: 't' } }).callback?.aesKey).toBe(null)
+      const { callback } = source({ ...definition, callback: { token: 't', encrypt_key: 'k' } })
+      expect([callback?.scheme, callback?.aesKey?.reveal()]).toEqual(['feishu', 'k'])
+    }
+  })
+})
+
 describe('an organisation whose consent is all that is needed', () => {
   it.each([
     { provider: 'dingtalk-corp', of: 'ding', corpid: 'ding9' },
