@@ -16,6 +16,8 @@ import type { Call, Input, Journey, Proof } from './providers/provider.ts'
 export type Authorising = {
   /** Whether this source is authorised by a person. */
   isFor(source: Source): boolean
+  /** Whether a person has to come to the platform by a click on a page of ours. Throws as `link` does. */
+  isEnteredByClick(name: string): Promise<boolean>
   /** The query with which the platform sends a person back holds the code under this name. Throws as `link` does. */
   codeParameter(name: string): Promise<string>
   /** Where a person authorises a source. Throws `not_found`, `bad_request` where nobody can, and as the upstream answers. */
@@ -31,12 +33,8 @@ type House = { readonly keeper: Keeper; readonly env: Env }
 export function createAuthorising(house: House): Authorising {
   return {
     isFor: (source) => authorizationOf(source) !== undefined,
-    codeParameter: async (name) => {
-      const source = await authorisable(house, name)
-      const authorization = authorizationOf(source)
-      if (authorization === undefined) throw nobodyCan(source)
-      return authorization.codeParameter
-    },
+    isEnteredByClick: async (name) => (await way(house, name)).isEnteredByClick === true,
+    codeParameter: async (name) => (await way(house, name)).codeParameter,
     link: (name, journey) => link(house, name, journey),
     complete: async (name, proof) => await complete(house, await authorisable(house, name), proof),
     hear: (source, message) => hear(house, source, message),
@@ -122,6 +120,13 @@ async function authorisable({ keeper }: House, name: string): Promise<Source> {
   if (source === undefined) throw new ZhongkongError('not_found', 'no such source')
   if (authorizationOf(source) === undefined) throw nobodyCan(source)
   return source
+}
+
+async function way(house: House, name: string): Promise<NonNullable<ReturnType<typeof authorizationOf>>> {
+  const source = await authorisable(house, name)
+  const authorization = authorizationOf(source)
+  if (authorization === undefined) throw nobodyCan(source)
+  return authorization
 }
 
 /** A request outside of the schedule: with the tokens it needs, and within the time of one attempt. */

@@ -5,7 +5,7 @@ import type { Answer } from './answer.ts'
 
 export type Page = {
   readonly status: number
-  readonly tone: 'good' | 'bad'
+  readonly tone: 'good' | 'bad' | 'onward'
   readonly title: Text
   /** The source, as a caption; empty where none is told. */
   readonly name: string
@@ -13,8 +13,8 @@ export type Page = {
   readonly lines: readonly string[]
   /** The upstream's words and our code, for whoever looks into it. */
   readonly details?: string
-  /** Where to begin anew; relative to this server. */
-  readonly again?: string
+  /** Where to go on, and in which words. */
+  readonly onward?: { readonly href: string; readonly text: Text }
   readonly headers?: readonly string[]
 }
 
@@ -30,6 +30,7 @@ main { width: 100%; max-width: 30rem; padding: 2.25rem; border-radius: 1rem; bac
   border-top: .3rem solid var(--tone); box-shadow: 0 .5rem 2rem rgb(0 0 0 / .08); }
 main.good { --tone: var(--good); }
 main.bad { --tone: var(--bad); }
+main.onward { --tone: var(--ink); }
 .mark { font-size: 2.25rem; line-height: 1; color: var(--tone); }
 h1 { margin: .75rem 0 .25rem; font-size: 1.35rem; overflow-wrap: anywhere; }
 .name { margin: 0 0 1.25rem; color: var(--soft); overflow-wrap: anywhere; }
@@ -42,14 +43,14 @@ a:focus-visible { outline: .2rem solid var(--ink); outline-offset: .15rem; }
 `
 
 export function page(page: Page, language: Language): Answer {
-  const { status, tone, title, name, lines, details, again, headers = [] } = page
+  const { status, tone, title, name, lines, details, onward, headers = [] } = page
   const parts = [
-    `<div class="mark" aria-hidden="true">${tone === 'good' ? '✓' : '✕'}</div>`,
+    `<div class="mark" aria-hidden="true">${marks[tone]}</div>`,
     `<h1>${escaped(title[language])}</h1>`,
     ...(name === '' ? [] : [`<p class="name">${escaped(name)}</p>`]),
     ...lines.map((line) => `<p>${escaped(line)}</p>`),
     ...(details === undefined ? [] : [`<code>${escaped(details)}</code>`]),
-    ...(again === undefined ? [] : [`<a href="${escaped(again)}">${beginAnew[language]}</a>`]),
+    ...(onward === undefined ? [] : [`<a href="${escaped(onward.href)}">${escaped(onward.text[language])}</a>`]),
   ]
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>${escaped(title[language])} · zhongkong</title><style>${style}</style>`
@@ -62,9 +63,9 @@ export function page(page: Page, language: Language): Answer {
   }
 }
 
-export const pageType = 'text/html; charset=utf-8'
+const marks = { good: '✓', bad: '✕', onward: '→' } as const
 
-const beginAnew: Text = { en: 'Begin anew', zh: '重新开始' }
+export const pageType = 'text/html; charset=utf-8'
 
 /** Nothing is loaded, run, framed or sent; the one style is named by its digest. */
 function policyHeaders(): readonly string[] {

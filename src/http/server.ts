@@ -116,6 +116,7 @@ export function createHandler(options: ServerOptions): Handler {
 
 const nobodyAuthorises: Authorising = {
   isFor: () => false,
+  isEnteredByClick: () => Promise.reject(nobodyCan()),
   codeParameter: () => Promise.reject(nobodyCan()),
   link: () => Promise.reject(nobodyCan()),
   complete: () => Promise.reject(nobodyCan()),

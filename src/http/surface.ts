@@ -55,6 +55,8 @@ export type Journey = {
 /** How people authorise sources. Each throws `not_found`, `bad_request` where nobody can, and `authorization_refused`. */
 export type Authorising = {
   isFor(source: Source): boolean
+  /** The platform looks at whose page led to it: a person must click on one of ours. */
+  isEnteredByClick(name: string): Promise<boolean>
   /** The query with which the platform sends a person back holds the code under this name. */
   codeParameter(name: string): Promise<string>
   /** The page of the platform. */

@@ -259,9 +259,8 @@ export function fail(
   const count = (before?.count ?? 0) + 1
   const grants = grantsAfterRefusal(source, entry, attempt, ended)
   const hasAnother = grants !== undefined && !lacksGrant(source, { ...entry, grants }, ended.now)
-  const said = attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
   // A grant that was refused ends nothing as long as there is another one to try, and that is tried at once.
-  const troubleClass = hasAnother ? 'transient' : said
+  const troubleClass = hasAnother ? 'transient' : attempt.outcome === 'rejected' ? attempt.class : attempt.outcome
   const mayHaveRetired = attempt.outcome === 'unknown' && mayRetire(source, ended.forced)
   const harmful = mayHaveRetired || (attempt.outcome === 'unknown' && mayUseUp(source))
   const token = mayHaveRetired

@@ -111,7 +111,7 @@ export async function linkOf(source: Source, call: Call, journey: Journey): Prom
 /** How a person authorises a source; undefined where nobody does. */
 export function authorizationOf(
   source: Source,
-): Pick<Authorization<unknown>, 'codeParameter' | 'isAskedWithToken'> | undefined {
+): Pick<Authorization<unknown>, 'codeParameter' | 'isAskedWithToken' | 'isEnteredByClick'> | undefined {
   return authorizationFor(source)
 }
 

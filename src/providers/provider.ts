@@ -103,6 +103,8 @@ export type Authorization<S> = {
   /** Whether a source with these settings is authorised by a person; absent: every one of its kind is. */
   isFor?(settings: S): boolean
   link(settings: S, call: Call, journey: Journey): Promise<Link>
+  /** The platform looks at whose page led to it (WeChat does): a person must click on one of ours. */
+  readonly isEnteredByClick?: true
   /** Link and code are asked with the source's own token (`Call.held`). */
   readonly isAskedWithToken?: true
   /** The query with which the platform sent the person back holds the code under this name. */

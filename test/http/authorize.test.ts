@@ -14,9 +14,11 @@ type Journey = Parameters<Authorising['link']>[1]
 let journeys: { readonly name: string; readonly journey: Journey }[]
 let proofs: { readonly name: string; readonly code: string; readonly journey: Journey }[]
 let failure: Error | null
+let isClicked: boolean
 
 const authorising: Authorising = {
   isFor: ({ name }) => name !== 'secrets-only',
+  isEnteredByClick: (name) => Promise.resolve(name === 'shop/two' && isClicked),
   codeParameter: (name) =>
     name === 'secrets-only'
       ? Promise.reject(new ZhongkongError('bad_request', 'nobody does that'))
@@ -37,6 +39,7 @@ beforeEach(() => {
   journeys = []
   proofs = []
   failure = null
+  isClicked = false
 })
 
 const sources = [{ name: 'account' }, { name: 'shop/two' }, { name: 'secrets-only' }]
@@ -269,6 +272,19 @@ describe('an answer of the platform', () => {
     expect(told.text).not.toContain(code)
     expect(at.faults).toHaveLength(1)
   })
+})
+
+test('200 with a page to click on, where the platform looks at whose page led to it', async () => {
+  isClicked = true
+  const at = open()
+  const told = await at.ask(await invited(at, 'shop/two'), { peer: remote })
+  expect(told.status).toBe(200)
+  expect(told.text).toContain(`href="https://platform.test/consent?state=${journeys[0]?.journey.state}"`)
+  expect(told.headers.get('referrer-policy')).toMatch(/, origin$/)
+  const { state = '' } = journeys[0]?.journey ?? {}
+  const search = new URLSearchParams({ state, code })
+  const headers = { cookie: cookieOf(told) }
+  expect((await at.ask(`/authorize/shop%2Ftwo/done?${search}`, { peer: remote, headers })).status).toBe(200)
 })
 
 test('a page loads, runs, sends and is framed by nothing; its one style is named by its digest', async () => {

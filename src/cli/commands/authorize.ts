@@ -34,11 +34,11 @@ export const options: readonly CommandOption[] = [
 ]
 
 export const notes: Text = {
-  en: `The server is ZHONGKONG_URL (http://127.0.0.1:8888); the key ZHONGKONG_KEY must
-be an admin's. The link is good once, and needs no key: send it to whoever owns
-the account.`,
-  zh: `服务器地址：ZHONGKONG_URL（默认 http://127.0.0.1:8888）。
-ZHONGKONG_KEY 须为管理员密钥。
+  en: `The server is ZHONGKONG_URL (http://127.0.0.1:8888), the key ZHONGKONG_KEY,
+which must be an admin's. The link is good once and needs no key: send it to
+whoever owns the account.`,
+  zh: `服务器：ZHONGKONG_URL（默认 http://127.0.0.1:8888）
+密钥：ZHONGKONG_KEY，须为管理员密钥。
 链接只能使用一次，打开它无需密钥：请发给账号的所有者。`,
 }
 

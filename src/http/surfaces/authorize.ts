@@ -74,7 +74,14 @@ async function begin(visit: Visit): Promise<Answer> {
     }
     const location = await house.authorising.link(name, journeyOf(travel))
     const cookie = cookieOf(visit, origin, house.sealer.seal('journey', travel, journeyMs), journeyMs)
-    return { status: 302, type: null, body: null, headers: ['Location', location, ...cookie] }
+    if (!(await house.authorising.isEnteredByClick(name))) {
+      return { status: 302, type: null, body: null, headers: ['Location', location, ...cookie] }
+    }
+    // Which site sends them is told, and nothing else of the address; the last policy counts.
+    const headers = [...cookie, 'Referrer-Policy', 'origin']
+    const onward = { href: location, text: goOn }
+    const lines = [willBeBack[visit.language]]
+    return page({ status: 200, tone: 'onward', title: authorise, name, lines, onward, headers }, visit.language)
   })
 }
 
@@ -124,7 +131,7 @@ async function shown(visit: Visit, from: From, answer: () => Promise<Answer>): P
         name,
         lines,
         details: `${code}: ${detail}${theirs}`,
-        ...(isShown ? { again } : {}),
+        ...(isShown ? { onward: { href: again, text: beginAnew } } : {}),
       },
       language,
     )
@@ -200,6 +207,13 @@ function deviceOf(agent: string | null): Journey['device'] {
   return /Mobile|Android|iPhone|iPod|HarmonyOS/i.test(agent ?? '') ? 'mobile' : 'desktop'
 }
 
+const authorise: Text = { en: 'Authorise this account', zh: '授权此账号' }
+const goOn: Text = { en: 'Go to the platform', zh: '前往平台授权' }
+const willBeBack: Text = {
+  en: 'You are asked on the page of the platform, and come back here afterwards.',
+  zh: '请在平台的页面上确认授权，完成后会返回这里。',
+}
+const beginAnew: Text = { en: 'Begin anew', zh: '重新开始' }
 const connected: Text = { en: 'Connected', zh: '授权成功' }
 const notConnected: Text = { en: 'Not connected', zh: '未能完成授权' }
 const done: Text = {
@@ -277,7 +291,7 @@ export const surfaces: readonly Surface[] = [
       group: 'authorize',
       summary: 'Sends a person to the platform to authorise the source. Needs the key of an admin, or `start`.',
       query: z.object({ start: z.string().optional().describe('From the link that an admin made.') }),
-      answers: { 302: { description: 'To the platform' }, ...failures },
+      answers: { 200: html('A page that leads there'), 302: { description: 'To the platform' }, ...failures },
     },
   },
   {
