@@ -169,7 +169,9 @@ export const mutants: readonly Mutant[] = [
         replace: 'return true',
       },
     ],
-    faults: ['store-outage', 'partition'],
+    // In an outage little is due; it is those who ask by whom the upstream is asked.
+    faults: ['store-outage', 'partition', 'asked-refresh', 'false-report'],
+    rates: { 'asked-refresh': 400, 'false-report': 400, 'store-outage': 20 },
   },
   {
     id: 'M13',
