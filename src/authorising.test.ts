@@ -4,13 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openNode, type Node } from './app.ts'
-import { createAuthorising } from './authorising.ts'
-import { ZhongkongError } from './base/errors.ts'
 import type { JsonObject } from './base/json.ts'
 import { realEnv } from './base/real-env.ts'
 import type { Config } from './config/config.ts'
 import { createBus } from './events/bus.ts'
-import type { Keeper } from './keeper/keeper.ts'
 import { parseSource } from './providers/catalogue.ts'
 import { createSimulator, type Simulator } from './simulator/simulator.ts'
 
@@ -192,41 +189,6 @@ test('a code that the platform refuses is told to the person, and nothing is kep
   const done = await follow(await linkFrom(one), { begin: one, finish: one })
   expect([done.status, done.text]).toEqual([502, expect.stringContaining('Begin anew')])
   expect(await stateAt(one)).toMatchObject({ state: 'needs-authorization' })
-})
-
-test('a store that is away for a moment costs no authorisation', async () => {
-  const one = await node()
-  const { keeper } = one
-  const source = await keeper.source('account')
-  let refusals = 3
-  const away: Keeper = {
-    ...keeper,
-    source: () => Promise.resolve(source),
-    authorize: async (...given) => {
-      refusals -= 1
-      if (refusals >= 0) throw new ZhongkongError('store_unavailable', 'away')
-      await keeper.authorize(...given)
-    },
-  }
-  const env = {
-    clock: { ...clock, sleep: () => clock.sleep(1) },
-    random,
-    fetch: (request: Request) => simulator.fetch(request),
-  }
-  const authorising = createAuthorising({ keeper: away, env })
-  const journey = { redirectUri: origin, state: 's', verifier: 'v'.repeat(43), device: 'desktop' } as const
-  const consent = await simulator.fetch(new Request(await authorising.link('account', journey)))
-  const code = new URL(consent.headers.get('location') ?? '').searchParams.get('code') ?? ''
-  expect(await authorising.complete('account', { code, journey })).toBe('account')
-  expect(await stateAt(one)).toMatchObject({ state: 'fresh' })
-  expect(simulator.refreshes('client').granted).toBe(1)
-  // What does not pass is told at once.
-  const broken: Keeper = { ...away, authorize: () => Promise.reject(new ZhongkongError('seal_broken', 'no')) }
-  const again = await simulator.fetch(new Request(await authorising.link('account', journey)))
-  const another = new URL(again.headers.get('location') ?? '').searchParams.get('code') ?? ''
-  await expect(
-    createAuthorising({ keeper: broken, env }).complete('account', { code: another, journey }),
-  ).rejects.toMatchObject({ code: 'seal_broken' })
 })
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

@@ -2,9 +2,8 @@
  * How people and platforms authorise sources: a link to go to, a code that comes back, and the grant for which the code is
  * exchanged. A code is good once, and so is its exchange: it is no attempt under a lease, and one write keeps what it brings.
  */
-import { backoffMs } from './base/backoff.ts'
 import { deadline, until, type Env } from './base/env.ts'
-import { errorTable, ZhongkongError } from './base/errors.ts'
+import { ZhongkongError } from './base/errors.ts'
 import type { JsonObject } from './base/json.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import type { Attempt } from './model/failure.ts'
@@ -33,16 +32,16 @@ type House = { readonly keeper: Keeper; readonly env: Env }
 export function createAuthorising(house: House): Authorising {
   return {
     isFor: (source) => authorizationOf(source) !== undefined,
-    isEnteredByClick: async (name) => (await way(house, name)).isEnteredByClick === true,
-    codeParameter: async (name) => (await way(house, name)).codeParameter,
+    isEnteredByClick: async (name) => (await authorisable(house, name)).way.isEnteredByClick === true,
+    codeParameter: async (name) => (await authorisable(house, name)).way.codeParameter,
     link: (name, journey) => link(house, name, journey),
-    complete: async (name, proof) => await complete(house, await authorisable(house, name), proof),
+    complete: async (name, proof) => await complete(house, (await authorisable(house, name)).source, proof),
     hear: (source, message) => hear(house, source, message),
   }
 }
 
 async function link(house: House, name: string, journey: Journey): Promise<string> {
-  const source = await authorisable(house, name)
+  const { source } = await authorisable(house, name)
   const found = await withCall(house, source, (call) => linkOf(source, call, journey))
   if (found === undefined) throw nobodyCan(source)
   if ('url' in found) return found.url
@@ -51,31 +50,17 @@ async function link(house: House, name: string, journey: Journey): Promise<strin
 
 /** The source that the grant is for is made by it, where it is not the one that was authorised. */
 async function complete(house: House, source: Source, proof: Proof): Promise<string> {
-  const { clock, random } = house.env
+  const { clock } = house.env
   const began = clock.monotonic()
   const { attempt, child } = await withCall(house, source, (call) => redeem(source, call, proof))
   if (attempt.outcome !== 'issued') throw refused(attempt)
   const name = child === undefined ? source.name : childName(source, child.account)
   // A source that is there keeps its definition: an operator may have written more into it.
   const isThere = child === undefined || (await house.keeper.source(name))?.kind === child.definition.provider
-  const definition = isThere ? undefined : definitionUnder(source, child)
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const brought = { issued: attempt.issued, sentAgoMs: clock.monotonic() - began }
-      await house.keeper.authorize(name, brought, definition)
-      return name
-    } catch (thrown) {
-      // The code is used up: what it brought is not thrown away because the store is away for a moment.
-      const isPassing = thrown instanceof ZhongkongError && errorTable[thrown.code].retry === 'backoff'
-      if (!isPassing || tries >= keepingTriesMax) throw thrown
-      await clock.sleep(backoffMs(tries, keeping, random.next()))
-    }
-  }
+  const brought = { issued: attempt.issued, sentAgoMs: clock.monotonic() - began }
+  await house.keeper.authorize(name, brought, isThere ? undefined : definitionUnder(source, child))
+  return name
 }
-
-/** How often what a code brought is written, should the store fail: for about ten seconds, as somebody is waiting. */
-const keepingTriesMax = 8
-const keeping = { baseMs: 200, capMs: 3_000 }
 
 async function hear(house: House, source: Source, message: Message): Promise<boolean> {
   const push = readMessage(source, message)
@@ -115,18 +100,15 @@ function definitionUnder({ name }: Source, { definition }: Child): JsonObject {
   return { ...definition, of: name }
 }
 
-async function authorisable({ keeper }: House, name: string): Promise<Source> {
+type Way = NonNullable<ReturnType<typeof authorizationOf>>
+
+/** A source that a person authorises, and how. */
+async function authorisable({ keeper }: House, name: string): Promise<{ readonly source: Source; readonly way: Way }> {
   const source = await keeper.source(name)
   if (source === undefined) throw new ZhongkongError('not_found', 'no such source')
-  if (authorizationOf(source) === undefined) throw nobodyCan(source)
-  return source
-}
-
-async function way(house: House, name: string): Promise<NonNullable<ReturnType<typeof authorizationOf>>> {
-  const source = await authorisable(house, name)
-  const authorization = authorizationOf(source)
-  if (authorization === undefined) throw nobodyCan(source)
-  return authorization
+  const way = authorizationOf(source)
+  if (way === undefined) throw nobodyCan(source)
+  return { source, way }
 }
 
 /** A request outside of the schedule: with the tokens it needs, and within the time of one attempt. */

@@ -38,7 +38,7 @@ export async function writeAtomically({ path, content, mode, suffix }: AtomicWri
 }
 
 /** Makes the rename durable. Windows cannot open folders; there the rename is as durable as it gets. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
   try {

@@ -1,5 +1,6 @@
 /** Sources that are added, changed and removed while running. */
 import { backoffMs } from '../base/backoff.ts'
+import { deadline, until } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
@@ -81,11 +82,13 @@ export async function authorizeSource(room: Room, name: string, brought: Brought
   tell(room, 'authorized', name, {})
 }
 
-const keepBackoff = { baseMs: 500, capMs: 5_000 }
+const keepBackoff = { baseMs: 200, capMs: 5_000 }
+/** Whoever brought something waits so long for it to be kept, in milliseconds; a person is watching. */
+const keepMsMax = 10_000
 
 /**
- * Keeps what a person's authorisation brought, which nobody is given twice: while the store fails it is tried again, behind
- * the error that the caller is told, until it is kept or the node stops.
+ * Keeps what a person's authorisation brought, which nobody is given twice: while the store fails it is tried again, for a
+ * while before the caller is told, and behind the error after that, until it is kept or the node stops.
  */
 export async function keepBrought(
   room: Room,
@@ -102,15 +105,25 @@ export async function keepBrought(
         await takeNow()
         return
       } catch (thrown) {
-        if (!isOfStore(thrown) || room.stopping.aborted) return
+        if (!isOfStore(thrown) || room.stopping.aborted) throw thrown
       }
     }
   }
   try {
     await takeNow()
   } catch (thrown) {
-    if (isOfStore(thrown)) room.background(takeLater())
-    throw thrown
+    if (!isOfStore(thrown)) throw thrown
+    const later = takeLater()
+    // Whoever waits is told how it ended; behind the answer nobody is.
+    room.background(later.catch(() => undefined))
+    const time = deadline(clock, keepMsMax, room.stopping)
+    try {
+      await until(later, time.signal)
+    } catch (last) {
+      throw time.signal.aborted ? thrown : last
+    } finally {
+      time.done()
+    }
   }
 }
 

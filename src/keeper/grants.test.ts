@@ -1,6 +1,6 @@
 /** What cannot be asked for again survives: crashes at every step, late answers, stores that fail, people who authorise anew. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { AuthorisationServer, missing, rotating } from '../../test/keeper/authorisation-server.ts'
+import { AuthorisationServer, invalidGrant, missing, rotating } from '../../test/keeper/authorisation-server.ts'
 import { hour, Ledge, noAnswer, Stage, typesOf, type Node } from '../../test/keeper/stage.ts'
 import { day, minute, second } from '../../test/model/samples.ts'
 import type { Source } from '../model/source.ts'
@@ -70,6 +70,25 @@ describe('a refresh token that rotates', () => {
     await stage.until(node.keeper.refresh('oauth'))
     expect(server.refusals).toBe(1)
     expect(await stage.token(node.keeper, 'oauth')).toBe('oauth-3')
+  })
+
+  test('of an account that the configuration left by mistake is there when it comes back', async () => {
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    await stage.pass(hour)
+    const current = server.current
+    const mistaken = rotating(0, { identity: 'oauth:shp', generation: 'g2' })
+    await stage.until(node.keeper.replaceSources([mistaken]))
+    // The upstream knows nothing of such an account, and refuses the grant that was written for the other.
+    stage.upstream.does('oauth', () => invalidGrant)
+    await stage.pass(3 * hour)
+    expect(await stateOf(node)).toBe('needs-authorization')
+    serve(server)
+    await stage.until(node.keeper.replaceSources([rotating(0, { generation: 'g3' })]))
+    await stage.pass(2 * second)
+    expect(server.current).not.toBe(current)
+    expect(server.refusals).toBe(0)
+    expect(await stateOf(node)).toBe('fresh')
   })
 
   test('that is dead is told of while the token lives, and tried again less and less often', async () => {
@@ -395,8 +414,24 @@ describe('a person who authorises', () => {
     expect(await since(node)).toBeGreaterThan(first!)
   })
 
+  test('while the store fails for a moment waits for it, and what was brought is one version', async () => {
+    serve(new AuthorisationServer(0))
+    const node = await stage.opened(source)
+    const { version } = await stage.entry('oauth')
+    node.wire.isReadOnly = true
+    const grant = { value: 'by-hand', lifetimeMs: null }
+    const issued = { value: 'token-by-hand', lifetimeMs: hour, fields: {}, grant }
+    const authorize = node.keeper.authorize('oauth', { issued, sentAgoMs: 0 })
+    await stage.pass(3 * second)
+    node.wire.isReadOnly = false
+    await stage.until(authorize, 6 * second)
+    await stage.pass(minute)
+    expect(await stage.entry('oauth')).toMatchObject({ version: version + 1, token: { value: 'token-by-hand' } })
+    expect(typesOf(node.events).filter((type) => type === 'authorized')).toHaveLength(1)
+  })
+
   test.each([undefined, { provider: 'sample', account: 'one', grant: true }])(
-    'while the store fails is not asked again: what was brought is kept when the store is back (%j)',
+    'while the store fails for long is not asked again: what was brought is kept when the store is back (%j)',
     async (definition) => {
       serve(new AuthorisationServer(0))
       const node = await stage.opened(source)

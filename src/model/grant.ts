@@ -57,6 +57,18 @@ function grantsOf(source: Source, entry: Holding): readonly Grant[] {
   return [written ?? seeded(source, source.seed), ...kept.filter((grant) => grant !== written)]
 }
 
+/**
+ * The grants of an entry, with those of the account of now replaced. A configuration that names another account, perhaps by
+ * mistake, takes nothing from the one before: its grants are kept as long as any that were replaced.
+ */
+function withOwn(source: Source, entry: Holding, own: readonly Grant[], now: number): readonly Grant[] {
+  const others = (entry.grants ?? [])
+    .filter(({ identity }) => identity !== source.identity)
+    .map((grant) => ({ ...grant, replacedAt: grant.replacedAt ?? now }))
+    .filter(({ replacedAt }) => replacedAt > now - keptMs)
+  return [...own, ...others.slice(0, 1 + sparesMax)]
+}
+
 function seeded(source: Source, seed: NonNullable<Source['seed']>): Grant {
   return { value: seed.value.reveal(), at: 0, identity: source.identity, seed: seed.digest }
 }
@@ -91,7 +103,10 @@ export function lacksGrant(source: Source, entry: Holding, now: number): boolean
 
 /** The grants of an entry with one more, which is in use from now on; an older one than that in use changes nothing. */
 export function withGrant(source: Source, entry: Holding, given: Given, now: number): readonly Grant[] {
-  const grants = grantsOf(source, entry)
+  return withOwn(source, entry, ownWith(source, grantsOf(source, entry), given, now), now)
+}
+
+function ownWith(source: Source, grants: readonly Grant[], given: Given, now: number): readonly Grant[] {
   const [current] = grants
   if (lastWord(current, given) > given.at) return grants
   // One that is handed over again after it was refused is good again.
@@ -124,17 +139,18 @@ export function withIssuedGrant(
   const current = grantOf(source, entry, asked.now)
   const counts = current === null || [asked.with, given.value].includes(current.value) || isRefused(current)
   const others = replacedBy(given, grants, asked.now)
-  if (counts) {
-    return trimmed([made(source, { ...given, at: Math.max(given.at, grants[0]?.at ?? 0) }), ...others], asked.now)
-  }
   const [first, ...rest] = grants
-  const spare: Grant = { ...made(source, given), replacedAt: asked.now }
-  return first === undefined ? [spare] : trimmed([first, spare, ...rest], asked.now)
+  const own =
+    counts || first === undefined
+      ? [made(source, { ...given, at: Math.max(given.at, first?.at ?? 0) }), ...others]
+      : [first, { ...made(source, given), replacedAt: asked.now }, ...rest]
+  return withOwn(source, entry, trimmed(own, asked.now), asked.now)
 }
 
 /** The grants of an entry of which the upstream refused one. */
 export function withRefusal(source: Source, entry: Holding, value: string, now: number): readonly Grant[] {
-  return grantsOf(source, entry).map((grant) => (grant.value === value ? { ...grant, refusedAt: now } : grant))
+  const own = grantsOf(source, entry).map((grant) => (grant.value === value ? { ...grant, refusedAt: now } : grant))
+  return withOwn(source, entry, own, now)
 }
 
 /** What two histories of one entry know: the grant that came last is in use, and none is lost. */
@@ -160,7 +176,8 @@ function isRefused({ refusedAt }: Grant): boolean {
 
 /** The grants of an entry after the platform said that they are withdrawn. */
 export function withoutGrants(source: Source, entry: Holding, now: number): readonly Grant[] {
-  return grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
+  const own = grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
+  return withOwn(source, entry, own, now)
 }
 
 function made(source: Source, { value, at, lifetimeMs, since }: Given): Grant {

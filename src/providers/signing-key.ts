@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
-import { isJsonObject, type JsonObject } from '../base/json.ts'
+import { parsedObject } from '../base/json.ts'
 import { problem, type Problem } from './setting.ts'
 
 /** Opaque when printed: what is in it is in private fields and in a `KeyObject`. */
@@ -102,16 +102,6 @@ function judged(read: () => KeyObject, id: string | null): SigningKey | Problem 
   }
   const algorithm = key.asymmetricKeyType === 'ed25519' ? 'EdDSA' : curves[namedCurve]
   return algorithm === undefined ? wrongKind : new SigningKey(key, [algorithm], id)
-}
-
-function parsedObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : null
-  } catch {
-    // The parser's message quotes the text.
-    return null
-  }
 }
 
 const howToWrite = {

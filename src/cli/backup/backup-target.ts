@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { syncFolder } from '../../base/write-atomically.ts'
 import { CliFault, usage } from '../fault.ts'
 import { firstWords } from './backup-format.ts'
 
@@ -77,15 +78,4 @@ export function fileFault(path: string, thrown: unknown): unknown {
     zh: `无法写入 ${name}（${String(thrown.code)}）`,
   }
   return new CliFault(1, text, null, thrown)
-}
-
-/** Makes the rename durable. Windows cannot open folders. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

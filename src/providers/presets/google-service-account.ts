@@ -1,6 +1,6 @@
 /** An access token of a Google service account, by a signed assertion (RFC 7523): an hour, and many side by side. */
 import { z } from 'zod'
-import { isJsonObject, type JsonObject } from '../../base/json.ts'
+import { parsedObject, type JsonObject } from '../../base/json.ts'
 import { forbidden, type ErrorRow } from '../error-table.ts'
 import { fixed } from '../oauth2-endpoint.ts'
 import { listOf } from '../oauth2-settings.ts'
@@ -146,14 +146,4 @@ function readCredentials(text: string): Account | Problem {
   const key = readSigningKey(pem, 'RS256')
   if (!(key instanceof SigningKey)) return key
   return { email, key, keyId: typeof keyId === 'string' ? keyId : null }
-}
-
-function parsedObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : null
-  } catch {
-    // The parser's message quotes the text, which is a secret.
-    return null
-  }
 }
