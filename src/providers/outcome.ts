@@ -3,7 +3,7 @@
  * docs/providers/README.md lists them.
  */
 import type { Text } from '../base/text.ts'
-import type { Attempt, Failure, RejectionClass } from '../model/failure.ts'
+import type { Failed, Failure, RejectionClass } from '../model/failure.ts'
 
 export const failureHints = {
   not_started: {
@@ -70,6 +70,14 @@ export const failureHints = {
     en: 'Another source’s answer does not hold what this source is asked with. Check the template.',
     zh: '另一来源的应答中没有本来源所需的内容，请检查模板。',
   },
+  grant_missing: {
+    en: 'What this source is asked with has not been given yet.',
+    zh: '尚未获得本来源请求所需的凭据。',
+  },
+  grant_not_told: {
+    en: 'The platform did not tell the lost refresh token again. It is asked again soon.',
+    zh: '未能从平台重新取得丢失的 refresh token，稍后会重试。',
+  },
   request_invalid: {
     en: 'With the values of now the request cannot be sent. Check the templates in the URL and the headers.',
     zh: '代入当前值后无法构成合法的请求，请检查 URL 与请求头中的模板。',
@@ -89,7 +97,7 @@ export type Rejection = {
 }
 
 /** The upstream understood and refused, or we could not even form the request: nothing was issued. */
-export function rejected(rejection: Rejection): Attempt {
+export function rejected(rejection: Rejection): Failed {
   const { code, message, upstream, hint = failureHints[code], waitMs, refusedInput } = rejection
   const failure: Failure = upstream === undefined ? { code, message, hint } : { code, message, upstream, hint }
   return {
@@ -102,11 +110,11 @@ export function rejected(rejection: Rejection): Attempt {
 }
 
 /** The upstream may have issued; we never learned. */
-export function unknown(code: FailureCode, message: string): Attempt {
+export function unknown(code: FailureCode, message: string): Failed {
   return { outcome: 'unknown', failure: { code, message, hint: failureHints[code] } }
 }
 
 /** No byte of the request reached the upstream. */
-export function notSent(code: FailureCode, message: string): Attempt {
+export function notSent(code: FailureCode, message: string): Failed {
   return { outcome: 'not-sent', failure: { code, message, hint: failureHints[code] } }
 }
