@@ -30,17 +30,30 @@ export type StartOptions = Partial<SimulatorOptions> & {
   readonly port?: number
 }
 
+/** What is due to be pushed is looked for this often, in milliseconds. */
+const pushMs = 1_000
+
 /** Starts a simulator on 127.0.0.1, in real time. Throws `EADDRINUSE` errors as node does. */
 export async function startSimulator(options: StartOptions = {}): Promise<RunningSimulator> {
   const env = realEnv()
-  const simulator = createSimulator({ clock: env.clock, random: env.random, ...options })
+  const simulator = createSimulator({ clock: env.clock, random: env.random, send: env.fetch, ...options })
+  const closing = new AbortController()
+  const pushing = (async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      await simulator.pushDue()
+      await env.clock.sleep(pushMs, closing.signal)
+    }
+  })()
   const listening = await listenPlain((request) => simulator.fetch(request), options.port ?? 0)
   return {
     url: listening.url,
     port: listening.port,
     simulator,
     close: async () => {
+      closing.abort()
       await listening.close()
+      // One that is under way ends by itself: whoever it is for may be gone.
+      await Promise.race([pushing, env.clock.sleep(pushMs)])
       await env.close()
     },
   }

@@ -1,9 +1,10 @@
 /** What a simulator can do: the same over HTTP (its control API) and as methods. */
-import type { FetchOptions, Random } from '../base/env.ts'
+import type { Fetch, FetchOptions, Random } from '../base/env.ts'
 import type { Account, AccountSettings } from './account.ts'
 import type { Fault, FaultSettings } from './fault-board.ts'
 import type { Counters, JournalEntry } from './journal.ts'
 import type { Knobs, PartialKnobs } from './knobs.ts'
+import type { Pushed } from './pusher.ts'
 import type { SimulatorClock } from './world.ts'
 
 export type SimulatorOptions = {
@@ -14,6 +15,8 @@ export type SimulatorOptions = {
   readonly accounts?: readonly AccountSettings[]
   /** Knobs at the start. */
   readonly knobs?: PartialKnobs
+  /** How pushes reach the addresses that accounts name; without it nothing is pushed. */
+  readonly send?: Fetch
   /** How many entries the journal keeps. Default 1000. */
   readonly journalMax?: number
 }
@@ -92,6 +95,20 @@ export type Simulator = {
   accepts(token: string): boolean
   /** The latest value of a channel, alive or not; null when none was issued. Channel as in `rotateByForeigner`. */
   latest(account: string, channel?: string): string | null
+
+  /**
+   * Pushes what is due now: tickets at their pace, and what happened to accounts since. Whoever owns the time calls it
+   * every so often (`zhongkong simulate` does every second); nothing is pushed by itself.
+   */
+  pushDue(): Promise<Pushed>
+  /** Makes another ticket for a third-party platform, which is pushed with what is due. Answers it. */
+  makeTicket(component: string): string
+  /** An account authorises a third-party platform of WeChat, for the first time or anew; answers the auth_code. */
+  authorise(component: string, account: string): string
+  /** It withdraws that; false when there was nothing to withdraw. */
+  withdrawAuthorisation(component: string, account: string): boolean
+  /** It is given another refresh token; the one before is taken for `authorizerGraceSeconds`. */
+  rotateRefreshToken(component: string, account: string): void
 
   state(): SimulatorState
   /** Back to the beginning: the first accounts and knobs, no tokens, faults, counters. */

@@ -23,6 +23,8 @@ type Handler = (order: Order) => unknown
 
 const done = { ok: true }
 const tokenBody = z.strictObject({ token: z.string().min(1) })
+const componentBody = z.strictObject({ component: z.string().min(1) })
+const authorisationBody = z.strictObject({ component: z.string().min(1), account: z.string().min(1).max(128) })
 const rotateBody = z.strictObject({ account: z.string().min(1), channel: z.string().min(1).optional() })
 
 /** `METHOD part`, or `METHOD part/` when an id follows. The methods of the simulator judge what they are given. */
@@ -69,6 +71,23 @@ const routes: Readonly<Record<string, Handler>> = {
   'POST rotate': async ({ simulator, body }) => {
     const { account, channel } = parsed(rotateBody, await body())
     return { token: simulator.rotateByForeigner(account, channel) }
+  },
+  'POST push': async ({ simulator }) => await simulator.pushDue(),
+  'POST ticket': async ({ simulator, body }) => ({
+    ticket: simulator.makeTicket(parsed(componentBody, await body()).component),
+  }),
+  'POST authorise': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    return { auth_code: simulator.authorise(component, account) }
+  },
+  'POST withdraw-authorisation': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    return found(simulator.withdrawAuthorisation(component, account), `authorisation of ${component} by ${account}`)
+  },
+  'POST rotate-refresh-token': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    simulator.rotateRefreshToken(component, account)
+    return done
   },
   'POST accepts': async ({ simulator, body }) => ({
     accepted: simulator.accepts(parsed(tokenBody, await body()).token),

@@ -50,6 +50,12 @@ export const knobsSchema = z.strictObject({
   riskConfirmation: z.boolean(),
   /** Length of new tokens in characters. Default: as the platform. */
   tokenLength: z.number().int().min(32).max(8_192).nullable(),
+  /** How often tickets are pushed to third-party apps. Default: as the platform does. */
+  pushSeconds: seconds.positive().nullable(),
+  /** WeChat's Open Platform: asking with an authorizer_refresh_token brings another one. Default false. */
+  authorizerRotates: z.boolean(),
+  /** And how long the one before is then taken. Default 300. */
+  authorizerGraceSeconds: seconds,
   /** Milliseconds every answer takes, by kind of call. Default none. */
   delayMs: z.strictObject({ token: wait, stable_token: wait, ticket: wait, api: wait }).partial(),
 })
@@ -86,6 +92,9 @@ export const defaultKnobs: Knobs = {
   allowList: null,
   riskConfirmation: false,
   tokenLength: null,
+  pushSeconds: null,
+  authorizerRotates: false,
+  authorizerGraceSeconds: 300,
   delayMs: {},
 }
 

@@ -18,9 +18,12 @@ import { genericPlans } from './generic.ts'
 import { Journal } from './journal.ts'
 import { partialKnobsSchema } from './knobs.ts'
 import { oauth2Plans } from './oauth2.ts'
+import { loginPage } from './open-platform-page.ts'
+import { componentPlan, openPlatformOf, type OpenPlatform } from './open-platform.ts'
 import { parsed } from './parse.ts'
 import { perform } from './perform.ts'
 import { platformPlans } from './platforms/play.ts'
+import { pushDue } from './pusher.ts'
 import { createRouter, type Router } from './router.ts'
 import { respond } from './spoil.ts'
 import type { Visit } from './upstream.ts'
@@ -46,6 +49,7 @@ type Stage = { readonly world: World; readonly board: FaultBoard; readonly route
 
 const plansByKind: Readonly<Record<Exclude<Account['kind'], 'platform'>, readonly ChannelPlan[]>> = {
   wechat: wechatPlans,
+  'wechat-component': [componentPlan],
   wecom: wecomPlans,
   dingtalk: dingtalkPlans,
   feishu: feishuPlans,
@@ -69,6 +73,7 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   const controlled: Controlled = {
     ...accountMethods(() => stage),
     ...tokenMethods(() => stage),
+    ...platformMethods(() => stage, options),
     addFault: (fault) => stage.board.add(parsed(faultSchema, fault)),
     removeFault: (id) => stage.board.remove(id),
     clearFaults: () => stage.board.clear(),
@@ -88,6 +93,8 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     const url = new URL(request.url)
     if (url.pathname.startsWith('/_simulator')) return await control(controlled, request, url)
     const { world, board, route } = stage
+    const page = loginPage(world, url)
+    if (page !== null) return page
     const destination = route(url)
     if (destination === null) return nothingThere(url)
     try {
@@ -171,6 +178,27 @@ function tokenMethods(stage: () => Stage): TokenMethods {
       const line = state.channels.get(planNamed(state, channel).name)
       return line?.current(world.clock.now())?.value ?? null
     },
+  }
+}
+
+type PlatformMethods = Pick<
+  Simulator,
+  'pushDue' | 'makeTicket' | 'authorise' | 'withdrawAuthorisation' | 'rotateRefreshToken'
+>
+
+function platformMethods(stage: () => Stage, { send }: SimulatorOptions): PlatformMethods {
+  const platform = (id: string): OpenPlatform => {
+    const { world } = stage()
+    const state = world.find('wechat-component', id)
+    if (state === null) throw new ZhongkongError('not_found', `there is no third-party platform ${id}`)
+    return openPlatformOf(world, state)
+  }
+  return {
+    pushDue: () => (send === undefined ? Promise.resolve({ taken: 0, lost: 0 }) : pushDue(stage().world, send)),
+    makeTicket: (component) => platform(component).makeTicket(),
+    authorise: (component, account) => platform(component).authorise(account).code,
+    withdrawAuthorisation: (component, account) => platform(component).withdraw(account),
+    rotateRefreshToken: (component, account) => platform(component).rotate(account),
   }
 }
 

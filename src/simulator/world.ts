@@ -53,7 +53,7 @@ export class World {
   readonly clock: SimulatorClock
   readonly journal: Journal
   readonly book: TokenBook = new Map<string, Issue>()
-  readonly #random: Random
+  readonly random: Random
   readonly #states = new Map<string, AccountState>()
   readonly #corps = new Map<string, AccountState<AccountOf<'wecom'>>[]>()
   #resolved = new WeakMap<AccountState, Knobs>()
@@ -62,7 +62,7 @@ export class World {
 
   constructor(clock: SimulatorClock, random: Random, journal: Journal) {
     this.clock = clock
-    this.#random = random
+    this.random = random
     this.journal = journal
   }
 
@@ -159,21 +159,21 @@ export class World {
   mint(prefix: string, length: number): string {
     this.#serial += 1
     const letters = Math.max(8, length - prefix.length - serialLength)
-    const bytes = this.#random.bytes(Math.ceil((letters * 3) / 4))
+    const bytes = this.random.bytes(Math.ceil((letters * 3) / 4))
     const chance = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url').slice(0, letters)
     return prefix + chance + this.#serial.toString(36).padStart(serialLength, '0')
   }
 
   /** Eight hex digits of chance, as request ids are made of. */
   hex(): string {
-    return Math.floor(this.#random.next() * 0x1_0000_0000)
+    return Math.floor(this.random.next() * 0x1_0000_0000)
       .toString(16)
       .padStart(8, '0')
   }
 
   /** Chance, uniform in [0, 1). */
   chance(): number {
-    return this.#random.next()
+    return this.random.next()
   }
 
   #joinCorp(state: AccountState): void {
