@@ -25,10 +25,17 @@ export type Message = {
  * - `grant`: what the platform gives once and cannot be asked for again. `at` is when it was given (epoch milliseconds),
  *   so that an older one never replaces a newer one; `livesMs` is null where it does not end.
  * - `authorized`: somebody authorised, and the platform gave a code for it, which is good once (`Authorization.redeem`).
- * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself.
+ *   `child` is the account under this source that it is for, with the definition of its source, where the platform says so
+ *   and tells the grant again to whoever lost it.
+ * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself;
+ *   `at` is when, where the platform says it, so that one that comes late ends no newer authorisation.
  */
 export type Push =
   | { readonly kind: 'none' }
   | { readonly kind: 'grant'; readonly value: string; readonly at: number; readonly livesMs: number | null }
-  | { readonly kind: 'authorized'; readonly code: string }
-  | { readonly kind: 'revoked'; readonly child: string | null }
+  | {
+      readonly kind: 'authorized'
+      readonly code: string
+      readonly child?: { readonly account: string; readonly definition: JsonObject }
+    }
+  | { readonly kind: 'revoked'; readonly child: string | null; readonly at?: number | null }

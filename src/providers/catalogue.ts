@@ -4,7 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
 import { sha256 } from '../base/secret.ts'
 import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
-import type { Attempt } from '../model/failure.ts'
+import type { Attempt, Failed } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { Source } from '../model/source.ts'
 import { provider as dingtalkTicket } from './dingtalk-ticket.ts'
@@ -15,9 +15,22 @@ import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
 import { presets } from './presets/presets.ts'
-import type { Authorization, Call, Heard, Held, Journey, Link, Proof, Provider, Redeemed } from './provider.ts'
+import type {
+  Accounts,
+  Authorization,
+  Call,
+  Heard,
+  Held,
+  Journey,
+  Link,
+  Proof,
+  Provider,
+  Redeemed,
+} from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
+import { provider as wechatAuthorizer } from './wechat-authorizer.ts'
+import { provider as wechatComponent } from './wechat-component.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
 import { provider as wechat } from './wechat.ts'
 import { provider as wecomTicket } from './wecom-ticket.ts'
@@ -30,6 +43,8 @@ export type { Call, Heard, Held, Input, Journey, Link, Proof, Provider, Redeemed
 export const providers: readonly Provider[] = [
   wechat,
   wechatTicket,
+  wechatComponent,
+  wechatAuthorizer,
   wecom,
   wecomTicket,
   dingtalk,
@@ -71,6 +86,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     credential: provider.credential(settings),
     seed: seedOf(provider, settings),
     callback,
+    ...(provider.offspring === undefined ? {} : { offspring: provider.offspring }),
   }
   return { ok: true, source }
 }
@@ -103,15 +119,30 @@ export function authorizationOf(
 export async function redeem(source: Source, call: Call, proof: Proof): Promise<Redeemed> {
   const authorization = byKind.get(source.kind)?.authorization
   if (authorization === undefined) throw new ZhongkongError('internal', `${source.kind} is authorised by nobody`)
-  return await authorization.redeem(source.settings, call, proof)
+  const redeemed = await authorization.redeem(source.settings, call, proof)
+  return redeemed.child === undefined ? redeemed : { ...redeemed, child: under(source, redeemed.child) }
+}
+
+/** A part of the list of the accounts under a source, from `offset` on; undefined where there is no such list. */
+export async function listAccounts(
+  source: Source,
+  call: Call,
+  offset: number,
+): Promise<Accounts | { readonly refused: Failed } | undefined> {
+  const told = await byKind.get(source.kind)?.authorization?.list?.(source.settings, call, offset)
+  if (told === undefined || 'refused' in told) return told
+  return { ...told, accounts: told.accounts.map((each) => under(source, each)) }
+}
+
+/** The definition of an account names the source that it is under. */
+function under<C extends { readonly definition: JsonObject }>(source: Source, child: C): C {
+  return { ...child, definition: { of: source.name, ...child.definition } }
 }
 
 /** Asks the platform to push a source's grant again; undefined where it cannot be asked. */
 export async function askForPush(source: Source, call: Call): Promise<Failed | null | undefined> {
   return await byKind.get(source.kind)?.askForPush?.(source.settings, call)
 }
-
-type Failed = Exclude<Attempt, { outcome: 'issued' }>
 
 /** Waits at the upstream of a source that announces, up to `waitMs`, for another token than the one held. */
 export async function watch(source: Source, call: Call & { readonly held: Held }, waitMs: number): Promise<Heard> {
@@ -122,7 +153,8 @@ export async function watch(source: Source, call: Call & { readonly held: Held }
 
 /** What a message that the platform sent to this source brings it. */
 export function readMessage(source: Source, message: Message): Push {
-  return byKind.get(source.kind)?.readMessage?.(source.settings, message) ?? { kind: 'none' }
+  const push = byKind.get(source.kind)?.readMessage?.(source.settings, message) ?? { kind: 'none' }
+  return push.kind !== 'authorized' || push.child === undefined ? push : { ...push, child: under(source, push.child) }
 }
 
 /** The JSON Schema of one source, for the schema of the whole configuration. */

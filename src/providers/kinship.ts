@@ -13,14 +13,17 @@ export type Kin = {
 
 type Completed = { readonly complete: JsonObject; readonly issues: readonly DefinitionIssue[] }
 
-/** The definition with what it leaves to its parent, and what is wrong with that parent. */
-export function inherit(provider: Provider, definition: JsonObject, { providerOf, siblings }: Kin): Completed {
+/** The definition with what it leaves to its parent, who may leave it to his own, and what is wrong with that parent. */
+export function inherit(provider: Provider, definition: JsonObject, kin: Kin, seen = new Set<string>()): Completed {
   const { parent } = provider
   const name = parent === undefined ? undefined : definition[parent.key]
   if (parent === undefined || typeof name !== 'string') return { complete: definition, issues: [] }
-  const above = siblings(name)
-  const kind = above === undefined ? undefined : providerOf(above)?.kind
-  if (above === undefined || kind === undefined) return { complete: definition, issues: [] }
+  // Circles are refused elsewhere, but only after this.
+  const above = seen.has(name) ? undefined : kin.siblings(name)
+  const providerAbove = above === undefined ? undefined : kin.providerOf(above)
+  if (above === undefined || providerAbove === undefined) return { complete: definition, issues: [] }
+  seen.add(name)
+  const { kind } = providerAbove
   if (!parent.kinds.includes(kind)) {
     const message = {
       en: `"${name}" is a source of kind ${kind}; ${provider.kind} needs one of kind ${parent.kinds.join(' or ')}.`,
@@ -28,7 +31,8 @@ export function inherit(provider: Provider, definition: JsonObject, { providerOf
     }
     return { complete: definition, issues: [{ path: [parent.key], message, fix: null }] }
   }
-  const inherited = Object.entries(above).filter(([key]) => parent.inherits.includes(key))
+  const completeAbove = inherit(providerAbove, above, kin, seen).complete
+  const inherited = Object.entries(completeAbove).filter(([key]) => parent.inherits.includes(key))
   return { complete: { ...Object.fromEntries(inherited), ...definition }, issues: [] }
 }
 

@@ -13,6 +13,8 @@ import { seededRandom, stage, type ManualClock } from '../simulator/stage.ts'
 
 const accounts: readonly AccountSettings[] = [
   { kind: 'wechat', id: 'wx1', secret: 'canary-wx' },
+  // What it says of replaced tokens is what callers are told, which is less than they live.
+  { kind: 'wechat-component', id: 'wxc', secret: 'canary-wxc', knobs: { overlapSeconds: 0 } },
   { kind: 'wecom', id: 'ww1', corpid: 'ww1', secret: 'canary-ww' },
   { kind: 'dingtalk', id: 'ding1', secret: 'canary-dt' },
   { kind: 'feishu', id: 'cli_1', secret: 'canary-fs' },
@@ -42,6 +44,10 @@ const definitions: Readonly<Record<string, JsonObject>> = {
   },
   jsapi: { provider: 'wechat-ticket', of: 'stable' },
   card: { provider: 'wechat-ticket', of: 'classic', type: 'wx_card' },
+  platform: { provider: 'wechat-component', appid: 'wxc', secret: 'canary-wxc', base_url: 'http://up.test/wechat' },
+  'platform/wx5': { provider: 'wechat-authorizer', of: 'platform', appid: 'wx5' },
+  'platform/wx5/jsapi': { provider: 'wechat-ticket', of: 'platform/wx5' },
+  'platform/wx5/wx_card': { provider: 'wechat-ticket', of: 'platform/wx5', type: 'wx_card' },
   corp: { provider: 'wecom', corpid: 'ww1', secret: 'canary-ww', base_url: 'http://up.test/wecom' },
   'corp-jsapi': { provider: 'wecom-ticket', of: 'corp' },
   'corp-agent': { provider: 'wecom-ticket', of: 'corp', type: 'agent_config' },
@@ -114,6 +120,7 @@ type Bench = {
 
 function bench(): Bench {
   const { simulator, clock } = stage({ accounts })
+  simulator.authorise('wxc', 'wx5')
   const source = (name: string): Source => {
     const parsed = parseSource(name, definitions[name] ?? {}, 'file', (other) => definitions[other])
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
@@ -125,15 +132,41 @@ function bench(): Bench {
     for (const need of source(name).needs) {
       const attempt = await ask(need)
       if (attempt.outcome !== 'issued') throw new Error(`${need}: ${JSON.stringify(attempt)}`)
-      found.set(need, { token: attempt.issued.value, version: 1, fields: attempt.issued.fields })
+      const account = source(need).credential?.account
+      const { value: token, fields } = attempt.issued
+      found.set(need, { token, version: 1, fields, ...(account === undefined ? {} : { account }) })
     }
     return found
+  }
+  /** What the platform gives once: the newest ticket, and the refresh token as its list tells it. */
+  const grantOf = async (name: string, given: ReadonlyMap<string, Input>): Promise<{ grant?: string }> => {
+    if (name === 'platform') return { grant: simulator.makeTicket('wxc') }
+    if (name !== 'platform/wx5') return {}
+    const query = `component_access_token=${given.get('platform')?.token ?? ''}`
+    const request = new Request(`http://up.test/wechat/cgi-bin/component/api_get_authorizer_list?${query}`, {
+      method: 'POST',
+      body: JSON.stringify({ component_appid: 'wxc', offset: 0, count: 1 }),
+    })
+    const faults = simulator.faults()
+    simulator.clearFaults()
+    const { list } = (await (await simulator.fetch(request)).json()) as { list?: { refresh_token: string }[] }
+    for (const { account, kinds, effect, times, chance } of faults) {
+      simulator.addFault({
+        effect,
+        chance,
+        ...(account && { account }),
+        ...(kinds && { kinds }),
+        ...(times && { times }),
+      })
+    }
+    return { grant: list?.[0]?.refresh_token ?? 'canary-none' }
   }
   const ask: Bench['ask'] = async (name, options = {}) => {
     const given = options.inputs ?? (await inputs(name))
     const time = deadline(clock, 8_000)
     try {
-      return await issue(source(name), { env, signal: time.signal, force: options.force ?? false, inputs: given })
+      const call = { env, signal: time.signal, force: options.force ?? false, inputs: given }
+      return await issue(source(name), { ...call, ...(await grantOf(name, given)) })
     } finally {
       time.done()
     }
@@ -244,6 +277,7 @@ describe('a refused token of another source', () => {
   it.each([
     ['jsapi', 'stable', 'wx1'],
     ['card', 'classic', 'wx1'],
+    ['platform/wx5', 'platform', 'wxc'],
     ['corp-jsapi', 'corp', 'ww1'],
     ['corp-agent', 'corp', 'ww1'],
     ['ding-jsapi', 'ding', 'ding1'],

@@ -43,6 +43,7 @@ export type AskOptions = {
   readonly inputs?: Readonly<Record<string, Input>>
   readonly clock?: ManualClock
   readonly timeoutMs?: number
+  readonly grant?: string | null
 }
 
 export function input(token: string, fields: JsonObject = {}): Input {
@@ -75,6 +76,7 @@ export async function askScripted(definition: JsonObject, script: Script, option
       signal: time.signal,
       force: options.force ?? false,
       inputs,
+      ...(options.grant === undefined ? {} : { grant: options.grant }),
       ...(proxy === undefined ? {} : { proxy }),
     })
     return { attempt, requests, bodies, proxies }
