@@ -47,7 +47,8 @@ export class Towns {
   #seed = 1
 
   constructor(accounts: readonly AccountSettings[]) {
-    this.simulator = createSimulator({ clock: this.clock, random: seededRandom(1), accounts })
+    const send: Fetch = (request) => this.#fetch(request)
+    this.simulator = createSimulator({ clock: this.clock, random: seededRandom(1), accounts, send })
   }
 
   readonly #fetch: Fetch = async (request) => {
