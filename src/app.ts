@@ -58,6 +58,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     version,
     trail,
     hear: (source, message) => authorising.hear(source, message),
+    recover: (name, offset) => authorising.recover(name, offset),
     emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })

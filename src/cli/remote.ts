@@ -1,11 +1,14 @@
 /** A running server as `get`, `refresh` and `status` talk to it, and its refusals told with what to do about them. */
 import { isJsonObject, type JsonObject } from '../base/json.ts'
 import type { Language, Text } from '../base/text.ts'
-import type { RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
+import type { RecoveryAnswer, RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
 import type { Io } from './command.ts'
 import { CliFault, usage } from './fault.ts'
 
 const defaultUrl = 'http://127.0.0.1:8888'
+
+/** A part of the accounts under a source is several hundred writes; it is waited for so much longer, in milliseconds. */
+const recoverMsMax = 120_000
 
 /** The server answers within its own waits (5 s for a refresh); this is for one that hangs, in milliseconds. */
 const answerMsMax = 20_000
@@ -16,6 +19,8 @@ export type Remote = {
   readonly token: (name: string, query: TokenQuery) => Promise<{ answer: TokenAnswer; etag: string | null } | null>
   readonly refresh: (name: string, stale: string | undefined) => Promise<RefreshAnswer>
   readonly sources: () => Promise<readonly SourceAnswer[]>
+  /** One part of the accounts under a source, from `offset` on. */
+  readonly recover: (name: string, offset: number) => Promise<RecoveryAnswer>
 }
 
 export type TokenQuery = {
@@ -49,6 +54,16 @@ export function remoteServer(io: Io): Remote {
       })
       if (typeof body.refreshed !== 'boolean') throw notOurs(url)
       return body as unknown as RefreshAnswer
+    },
+    recover: async (name, offset) => {
+      const init = {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ offset }),
+      }
+      const { body } = await ask(`/v1/sources/${encodeURIComponent(name)}/recover`, init, recoverMsMax)
+      if (!Array.isArray(body.failed) || !(body.next === null || typeof body.next === 'number')) throw notOurs(url)
+      return body as unknown as RecoveryAnswer
     },
     sources: async () => {
       const all: SourceAnswer[] = []

@@ -18,7 +18,7 @@ import { openapi } from './openapi.ts'
 import { languageOf, problem } from './problem.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
-import type { Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
+import type { Compat, Credentials, House, Meter, Peer, Recover, Settings, Surface, Visit } from './surface.ts'
 import { createTrail, type Trail } from './trail.ts'
 
 export type { Compat, Meter, Peer } from './surface.ts'
@@ -38,6 +38,8 @@ export type ServerOptions = Reloadable & {
   readonly trail?: Trail
   /** Keeps what platforms send to sources; absent, all of it is for others. */
   readonly hear?: Hear
+  /** Brings back the sources of accounts; absent, no source has any. */
+  readonly recover?: Recover
   readonly emit?: (event: ZhongkongEvent) => void
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
@@ -79,6 +81,7 @@ export function createHandler(options: ServerOptions): Handler {
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
     callbacks,
+    recover: options.recover ?? (() => Promise.reject(new ZhongkongError('bad_request', 'no source has accounts'))),
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     draining: draining.signal,

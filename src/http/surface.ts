@@ -6,6 +6,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
+import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
@@ -42,6 +43,9 @@ export type Meter = {
   countCallback(source: string | null, verdict: Verdict): void
 }
 
+/** A part of the list of accounts, from `offset` on. Throws `not_found`, `bad_request`, and as the upstream refuses. */
+export type Recover = (name: string, offset: number) => Promise<RecoveryAnswer>
+
 /** What all surfaces share. */
 export type House = {
   readonly keeper: Keeper
@@ -55,6 +59,8 @@ export type House = {
   readonly hosts: ReadonlySet<string>
   /** What platforms send. */
   readonly callbacks: Callbacks
+  /** Makes and mends the sources of the accounts under one, a part of the platform's list at a time. */
+  readonly recover: Recover
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Aborts when the server drains: waits end early. */
