@@ -546,7 +546,19 @@ describe('a platform that was added while running', () => {
     await towns.pass(3 * hour)
     const state = await towns.until(third.state('platform/wx5'))
     expect(state?.state).toBe('fresh')
+    // From here on the platform is due after its accounts, and comes after them.
+    await towns.until(third.refresh('platform'))
     for (const keeper of [second, third]) await towns.until(keeper.stop())
+    const versions = async (keeper: Keeper): Promise<number[]> =>
+      (await towns.until(keeper.states({ limit: 10 }))).states.map(({ snapshot: held }) => held?.version ?? 0)
+    const before = await versions(third)
+    const lookUps = towns.simulator.counters('wxc').api.calls
+    const fourth = await join(store, 'n4')
+    await towns.pass(3 * hour)
+    // Nobody took them for accounts at another address, whose refresh tokens would have to be asked for.
+    expect(towns.simulator.counters('wxc').api.calls).toBe(lookUps)
+    expect((await versions(fourth)).every((version, at) => version > (before[at] ?? 0))).toBe(true)
+    await towns.until(fourth.stop())
     await store.close()
   }, 30_000)
 })
