@@ -557,6 +557,8 @@ describe('a platform that was added while running', () => {
     await towns.pass(3 * hour)
     // Nobody took them for accounts at another address, whose refresh tokens would have to be asked for.
     expect(towns.simulator.counters('wxc').api.calls).toBe(lookUps)
+    const ticket = await towns.until(fourth.source('platform/wx5/jsapi'))
+    expect(ticket?.settings).toMatchObject({ base_url: 'http://up.test/wechat' })
     expect((await versions(fourth)).every((version, at) => version > (before[at] ?? 0))).toBe(true)
     await towns.until(fourth.stop())
     await store.close()
