@@ -53,7 +53,9 @@ export async function startSimulator(options: StartOptions = {}): Promise<Runnin
       closing.abort()
       await listening.close()
       // One that is under way ends by itself: whoever it is for may be gone.
-      await Promise.race([pushing, env.clock.sleep(pushMs)])
+      const waited = new AbortController()
+      await Promise.race([pushing, env.clock.sleep(pushMs, waited.signal)])
+      waited.abort()
       await env.close()
     },
   }
