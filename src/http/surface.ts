@@ -7,6 +7,7 @@ import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { Source } from '../model/source.ts'
+import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
@@ -65,6 +66,9 @@ export type Authorising = {
   complete(name: string, proof: { readonly code: string; readonly journey: Journey }): Promise<string>
 }
 
+/** A part of the list of accounts, from `offset` on. Throws `not_found`, `bad_request`, and as the upstream refuses. */
+export type Recover = (name: string, offset: number) => Promise<RecoveryAnswer>
+
 /** What all surfaces share. */
 export type House = {
   readonly keeper: Keeper
@@ -83,6 +87,8 @@ export type House = {
   readonly sealer: Sealer
   /** `server.public_url`: the address by which browsers reach this server; null when nobody has said it. */
   readonly publicUrl: string | null
+  /** Makes and mends the sources of the accounts under one, a part of the platform's list at a time. */
+  readonly recover: Recover
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Aborts when the server drains: waits end early. */

@@ -9,9 +9,11 @@ import type { Source } from '../model/source.ts'
 import type { Witness } from '../model/suspicion.ts'
 import type { EntryStore } from '../stores/store.ts'
 import {
+  authorizeChild,
   authorizeSource,
   deliverGrant,
   keepBrought,
+  mendSource,
   putSource,
   removeSource,
   replaceSources,
@@ -23,7 +25,7 @@ import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { TokenProbe, type ProbeToken } from './probe-token.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
-import { lookUp, tell, type IssueToken, type Room } from './room.ts'
+import { lookUp, type IssueToken, type Room } from './room.ts'
 import { putBackSpilled } from './spill-grants.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
@@ -129,7 +131,10 @@ function isReady(room: Room, fresh: KeepFresh): boolean {
   return served.length > 0 && served.every(({ stale }) => !stale)
 }
 
-type Changes = Pick<Keeper, 'refresh' | 'hint' | 'put' | 'deliver' | 'authorize' | 'revoke' | 'remove' | 'replaceSources'>
+type Changes = Pick<
+  Keeper,
+  'refresh' | 'hint' | 'put' | 'deliver' | 'authorize' | 'mend' | 'revoke' | 'remove' | 'replaceSources'
+>
 
 function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
   return {
@@ -151,13 +156,12 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
     authorize: (name, brought, definition) =>
       keepBrought(room, brought, async (kept) => {
         if (definition === undefined) await authorizeSource(room, name, kept)
-        else {
-          await putSource(room, name, definition, kept)
-          tell(room, 'authorized', name, {})
-        }
+        else await authorizeChild(room, name, definition, kept)
         fresh.poke(name)
       }),
-    revoke: (name) => revokeSource(room, name),
+    // Nobody is poked: there may be a million of them, which the next sweeps take up as fast as they can be asked.
+    mend: (name, definition, told) => mendSource(room, name, definition, told),
+    revoke: (name, at = null) => revokeSource(room, name, at),
     remove: (name) => removeSource(room, name),
     replaceSources: (sources) => replaceSources(room, fresh, sources),
   }
