@@ -11,11 +11,11 @@ import { confirmedAt, decide, refusalOf, tokenOf, wakeAt } from '../model/decide
 import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
 import { minIntervalMsOf } from '../model/source.ts'
-import { refusedHere, stepFor, type Said, type Witness } from '../model/suspicion.ts'
+import { refusedHere, stepFor, type Witness } from '../model/suspicion.ts'
 import { hastened, mayHastenAt } from '../model/wish.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { Reading, RefreshOptions, Refreshed } from './keeper.ts'
-import type { TokenProbe } from './probe-token.ts'
+import type { Told, TokenProbe } from './probe-token.ts'
 import { readToken, readingOf, unavailable } from './read-token.ts'
 import type { Tended } from './attempt.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
@@ -68,16 +68,20 @@ export class CompareAndRefresh {
   async #lookInto(found: Found, options: RefreshOptions): Promise<Refreshed> {
     const { clock } = this.#room.env
     const startedAt = clock.monotonic()
-    const said = await this.#ask(found, options.witness ?? somebody)
-    if (said === 'alive') return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'alive' }
+    const witness = options.witness ?? somebody
+    const { said, until: at } = await this.#ask(found, witness)
+    if (said === 'alive') {
+      if (at !== null) this.#followLater(found, witness, at)
+      return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'alive' }
+    }
     const leftMs = Math.max(1_000, (options.waitMs ?? waitMsDefault) - (clock.monotonic() - startedAt))
     return await this.#seeThrough(found, 'reported', { ...options, waitMs: leftMs })
   }
 
-  async #ask(found: Found, witness: Witness): Promise<Said> {
-    if (decide(found.source, found.entry, this.#room.time.now()).act !== 'rest') return 'unclear'
+  async #ask(found: Found, witness: Witness): Promise<Told> {
+    if (decide(found.source, found.entry, this.#room.time.now()).act !== 'rest') return { said: 'unclear', until: null }
     // What the platform told this keeper itself leaves nothing to ask.
-    return witness.kind === 'input' ? 'dead' : await this.#probe.ask(found, witness)
+    return witness.kind === 'input' ? { said: 'dead', until: null } : await this.#probe.ask(found, witness)
   }
 
   #isYoung({ source, entry }: Found): boolean {
@@ -95,15 +99,28 @@ export class CompareAndRefresh {
     const view = this.#room.views.get(name)
     if (view?.entry.version !== version || this.#hinted.has(name) || this.#room.stopping.aborted) return
     if (stepFor(view.source, view.entry, witness, this.#room.time.now()).act !== 'probe') return
-    this.#hinted.add(name)
-    this.#room.background(this.#follow(name, version, witness).finally(() => this.#hinted.delete(name)))
+    this.#follow(name, { version, witness, waitMs: 0 })
   }
 
-  async #follow(name: string, version: number, witness: Witness): Promise<void> {
+  /** A report that was answered by what was known before it: it is looked into as soon as its turn comes. */
+  #followLater({ source: { name }, entry: { version } }: Found, witness: Witness, at: number): void {
+    if (this.#hinted.has(name)) return
+    this.#follow(name, { version, witness, waitMs: at - this.#room.time.now() })
+  }
+
+  #follow(name: string, word: Word): void {
+    this.#hinted.add(name)
+    this.#room.background(this.#followUp(name, word).finally(() => this.#hinted.delete(name)))
+  }
+
+  async #followUp(name: string, { version, witness, waitMs }: Word): Promise<void> {
     try {
-      const found = await lookUp(this.#room, name)
+      await this.#room.env.clock.sleep(waitMs, this.#room.stopping)
+      const found = this.#room.stopping.aborted ? null : await lookUp(this.#room, name)
       if (found?.entry.version !== version || this.#isYoung(found)) return
-      if ((await this.#ask(found, witness)) === 'dead') await this.#seeThrough(found, 'reported', { witness })
+      const { said } = await this.#ask(found, witness)
+      const isEnough = said === 'dead' || (said === 'unclear' && witness.kind !== 're-ask')
+      if (isEnough) await this.#seeThrough(found, 'reported', { witness })
     } catch {
       // The store is away, or the refresh failed; both are told elsewhere.
     }
@@ -201,6 +218,9 @@ export class CompareAndRefresh {
 }
 
 type Outcome = Tended
+
+/** What somebody said of a version, and how long it waits to be looked into. */
+type Word = { readonly version: number; readonly witness: Witness; readonly waitMs: number }
 
 /**
  * How a wish ended that we did not see through: its attempt failed, or repeated the token. If there was no attempt,

@@ -124,7 +124,7 @@ describe('a client that reports living tokens', () => {
       await stage.pass(second)
     }
     expect(stage.upstream.count()).toBe(1)
-    expect(stage.upstream.probed.length).toBeLessThanOrEqual(5 + 12)
+    expect(stage.upstream.probed.length).toBeLessThanOrEqual(3 + 60)
     expect(alarms(events)).toEqual([
       { type: 'false-reports', name: 'weixin', at: expect.any(Number) as number, client: 'shop', times: 3 },
     ])
@@ -141,6 +141,19 @@ describe('a client that reports living tokens', () => {
     honest(new Set(['weixin-1']))
     expect(await report(keeper, 'weixin-1', 'blog')).toMatchObject({ snapshot: { token: 'weixin-2' } })
   })
+})
+
+test('a report that is not believed at once is looked into all the same, within a minute', async () => {
+  const { keeper } = await stage.opened(weixin)
+  await stage.pass(minute)
+  for (let times = 0; times < 8; times += 1) {
+    await report(keeper, 'weixin-1')
+    await stage.pass(times === 7 ? second : 2 * minute)
+  }
+  honest(new Set(['weixin-1']))
+  expect(await report(keeper, 'weixin-1')).toMatchObject({ refreshed: false, reason: 'alive' })
+  await stage.pass(minute)
+  expect(await stage.token(keeper)).toBe('weixin-2')
 })
 
 describe('several nodes', () => {

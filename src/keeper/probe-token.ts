@@ -17,6 +17,9 @@ export type ProbeToken = (source: Source, call: Call, token: string) => Promise<
 
 /** While another node asks, its answer is looked for this often, in milliseconds. */
 const lookMs = 200
+/** What is known. `until` is null where the platform was asked because of this word, else when it would be. */
+export type Told = { readonly said: Said; readonly until: number | null }
+
 const roundsMax = 10 + probeWaitMs / lookMs
 const racesMax = 20
 
@@ -33,15 +36,15 @@ export class TokenProbe {
   }
 
   /** Looks into a witness's word about the current token. Throws what the store throws. */
-  async ask(found: Found, witness: Witness): Promise<Said> {
+  async ask(found: Found, witness: Witness): Promise<Told> {
     const key = `${found.entry.version} ${found.source.name}`
     if (this.#flights.current(key) === undefined) {
       const step = stepFor(found.source, found.entry, witness, this.#room.time.now())
-      if (step.act === 'take') return step.said
+      if (step.act === 'take') return { said: step.said, until: step.until }
       this.#witnesses.set(key, new Map())
     }
     this.#witnesses.get(key)?.set(`${witness.kind} ${witness.client ?? ''}`, witness)
-    return await this.#flights.join(key, () => this.#look(found, witness, key))
+    return { said: await this.#flights.join(key, () => this.#look(found, witness, key)), until: null }
   }
 
   async #look(found: Found, witness: Witness, key: string): Promise<Said> {

