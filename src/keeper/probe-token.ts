@@ -20,6 +20,8 @@ const lookMs = 200
 /** What is known. `until` is null where the platform was asked because of this word, else when it would be. */
 export type Told = { readonly said: Said; readonly until: number | null }
 
+/** A question that was agreed upon longer ago than this is not sent any more, in milliseconds. */
+const lateMs = 2_000
 const roundsMax = 10 + probeWaitMs / lookMs
 const racesMax = 20
 
@@ -58,7 +60,10 @@ export class TokenProbe {
         if (step.act === 'wait') await this.#room.env.clock.sleep(lookMs, this.#room.stopping)
         else {
           const intent = asked(current.entry, this.#room.time.now())
+          const startedAt = this.#room.env.clock.monotonic()
           const revision = await this.#write(current, intent)
+          // By now somebody else may have taken this for a node that died, and asked.
+          if (this.#room.env.clock.monotonic() - startedAt > lateMs) return 'unclear'
           if (revision !== null) return await this.#question({ ...current, entry: intent, revision }, key)
         }
         if (this.#room.stopping.aborted) return 'unclear'

@@ -62,16 +62,16 @@ export function stepFor(source: Source, entry: Entry, witness: Witness, now: num
   const last = suspicion?.version === version ? suspicion : undefined
   if (last !== undefined && last.said === undefined && sinceMs < probeWaitMs) return { act: 'wait' }
   const refuted = suspicion?.refuted?.find((each) => isSame(each, witness))
-  const quietMs = refuted === undefined ? 0 : paceMs(refuted, gapMs) - Math.abs(now - refuted.at)
+  const quietMs = refuted === undefined ? 0 : paceMs(refuted, token.lifetimeMs) - Math.abs(now - refuted.at)
   const waitMs = Math.max(gapMs - sinceMs, quietMs)
   if (waitMs <= 0) return { act: 'probe' }
   const heard = sinceMs < gapMs ? last?.said : undefined
   return { act: 'take', said: heard ?? (quietMs > 0 ? 'alive' : 'unclear'), until: now + waitMs }
 }
 
-function paceMs({ kind, times }: Refuted, gapMs: number): number {
+function paceMs({ kind, times }: Refuted, lifetimeMs: number): number {
   const { gaps, msMax } = paces[kind]
-  return Math.min(msMax, gapMs * gaps * 2 ** (times - 1))
+  return Math.min(msMax, lifetimeMs / 4, gapMsOf(lifetimeMs) * gaps * 2 ** (times - 1))
 }
 
 /** All who ask again are one witness, whoever they are: they are many, and each of them says little. */
