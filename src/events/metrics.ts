@@ -60,7 +60,7 @@ export function createMetrics({ bus, version, sources }: MetricsOptions): Metric
       return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }
     },
     exposeOwn,
-    close: bus.on(countEvents(registers)),
+    close: closeAll([bus.on(countEvents(registers)), bus.on(countSuspicions(registers))]),
   }
 }
 
@@ -111,19 +111,6 @@ function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
     help: 'Conflicts that began: somebody else fetches tokens for one of our accounts.',
     registers,
   })
-  const probes = new Counter({
-    name: 'zhongkong_probes_total',
-    help: 'Questions to platforms whether a reported token lives, by what they said.',
-    labelNames: ['said'],
-    registers,
-  })
-  for (const said of ['alive', 'dead', 'unclear']) probes.inc({ said }, 0)
-  const falseReports = new Counter({
-    name: 'zhongkong_false_reports_total',
-    help: 'Clients that were found to report living tokens as dead, by client; without a name for those without a key.',
-    labelNames: ['client'],
-    registers,
-  })
   const storeUp = new Gauge({
     name: 'zhongkong_store_up',
     help: '1 while the store answers and can be written, else 0.',
@@ -139,10 +126,35 @@ function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
     if (event.type === 'rotated') rotations.inc()
     if (event.type === 'failing') failures.inc({ class: event.class })
     if (event.type === 'conflict') conflicts.inc()
-    if (event.type === 'probed') probes.inc({ said: event.said })
-    if (event.type === 'false-reports') falseReports.inc({ client: event.client ?? '' })
     if (event.type === 'store-lost') storeUp.set(0)
     if (event.type === 'store-back') storeUp.set(1)
+  }
+}
+
+function closeAll(closes: readonly (() => void)[]): () => void {
+  return () => {
+    for (const close of closes) close()
+  }
+}
+
+/** What came of saying that a token is dead. */
+function countSuspicions(registers: Registry[]): (event: ZhongkongEvent) => void {
+  const probes = new Counter({
+    name: 'zhongkong_probes_total',
+    help: 'Questions to platforms whether a reported token lives, by what they said.',
+    labelNames: ['said'],
+    registers,
+  })
+  for (const said of ['alive', 'dead', 'unclear']) probes.inc({ said }, 0)
+  const falseReports = new Counter({
+    name: 'zhongkong_false_reports_total',
+    help: 'Clients that were found to report living tokens as dead, by client; without a name for those without a key.',
+    labelNames: ['client'],
+    registers,
+  })
+  return (event) => {
+    if (event.type === 'probed') probes.inc({ said: event.said })
+    if (event.type === 'false-reports') falseReports.inc({ client: event.client ?? '' })
   }
 }
 

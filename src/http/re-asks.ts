@@ -23,7 +23,7 @@ export function createReAsks(keeper: Pick<Keeper, 'hint'>, clock: Clock): NoteAs
   const askers = new Map<string, Told>()
   return (source, { client, address }, { snapshot, leftMs }) => {
     if (source.semantics.probe !== true) return
-    const key = `${client === null ? `@${address ?? ''}` : client} ${source.name}`
+    const key = `${client ?? `@${address ?? ''}`} ${source.name}`
     const now = clock.monotonic()
     const told = askers.get(key)
     const isEarly = told?.version === snapshot.version && now < told.at + earlyMs(told.leftMs)

@@ -99,7 +99,8 @@ export function answered(
     const times = before.find((each) => isSame(each, { kind, client }))?.times ?? 0
     return { kind, client: kind === 're-ask' ? null : client, times: times + 1, at: now }
   })
-  const refuted = said === 'unclear' ? before : said === 'dead' ? untouched : [...untouched, ...wrong].slice(-refutedMax)
+  const refuted =
+    said === 'unclear' ? before : said === 'dead' ? untouched : [...untouched, ...wrong].slice(-refutedMax)
   const suspicion: Suspicion = {
     askedAt: entry.suspicion?.askedAt ?? now,
     version: entry.version,
@@ -113,6 +114,10 @@ export function answered(
 /** The entry when the platform refused its token to the keeper itself, which leaves nothing to ask. */
 export function refusedHere(source: Source, entry: Entry, now: number): Entry {
   if (source.semantics.probe !== true) return entry
-  return answered({ ...entry, suspicion: { ...entry.suspicion, askedAt: now, version: entry.version } }, 'dead', [], now)
-    .entry
+  return answered(
+    { ...entry, suspicion: { ...entry.suspicion, askedAt: now, version: entry.version } },
+    'dead',
+    [],
+    now,
+  ).entry
 }

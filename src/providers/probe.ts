@@ -17,7 +17,7 @@ export type Question = {
   /** Codes that say that the token is bad (`semantics.invalidTokenCodes`). */
   readonly invalid: readonly (string | number)[]
   /** Whether an answer without an error is what the call gives for a living token. */
-  isGood(body: JsonObject): boolean
+  readonly isGood: (body: JsonObject) => boolean
 }
 
 export async function probe({ request, codeField, invalid, isGood }: Question, call: Call): Promise<Said> {
@@ -25,7 +25,7 @@ export async function probe({ request, codeField, invalid, isGood }: Question, c
   await ask(request, call, ({ status, body }) => {
     const code = body[codeField]
     if (isNoError(code)) said = status < 400 && isGood(body) ? 'alive' : 'unclear'
-    else said = invalid.some((each) => String(each) === String(code)) ? 'dead' : 'unclear'
+    else said = invalid.some((each) => each === code || String(each) === code) ? 'dead' : 'unclear'
     return nothingIssued
   })
   return said

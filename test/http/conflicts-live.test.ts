@@ -30,9 +30,9 @@ afterEach(async () => {
   expect(towns.faults).toEqual([])
 })
 
-/** Events of these types, without the time they were told. */
+/** Events of these types. */
 function told(...types: readonly ZhongkongEvent['type'][]): object[] {
-  return events.filter(({ type }) => types.includes(type)).map(({ at: _, ...rest }) => rest)
+  return events.filter(({ type }) => types.includes(type))
 }
 
 const ordinaryCalls = (account: string): number => towns.simulator.counters(account).api.calls

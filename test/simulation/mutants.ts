@@ -511,7 +511,7 @@ export const mutants: readonly Mutant[] = [
     title: 'whatever is no clear yes to a probe is taken for a no',
     seenIn: 'probes that take an outage, a limit or a firewall of the platform for an invalid token',
     file: 'src/providers/probe.ts',
-    find: "else said = invalid.some((each) => String(each) === String(code)) ? 'dead' : 'unclear'",
+    find: "else said = invalid.some((each) => each === code || String(each) === code) ? 'dead' : 'unclear'",
     replace: "else said = 'dead'",
     faults: ['false-report', 'refused-transient'],
     rates: { 'false-report': 24, 'refused-transient': 0.3 },
