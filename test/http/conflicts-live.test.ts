@@ -77,6 +77,20 @@ test('somebody else who fetches with the same secret is noticed, named with what
   for (const hidden of [...gone, secret]) expect(said).not.toContain(hidden)
 })
 
+test('in stable mode, a token that the platform has replaced unasked shows that somebody forced another', async () => {
+  await towns.replace(town, { weixin: { ...sources.weixin, mode: 'stable' } })
+  for (let round = 0; round < 2; round += 1) {
+    const { token } = await town.get('weixin')
+    await towns.pass(10 * minute)
+    towns.simulator.rotateByForeigner('wx1', 'stable')
+    await towns.pass(6 * minute)
+    expect(await town.refresh('weixin', token)).toMatchObject({ refreshed: true })
+  }
+  expect(told('conflict')).toMatchObject([{ deaths: 2, sign: 'replaced' }])
+  expect(towns.simulator.counters('wx1').forced).toBe(0)
+  expect(JSON.stringify((await town.ask('/v1/sources/weixin')).json)).toContain('force_refresh')
+})
+
 test('a client that reports living tokens all day is named, and costs probes that grow rare', async () => {
   const { token } = await town.get('weixin')
   for (let seconds = 0; seconds < 1_800; seconds += 5) {
