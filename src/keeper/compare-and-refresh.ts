@@ -25,6 +25,8 @@ const waitMsDefault = 8_000
 /** While another node refreshes, its result is looked for this often, in milliseconds. */
 const lookMs = 200
 const racesMax = 20
+/** What is to be looked into later may have to wait this often because of others who were looked into. */
+const turnsMax = 3
 
 /** Who reports when nobody says who it is. */
 const somebody: Witness = { kind: 'report', client: null }
@@ -114,13 +116,20 @@ export class CompareAndRefresh {
   }
 
   async #followUp(name: string, { version, witness, waitMs }: Word): Promise<void> {
+    const { clock } = this.#room.env
+    const { stopping, time } = this.#room
     try {
-      await this.#room.env.clock.sleep(waitMs, this.#room.stopping)
-      const found = this.#room.stopping.aborted ? null : await lookUp(this.#room, name)
-      if (found?.entry.version !== version || this.#isYoung(found)) return
-      const { said } = await this.#ask(found, witness)
-      const isEnough = said === 'dead' || (said === 'unclear' && witness.kind !== 're-ask')
-      if (isEnough) await this.#seeThrough(found, 'reported', { witness })
+      let pauseMs = waitMs
+      for (let turn = 0; turn < turnsMax; turn += 1) {
+        await clock.sleep(pauseMs, stopping)
+        const found = stopping.aborted ? null : await lookUp(this.#room, name)
+        if (found?.entry.version !== version || this.#isYoung(found)) return
+        const { said, until: at } = await this.#ask(found, witness)
+        const isEnough = said === 'dead' || (said === 'unclear' && witness.kind !== 're-ask')
+        if (isEnough) await this.#seeThrough(found, 'reported', { witness })
+        if (said !== 'alive' || at === null) return
+        pauseMs = at - time.now()
+      }
     } catch {
       // The store is away, or the refresh failed; both are told elsewhere.
     }

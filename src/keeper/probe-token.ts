@@ -15,9 +15,11 @@ import { lookUp, tell, type Found, type Room } from './room.ts'
 /** Asks the platform about a token; undefined where it cannot be asked. */
 export type ProbeToken = (source: Source, call: Call, token: string) => Promise<Said | undefined>
 
+/** Whoever came while the question was on its way may know of a death that the answer does not: it is asked again then, in milliseconds. */
+const joinedMs = 10_000
 /** While another node asks, its answer is looked for this often, in milliseconds. */
 const lookMs = 200
-/** What is known. `until` is null where the platform was asked because of this word, else when it would be. */
+/** What is known. `until` is null where the platform was asked because of this word, else when it is to be asked. */
 export type Told = { readonly said: Said; readonly until: number | null }
 
 /** A question that was agreed upon longer ago than this is not sent any more, in milliseconds. */
@@ -40,13 +42,16 @@ export class TokenProbe {
   /** Looks into a witness's word about the current token. Throws what the store throws. */
   async ask(found: Found, witness: Witness): Promise<Told> {
     const key = `${found.entry.version} ${found.source.name}`
-    if (this.#flights.current(key) === undefined) {
-      const step = stepFor(found.source, found.entry, witness, this.#room.time.now())
+    const isFirst = this.#flights.current(key) === undefined
+    const now = this.#room.time.now()
+    if (isFirst) {
+      const step = stepFor(found.source, found.entry, witness, now)
       if (step.act === 'take') return { said: step.said, until: step.until }
       this.#witnesses.set(key, new Map())
     }
     this.#witnesses.get(key)?.set(`${witness.kind} ${witness.client ?? ''}`, witness)
-    return { said: await this.#flights.join(key, () => this.#look(found, witness, key)), until: null }
+    const said = await this.#flights.join(key, () => this.#look(found, witness, key))
+    return { said, until: isFirst ? null : now + joinedMs }
   }
 
   async #look(found: Found, witness: Witness, key: string): Promise<Said> {

@@ -22,29 +22,35 @@ describe('whether the platform is asked', () => {
     expect(stepFor(source, sampleEntry(), shop, now)).toEqual(probe)
     const entry = asked(sampleEntry(), now)
     expect(stepFor(source, entry, blog, now + second)).toEqual({ act: 'wait' })
-    expect(stepFor(source, entry, blog, now + 4 * second)).toMatchObject(unclear)
-    expect(stepFor(source, entry, blog, now + 5 * second)).toEqual(probe)
+    expect(stepFor(source, entry, blog, now + 4 * second)).toEqual(probe)
   })
 
   test('never where it cannot be, and there a report is taken as it was', () => {
     expect(stepFor(sampleSource(), sampleEntry(), shop, now)).toMatchObject(unclear)
   })
 
-  test('not again within five seconds, whoever says so, and less rarely for lives that are short', () => {
-    for (const said of ['alive', 'dead', 'unclear'] as const) {
+  test('not again within two seconds: a no and no answer hold so long, and after a yes a fresh witness waits', () => {
+    for (const said of ['dead', 'unclear'] as const) {
       const entry = after(sampleEntry(), said, now, shop)
-      expect(stepFor(source, entry, blog, now + 4_999)).toEqual({ act: 'take', said, until: now + 5_000 })
-      if (said === 'alive') expect(stepFor(source, entry, shop, now)).toEqual({ ...alive, until: now + 10_000 })
-      expect(stepFor(source, entry, blog, now + 5_000)).toEqual(probe)
+      expect(stepFor(source, entry, blog, now + 1_999)).toEqual({ act: 'take', said, until: now + 2_000 })
+      expect(stepFor(source, entry, blog, now + 2_000)).toEqual(probe)
     }
+    const lives = after(sampleEntry(), 'alive', now, shop)
+    expect(stepFor(source, lives, blog, now + 1_999)).toEqual({ act: 'wait' })
+    expect(stepFor(source, lives, { kind: 're-ask', client: 'blog' }, now)).toEqual({ ...alive, until: now + 2_000 })
+    expect(stepFor(source, lives, shop, now)).toEqual({ ...alive, until: now + 10_000 })
+    expect(stepFor(source, lives, blog, now + 2_000)).toEqual(probe)
+  })
+
+  test('more often about lives that are short', () => {
     const brief = sampleEntry({ token: { ...sampleEntry().token!, lifetimeMs: 20 * second } })
     expect(stepFor(source, after(brief, 'alive', now, shop), blog, now + second)).toEqual(probe)
   })
 
   test('about a new version at once, but for the gap', () => {
     const entry = { ...after(sampleEntry(), 'dead', now, shop), version: 2 }
-    expect(stepFor(source, entry, blog, now + second)).toMatchObject(unclear)
-    expect(stepFor(source, entry, blog, now + 5 * second)).toEqual(probe)
+    expect(stepFor(source, entry, blog, now + second)).toEqual({ act: 'wait' })
+    expect(stepFor(source, entry, blog, now + 2 * second)).toEqual(probe)
   })
 
   test('though a clock was stepped back since', () => {

@@ -21,7 +21,7 @@ export type Witness = {
 
 export type Step =
   | { readonly act: 'probe' }
-  /** A probe is on its way, by whichever node. */
+  /** A probe is on its way, by whichever node, or one may be sent in a moment. */
   | { readonly act: 'wait' }
   /** It is known well enough, or the witness has been wrong too lately. From `until` on, its word would lead to a probe. */
   | { readonly act: 'take'; readonly said: Said; readonly until: number }
@@ -31,7 +31,7 @@ export const probeMsMax = 3_000
 /** So long another node's probe is waited for, in milliseconds: its time and that of two writes. */
 export const probeWaitMs = probeMsMax + 1_000
 /** Two probes of a source are at least this far apart, in milliseconds; shorter lives scale it down. */
-const gapMsMax = 5_000
+const gapMsMax = 2_000
 /** Witnesses that are remembered for having been wrong, and for how long, in milliseconds. */
 const refutedMax = 16
 const refutedMs = 86_400_000
@@ -43,10 +43,10 @@ export const falseReportsMin = 3
  * weak hint, as programs do so without any reason; what we saw the platform say is a strong one.
  */
 const paces: Readonly<Record<WitnessKind, { readonly gaps: number; readonly msMax: number }>> = {
-  report: { gaps: 2, msMax: 60_000 },
-  gateway: { gaps: 2, msMax: 60_000 },
-  input: { gaps: 2, msMax: 60_000 },
-  're-ask': { gaps: 6, msMax: 3_600_000 },
+  report: { gaps: 5, msMax: 60_000 },
+  gateway: { gaps: 5, msMax: 60_000 },
+  input: { gaps: 5, msMax: 60_000 },
+  're-ask': { gaps: 15, msMax: 3_600_000 },
 }
 
 function gapMsOf(lifetimeMs: number): number {
@@ -65,8 +65,12 @@ export function stepFor(source: Source, entry: Entry, witness: Witness, now: num
   const quietMs = refuted === undefined ? 0 : paceMs(refuted, token.lifetimeMs) - Math.abs(now - refuted.at)
   const waitMs = Math.max(gapMs - sinceMs, quietMs)
   if (waitMs <= 0) return { act: 'probe' }
+  const until = now + waitMs
   const heard = sinceMs < gapMs ? last?.said : undefined
-  return { act: 'take', said: heard ?? (quietMs > 0 ? 'alive' : 'unclear'), until: now + waitMs }
+  if (heard === 'dead' || heard === 'unclear') return { act: 'take', said: heard, until }
+  // It may have died since. Whoever has not been wrong lately waits the moment until the platform may be asked again.
+  if (quietMs <= 0 && witness.kind !== 're-ask') return { act: 'wait' }
+  return { act: 'take', said: 'alive', until }
 }
 
 function paceMs({ kind, times }: Refuted, lifetimeMs: number): number {

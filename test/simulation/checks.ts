@@ -139,8 +139,8 @@ const healMs = 15_000
 const healProbedMs = 90_000
 /** Sources whose platform can be asked whether a token lives. */
 const probed: ReadonlySet<string> = new Set(['classic', 'dynamic', 'stable', 'wecom'])
-/** Two probes of a source are five seconds apart; a process that stood still between may be late with one, not with two. */
-const probeGapMs = 3_000
+/** Two probes of a source are two seconds apart; a process that stood still between may be late with one, not with two. */
+const probeGapMs = 1_500
 /** A token younger than this is not refreshed because of a report: its minimum interval, and the way there. */
 const youngMs = 40_000
 /** The longest a node that hears the store may go on with what was replaced: a sweep, when the notice was lost. */
@@ -243,7 +243,7 @@ export class Checks {
     const watch = this.watch(name)
     watch.probes = [...watch.probes.filter((at) => at > time.now() - probeGapMs), time.now()]
     if (watch.probes.length > 2 && !watch.hasForgotten(time.now() - minuteMs))
-      this.fail('I28', `${name}: ${watch.probes.length} probes within three seconds`)
+      this.fail('I28', `${name}: ${watch.probes.length} probes in a moment`)
     return name
   }
 
