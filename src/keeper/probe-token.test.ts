@@ -156,6 +156,19 @@ test('a report that is not believed at once is looked into all the same, within 
   expect(await stage.token(keeper)).toBe('weixin-2')
 })
 
+test('who comes while the question is on its way, and knows of a death that the answer does not, is heard soon', async () => {
+  const { keeper } = await stage.opened(weixin)
+  await stage.pass(minute)
+  stage.upstream.latencyMs = 1_000
+  const first = report(keeper, 'weixin-1')
+  await stage.pass(500)
+  const later = report(keeper, 'weixin-1', 'blog')
+  expect([await first, await later]).toMatchObject([{ reason: 'alive' }, { reason: 'alive' }])
+  honest(new Set(['weixin-1']))
+  await stage.pass(15 * second)
+  expect(await stage.token(keeper)).toBe('weixin-2')
+})
+
 describe('several nodes', () => {
   test('ask once, and all take the answer', async () => {
     const first = await stage.opened(weixin)
