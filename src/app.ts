@@ -62,7 +62,6 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     authorising,
     ...(journeyKey === null ? {} : { journeyKey }),
     publicUrl: config.server.publicUrl,
-    recover: (name, offset) => authorising.recover(name, offset),
     emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })

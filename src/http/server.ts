@@ -20,18 +20,7 @@ import { createReAsks } from './re-asks.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
 import { createSealer } from './sealed-text.ts'
-import type {
-  Authorising,
-  Compat,
-  Credentials,
-  House,
-  Meter,
-  Peer,
-  Recover,
-  Settings,
-  Surface,
-  Visit,
-} from './surface.ts'
+import type { Authorising, Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
 import { createTrail, type Trail } from './trail.ts'
 
 export type { Authorising, Compat, Meter, Peer } from './surface.ts'
@@ -57,8 +46,6 @@ export type ServerOptions = Reloadable & {
   readonly journeyKey?: Uint8Array
   /** The address by which browsers reach this server, without a slash at the end. */
   readonly publicUrl?: string | undefined
-  /** Brings back the sources of accounts; absent, no source has any. */
-  readonly recover?: Recover
   readonly emit?: (event: ZhongkongEvent) => void
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
@@ -103,7 +90,6 @@ export function createHandler(options: ServerOptions): Handler {
     authorising: options.authorising ?? nobodyAuthorises,
     sealer: createSealer(options.journeyKey ?? env.random.bytes(32), env),
     publicUrl: options.publicUrl ?? null,
-    recover: options.recover ?? (() => Promise.reject(new ZhongkongError('bad_request', 'no source has accounts'))),
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     noteAsk: createReAsks(keeper, env.clock),
@@ -136,6 +122,7 @@ const nobodyAuthorises: Authorising = {
   codeParameter: () => Promise.reject(nobodyCan()),
   link: () => Promise.reject(nobodyCan()),
   complete: () => Promise.reject(nobodyCan()),
+  recover: () => Promise.reject(nobodyCan()),
 }
 
 function nobodyCan(): ZhongkongError {

@@ -65,10 +65,9 @@ export type Authorising = {
   link(name: string, journey: Journey): Promise<string>
   /** Exchanges the code; answers the name of the source that may go on now. */
   complete(name: string, proof: { readonly code: string; readonly journey: Journey }): Promise<string>
+  /** Makes and mends the sources of the accounts under one, a part of the platform's list at a time, from `offset` on. */
+  recover(name: string, offset: number): Promise<RecoveryAnswer>
 }
-
-/** A part of the list of accounts, from `offset` on. Throws `not_found`, `bad_request`, and as the upstream refuses. */
-export type Recover = (name: string, offset: number) => Promise<RecoveryAnswer>
 
 /** What all surfaces share. */
 export type House = {
@@ -88,8 +87,6 @@ export type House = {
   readonly sealer: Sealer
   /** `server.public_url`: the address by which browsers reach this server; null when nobody has said it. */
   readonly publicUrl: string | null
-  /** Makes and mends the sources of the accounts under one, a part of the platform's list at a time. */
-  readonly recover: Recover
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Hears of each token that was given out in a platform's own wire format. */

@@ -1,6 +1,4 @@
 /** Sources that are added, changed and removed while running. */
-import { backoffMs } from '../base/backoff.ts'
-import { deadline, until } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
@@ -137,55 +135,6 @@ function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentA
 export async function authorizeSource(room: Room, name: string, brought: Brought): Promise<void> {
   await changeSource(room, name, (found) => authorizedNow(room, found.source, found.entry, brought))
   tell(room, 'authorized', name, {})
-}
-
-const keepBackoff = { baseMs: 200, capMs: 5_000 }
-/** Whoever brought something waits so long for it to be kept, in milliseconds; a person is watching. */
-const keepMsMax = 10_000
-
-/**
- * Keeps what a person's authorisation brought, which nobody is given twice: while the store fails it is tried again, for a
- * while before the caller is told, and behind the error after that, until it is kept or the node stops.
- */
-export async function keepBrought(
-  room: Room,
-  brought: Brought,
-  take: (brought: Brought) => Promise<void>,
-): Promise<void> {
-  const { clock, random } = room.env
-  const began = clock.monotonic()
-  const takeNow = (): Promise<void> => take({ ...brought, sentAgoMs: brought.sentAgoMs + clock.monotonic() - began })
-  const takeLater = async (): Promise<void> => {
-    for (let failures = 1; ; failures += 1) {
-      await clock.sleep(backoffMs(failures, keepBackoff, random.next()), room.stopping)
-      try {
-        await takeNow()
-        return
-      } catch (thrown) {
-        if (!isOfStore(thrown) || room.stopping.aborted) throw thrown
-      }
-    }
-  }
-  try {
-    await takeNow()
-  } catch (thrown) {
-    if (!isOfStore(thrown)) throw thrown
-    const later = takeLater()
-    // Whoever waits is told how it ended; behind the answer nobody is.
-    room.background(later.catch(() => undefined))
-    const time = deadline(clock, keepMsMax, room.stopping)
-    try {
-      await until(later, time.signal)
-    } catch (last) {
-      throw time.signal.aborted ? thrown : last
-    } finally {
-      time.done()
-    }
-  }
-}
-
-function isOfStore(thrown: unknown): boolean {
-  return thrown instanceof ZhongkongError && thrown.code.startsWith('store_')
 }
 
 /** Takes in a grant that was pushed; false when it, or a later one, is known. */

@@ -12,7 +12,6 @@ import {
   authorizeChild,
   authorizeSource,
   deliverGrant,
-  keepBrought,
   mendSource,
   putSource,
   removeSource,
@@ -21,12 +20,13 @@ import {
 } from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
+import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { TokenProbe, type ProbeToken } from './probe-token.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
-import { putBackSpilled } from './spill-grants.ts'
+import { putBackSpilled } from './put-back-spilled.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
@@ -154,7 +154,7 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
       return isNew
     },
     authorize: (name, brought, definition) =>
-      keepBrought(room, brought, async (kept) => {
+      keepBrought(room, { name, definition }, brought, async (kept) => {
         if (definition === undefined) await authorizeSource(room, name, kept)
         else await authorizeChild(room, name, definition, kept)
         fresh.poke(name)

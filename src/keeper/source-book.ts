@@ -57,6 +57,11 @@ export class SourceBook {
     return this.#file.has(name) || this.#parsed.has(name)
   }
 
+  /** A source that this node knows, without a look at the store. */
+  find(name: string): Source | undefined {
+    return this.#file.get(name) ?? this.#parsed.get(name)?.source
+  }
+
   /** The source of a name, given its entry; null when nothing defines it (any more). */
   resolve(name: string, entry: Entry | null): Source | null {
     const fromFile = this.#file.get(name)

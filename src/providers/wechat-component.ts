@@ -95,6 +95,7 @@ export const provider: Provider<Settings> = {
   readMessage,
   authorization: {
     isAskedWithToken: true,
+    isEnteredByClick: true,
     codeParameter: 'auth_code',
     link: loginPage,
     redeem: redeemCode,

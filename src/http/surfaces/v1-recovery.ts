@@ -15,7 +15,7 @@ async function recover({ house, name, url, request }: Visit): Promise<Answer> {
   checkQuery(url)
   const body = bodySchema.safeParse(await readJsonObject(request))
   if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"offset": NUMBER}')
-  return json(200, await house.recover(name, body.data.offset ?? 0))
+  return json(200, await house.authorising.recover(name, body.data.offset ?? 0))
 }
 
 export const surfaces: readonly Surface[] = [
