@@ -76,6 +76,8 @@ export type Keeper = {
   next(name: string, version: number, waitMs: number, signal?: AbortSignal): Promise<Reading | null>
   /** Compare-and-refresh with `stale`; without it, a refresh now. Throws as `get`, and `budget_spent`. */
   refresh(name: string, options?: { readonly stale?: string; readonly waitMs?: number }): Promise<Refreshed>
+  /** The newest token that store and node know, without refreshing; null while none lives. Rejects while neither can say. */
+  newest(name: string): Promise<Snapshot | null>
   /** The source that issued this token, current or lately replaced, among those this node has served. */
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
   /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
