@@ -8,8 +8,9 @@ import { patrol } from './events/sinks/patrol.ts'
 import type { SinkTools } from './events/sinks/sink.ts'
 import type { Keeper, Snapshot } from './keeper/keeper.ts'
 import { compileGlobs } from './model/glob.ts'
-import { laidOut, type LaidOut } from './model/sink-layout.ts'
+import { aboveMax, laidOut, type LaidOut } from './model/sink-layout.ts'
 import type { SinkStatus } from './model/sink.ts'
+import type { Source } from './model/source.ts'
 import type { Siblings } from './siblings.ts'
 import { openSinkScripts } from './stores/redis-sink-scripts.ts'
 
@@ -105,10 +106,16 @@ async function newestAmongSiblings(keeper: Keeper, name: string): Promise<Snapsh
   return await keeper.newest(name)
 }
 
-/** A ticket belongs to the account of the source that it is fetched with. */
+/** A ticket belongs to the account of the source that it is fetched with, and that perhaps to a platform. */
 async function describe(keeper: Keeper, name: string): Promise<LaidOut | undefined> {
   const source = await keeper.source(name)
   if (source === undefined) return undefined
-  const [parent] = source.needs
-  return laidOut(source, parent === undefined ? undefined : await keeper.source(parent))
+  const above: Source[] = []
+  for (let needs = source.needs[0]; needs !== undefined && above.length < aboveMax;) {
+    const next = await keeper.source(needs)
+    if (next === undefined) break
+    above.push(next)
+    needs = next.needs[0]
+  }
+  return laidOut(source, above)
 }

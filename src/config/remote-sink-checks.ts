@@ -5,7 +5,7 @@ import { parseRedisUrl } from '../base/redis-url.ts'
 import { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import { compileGlobs } from '../model/glob.ts'
-import { keysAndValues, laidOut, wrongWordInKey, type SinkLayout } from '../model/sink-layout.ts'
+import { aboveMax, keysAndValues, laidOut, wrongWordInKey, type SinkLayout } from '../model/sink-layout.ts'
 import type { KubernetesSinkConfig, RedisSinkConfig, WebhookSinkConfig } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
 import { isLoopbackHost } from './listen.ts'
@@ -80,7 +80,7 @@ function coverage(
   const without: string[] = []
   const matched = sources.filter(({ name }) => compileGlobs(globs)(name))
   for (const source of matched) {
-    const entries = keysAndValues(layout, laidOut(source, byName.get(source.needs[0] ?? '')), anyToken)
+    const entries = keysAndValues(layout, laidOut(source, above(source, byName)), anyToken)
     if (entries.length === 0) without.push(source.name)
     for (const { key } of entries) {
       const owner = owners.get(key)
@@ -95,6 +95,16 @@ function coverage(
   const isAsked = matched.length > 0 && layout.preset === 'wechat-token-server' && layout.prefix === null
   if (isAsked && !owners.has('access_token') && !owners.has('ticket')) {
     found.push(warning('value_invalid', { path: [...path, 'preset'] }, otherNames, otherNamesFix))
+  }
+  return found
+}
+
+/** What a source is asked with, and what that is; circles are told elsewhere. */
+function above(source: Source, byName: ReadonlyMap<string, Source>): readonly Source[] {
+  const found: Source[] = []
+  for (let next = byName.get(source.needs[0] ?? ''); next !== undefined && found.length < aboveMax;) {
+    found.push(next)
+    next = byName.get(next.needs[0] ?? '')
   }
   return found
 }

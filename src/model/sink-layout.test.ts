@@ -24,7 +24,14 @@ const app = sourceOf('app', { provider: 'wecom', corpid: 'ww1', secret: 'x', age
 const corpTicket = sourceOf('corp_ticket', { provider: 'wecom-ticket', of: 'app' })
 const appTicket = sourceOf('app_ticket', { provider: 'wecom-ticket', of: 'app', type: 'agent_config' })
 const generic = sourceOf('generic', { provider: 'http', url: 'https://x.test/token' })
-const all = [weixin, ticket, card, corp, app, corpTicket, appTicket, generic]
+const platform = sourceOf('platform', {
+  provider: 'wechat-component',
+  appid: 'wxplatform',
+  secret: 's',
+})
+const shop = sourceOf('platform/wxshop', { provider: 'wechat-authorizer', of: 'platform', appid: 'wxshop' })
+const shopTicket = sourceOf('platform/wxshop/jsapi', { provider: 'wechat-ticket', of: 'platform/wxshop' })
+const all = [platform, shop, shopTicket, weixin, ticket, card, corp, app, corpTicket, appTicket, generic]
 
 const token = {
   token: 'a"token',
@@ -34,9 +41,12 @@ const token = {
   fields: { access_token: 'a"token' },
 }
 
+const named = (name: string | undefined): Source | undefined => all.find((source) => source.name === name)
+
 function entries(layout: SinkLayout, source: Source): readonly KeyValue[] {
-  const parent = all.find(({ name }) => name === source.needs[0])
-  return keysAndValues(layout, laidOut(source, parent), token)
+  const above: Source[] = []
+  for (let next = named(source.needs[0]); next !== undefined; next = named(next.needs[0])) above.push(next)
+  return keysAndValues(layout, laidOut(source, above), token)
 }
 
 const keys = (preset: LayoutPreset, source: Source, prefix: string | null = null): readonly string[] =>
@@ -54,6 +64,10 @@ describe('the keys of', () => {
     ['wxjava', app, ['wechat_cp_access_token_key:ww1:1000002']],
     ['wxjava', corpTicket, ['wechat_cp_jsapi_ticket_key:ww1:1000002']],
     ['wxjava', appTicket, ['wechat_cp_agent_jsapi_ticket_key:ww1:1000002']],
+    ['wxjava', platform, ['wechat_component_access_token:wxplatform']],
+    ['wxjava', shop, ['wechat_authorizer_access_token:wxplatform:wxshop']],
+    ['wxjava', shopTicket, ['wechat_jsapi_ticket:wxplatform:wxshop']],
+    ['wechatpy', shop, []],
     ['wxjava', generic, []],
     ['wechatpy', weixin, ['wechatpy:testappid_access_token', 'wechatpy:testappid_access_token_expires_at']],
     ['wechatpy', ticket, ['wechatpy:testappid_jsapi_ticket', 'wechatpy:testappid_jsapi_ticket_expires_at']],
@@ -141,7 +155,7 @@ describe('a template', () => {
   it('is not read twice', () => {
     const odd = { ...token, token: '{name}$&{constructor}' }
     const layout: SinkLayout = { preset: null, key: 'k', value: '{token}{constructor}' }
-    expect(keysAndValues(layout, laidOut(weixin, undefined), odd)[0]?.value).toBe('{name}$&{constructor}{constructor}')
+    expect(keysAndValues(layout, laidOut(weixin, []), odd)[0]?.value).toBe('{name}$&{constructor}{constructor}')
   })
 
   it.each([

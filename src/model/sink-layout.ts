@@ -23,6 +23,8 @@ export type LaidOut = {
   readonly kind: string
   /** appid or corpid; for a ticket that of the source it is fetched with. */
   readonly account: string | null
+  /** The appid of the third-party platform that the account has authorised. */
+  readonly platform: string | null
   readonly secret: Secret | null
   readonly agentId: string | null
   /** Of a ticket; null for a token. */
@@ -40,16 +42,21 @@ export type LaidToken = {
 
 export type KeyValue = { readonly key: string; readonly value: string }
 
-/** @param parent the source that a ticket is fetched with; undefined when there is none. */
-export function laidOut(source: Source, parent: Source | undefined): LaidOut {
+/** A ticket, its account, the platform of that: nobody's account stands higher. */
+export const aboveMax = 3
+
+/** @param above what the source is asked with, and what that is asked with, as far as there is any. */
+export function laidOut(source: Source, above: readonly Source[]): LaidOut {
   const isTicket = source.kind.endsWith('-ticket')
-  const account = isTicket ? parent : source
+  const [account, ...higher] = isTicket ? above : [source, ...above]
   const { type } = source.definition
-  const agentId = account?.definition.agentid
+  const { appid, agentid: agentId } = account?.definition ?? {}
+  const platform = account?.kind === 'wechat-authorizer' ? higher[0]?.credential?.account : undefined
   return {
     name: source.name,
     kind: source.kind,
-    account: account?.credential?.account ?? null,
+    account: account?.credential?.account ?? (platform !== undefined && typeof appid === 'string' ? appid : null),
+    platform: platform ?? null,
     secret: account?.credential?.secret ?? null,
     agentId: typeof agentId === 'string' || typeof agentId === 'number' ? String(agentId) : null,
     ticketType: isTicket ? (typeof type === 'string' ? type : 'jsapi') : null,
@@ -108,16 +115,30 @@ const byPreset: Readonly<Record<Exclude<LayoutPreset, 'wechat-token-server'>, Pr
   },
 }
 
-function wxjavaKey({ kind, account, agentId, ticketType }: Named, prefix: string | null): string | null {
+function wxjavaKey({ kind, account, platform, agentId, ticketType }: Named, prefix: string | null): string | null {
   const start = prefix ?? 'wx'
-  if (kind === 'wechat') return `${start}:access_token:${account}`
-  if (kind === 'wechat-ticket') return `${start}:ticket:key:${account}:${ticketType ?? ''}`
-  // WeCom's part of WxJava has no prefix of its own.
+  // The parts of WxJava for WeCom and for third-party platforms have no prefix of their own.
   const before = prefix === null || prefix === '' ? '' : prefix.endsWith(':') ? prefix : `${prefix}:`
   const app = agentId === null ? account : `${account}:${agentId}`
-  if (kind === 'wecom') return `${before}wechat_cp_access_token_key:${app}`
-  if (kind !== 'wecom-ticket') return null
-  return `${before}wechat_cp_${ticketType === 'agent_config' ? 'agent_' : ''}jsapi_ticket_key:${app}`
+  switch (kind) {
+    case 'wechat':
+      return `${start}:access_token:${account}`
+    case 'wechat-ticket': {
+      if (platform === null) return `${start}:ticket:key:${account}:${ticketType ?? ''}`
+      const kept = ticketType === 'wx_card' ? 'wechat_card_api_ticket' : 'wechat_jsapi_ticket'
+      return `${before}${kept}:${platform}:${account}`
+    }
+    case 'wechat-component':
+      return `${before}wechat_component_access_token:${account}`
+    case 'wechat-authorizer':
+      return `${before}wechat_authorizer_access_token:${platform ?? ''}:${account}`
+    case 'wecom':
+      return `${before}wechat_cp_access_token_key:${app}`
+    case 'wecom-ticket':
+      return `${before}wechat_cp_${ticketType === 'agent_config' ? 'agent_' : ''}jsapi_ticket_key:${app}`
+    default:
+      return null
+  }
 }
 
 function wechatpyItem({ kind, account, secret, ticketType }: Named): string | null {

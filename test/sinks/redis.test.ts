@@ -26,6 +26,7 @@ const sources = [
   sourceOf('ticket', { provider: 'wechat-ticket', of: 'access_token' }),
   sourceOf('corp', { provider: 'wecom', corpid: 'ww1', secret: 'secret-of-ww1' }),
 ]
+const above = (source: Source): Source[] => sources.filter(({ name }) => name === source.needs[0])
 const named = (name: string | undefined): Source | undefined => sources.find((source) => source.name === name)
 
 function open(url: string, layout: SinkLayout): Sink {
@@ -36,7 +37,7 @@ function open(url: string, layout: SinkLayout): Sink {
       env,
       describe: (name) => {
         const source = named(name)
-        return Promise.resolve(source === undefined ? undefined : laidOut(source, named(source.needs[0])))
+        return Promise.resolve(source === undefined ? undefined : laidOut(source, above(source)))
       },
       openRedis: (at) => openSinkScripts(at, env),
     },
