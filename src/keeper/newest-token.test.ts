@@ -27,6 +27,8 @@ test('is what another node committed a moment ago', async () => {
   const [one, other] = [await stage.opened(weixin), await stage.opened(weixin)]
   await stage.until(one.keeper.get('weixin'))
   await stage.until(other.keeper.get('weixin'))
+  // It has not heard of what the other one did.
+  other.wire.isDeaf = true
   const { snapshot } = await stage.until(one.keeper.refresh('weixin'))
   expect(await stage.until(other.keeper.newest('weixin'))).toMatchObject({
     token: snapshot.token,
