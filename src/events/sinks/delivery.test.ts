@@ -200,6 +200,24 @@ describe('a sink that is away', () => {
     expect(delivery.status()).toMatchObject({ state: 'ok', trouble: null, failures: 0 })
   })
 
+  it('costs nothing while it is away, though a try hangs', async () => {
+    const place = new Place()
+    place.isAway = true
+    place.tookMs = 20_000
+    const delivery = open(place)
+    for (let index = 0; index < 50; index += 1) {
+      rotate(`s${index}`, 1)
+      delivery.touch(`s${index}`, 'current')
+    }
+    await run(60_000)
+    const before = clock.time.events
+    await run(600_000)
+    expect(clock.time.events - before).toBeLessThan(500)
+    const ended = delivery.close()
+    await run(30_000)
+    await ended
+  })
+
   it('has what failed long ago as soon as anything comes through', async () => {
     const place = new Place()
     place.isAway = true

@@ -136,7 +136,9 @@ export class Delivery {
         underWay.add(work)
       }
       if (this.backlog + this.#running.size === 0) this.#tellIdle()
-      const at = Math.min(this.#laterAt, this.#ready.size > 0 && this.#isAway ? this.#probeAt : Infinity)
+      // A try under way wakes us when it ends.
+      const isProbing = this.#isAway && this.#ready.size > 0 && this.#running.size === 0
+      const at = Math.min(this.#laterAt, isProbing ? this.#probeAt : Infinity)
       await clock.sleep(Math.max(0, at - clock.monotonic()), this.#wake.signal)
     }
     await Promise.all(underWay)
@@ -287,14 +289,10 @@ export class Delivery {
   }
 
   #succeeded(name: string): void {
-    const wasAway = this.#isAway
+    // It is not away: whoever waits behind the failed tries goes at once.
     this.#failedInRow.clear()
     this.#record.worked()
     this.#untrouble(name)
-    if (!wasAway) return
-    // It is back: nobody waits longer because it was away for long.
-    this.#laterAt = 0
-    for (const [other, waiting] of this.#later) this.#later.set(other, { ...waiting, at: 0 })
   }
 
   #untrouble(name: string): void {

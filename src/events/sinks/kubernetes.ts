@@ -66,9 +66,9 @@ async function putOnce(
     return 'written'
   }
   if (found.source === null) {
-    throw new SinkRefusal(`Secret ${secretName} was not made by zhongkong: delete it, or choose another secret_name`)
+    throw new Error(`Secret ${secretName} was not made by zhongkong: delete it, or choose another secret_name`)
   }
-  if (found.source !== name) throw new SinkRefusal(`Secret ${secretName} already holds source ${found.source}`)
+  if (found.source !== name) throw new Error(`Secret ${secretName} already holds source ${found.source}`)
   const there = { version: numberIn(found.data.version), issuedAtSeconds: numberIn(found.data.issued_at) }
   if (isOlder(writtenOf(token), there)) return 'older'
   if (Object.entries(wanted).every(([key, value]) => found.data[key] === value)) return 'unchanged'
