@@ -239,6 +239,18 @@ describe('who may read it', () => {
     expect(lstatSync(join(folder, 'weixin.json')).isSymbolicLink()).toBe(false)
   })
 
+  it('replaces a link that leads to the very same content, and a pipe, which it does not read', async () => {
+    const sink = world.open({ format: 'plain' })
+    writeFileSync(join(folder, 'same'), 'token-1', { mode: 0o600 })
+    symlinkSync(join(folder, 'same'), join(folder, 'weixin.json'))
+    execFileSync('mkfifo', ['-m', '600', join(folder, 'corp.json')])
+    rotated('weixin', token(1))
+    rotated('corp', token(1))
+    await sink.settled()
+    for (const name of ['weixin.json', 'corp.json']) expect(lstatSync(join(folder, name)).isFile()).toBe(true)
+    expect(inFile('corp.json')).toBe('token-1')
+  })
+
   it.each(['a/b', 'a/b/c.d'])('keeps source %s inside its folder', async (name) => {
     mkdirSync(join(folder, 'in'))
     const sink = world.open({ path: join(folder, 'in', '{name}') })

@@ -5,7 +5,7 @@
  * source that is removed while we run takes its file with it (one removed while we were down leaves it: we cannot know
  * that the file was ours). A token that ends without a successor stays in its file: `expires_at` says so.
  */
-import { readFile, rm, stat } from 'node:fs/promises'
+import { lstat, readFile, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Env } from '../../base/env.ts'
 import { isJsonObject } from '../../base/json.ts'
@@ -71,10 +71,11 @@ type Found = { readonly text: string; readonly mode: number; readonly written: W
 /** What another node, or we before, left in the file; null when there is none that could be ours. */
 async function foundAt(path: string, format: FileSinkConfig['format']): Promise<Found | null> {
   try {
-    const { mode, size } = await stat(path)
-    if (size > bytesMax) return null
+    const there = await lstat(path)
+    // A link is replaced whatever it leads to, and a pipe would never end.
+    if (!there.isFile() || there.size > bytesMax) return null
     const text = await readFile(path, 'utf8')
-    return { text, mode: mode & 0o777, written: writtenIn(text, format) }
+    return { text, mode: there.mode & 0o777, written: writtenIn(text, format) }
   } catch {
     // Absent, unreadable or not ours: it is replaced.
     return null

@@ -121,6 +121,21 @@ describe('what is sent', () => {
     expect(JSON.parse(received[0]!.body)).toEqual({ type: 'removed', name: 'corp/shop' })
   })
 
+  it('keeps its id when it is tried again, removals too, and is signed anew', async () => {
+    const sink = open()
+    answer = (_request, response) => void response.writeHead(503).end()
+    await put(sink).catch(() => undefined)
+    await sink.remove('gone', new AbortController().signal).catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await put(sink).catch(() => undefined)
+    await sink.remove('gone', new AbortController().signal).catch(() => undefined)
+    const told = (field: string): unknown[] => received.map(({ headers }) => headers[field])
+    const [id, gone, again, goneAgain] = told('webhook-id')
+    expect([again, goneAgain]).toEqual([id, gone])
+    expect(new Set(told('webhook-signature')).size).toBe(4)
+    expect(received.every(({ headers, body }) => isGenuine(headers, body, secret))).toBe(true)
+  })
+
   it('shows of its address only the origin', () => {
     expect(open().to).toBe(base)
   })

@@ -11,9 +11,14 @@ import { SinkRefusal, type Sink, type SinkToken, type SinkTools } from './sink.t
 
 export const kind = 'webhook'
 
+/** Removals whose id is remembered; beyond, one that is tried again counts as another. */
+const removalsMax = 10_000
+
 export function openSink(config: WebhookSinkConfig, { env }: SinkTools): Sink {
   const { origin } = new URL(config.url)
   const key = signingKey(config.secret.reveal())
+  /** News of removals that nobody has taken yet: tried again, they keep their id. */
+  const removals = new Map<string, string>()
   const post = async (id: string, content: object, signal: AbortSignal): Promise<void> => {
     const time = deadline(env.clock, config.timeoutMs, signal)
     try {
@@ -50,13 +55,17 @@ export function openSink(config: WebhookSinkConfig, { env }: SinkTools): Sink {
     lanes: 8,
     recheckMs: null,
     put: async (name, token, signal) => {
+      removals.delete(name)
       const content = { type: 'rotated', ...contentOf(name, token, config.includesToken) }
       await post(`${name}@${token.version}.${Math.floor(token.issuedAt / 1_000)}`, content, signal)
       return 'written'
     },
     remove: async (name, signal) => {
-      const at = Math.floor(env.clock.now() / 1_000)
-      await post(`${name}@removed.${at}`, { type: 'removed', name }, signal)
+      const id = removals.get(name) ?? `${name}@removed.${Math.floor(env.clock.now() / 1_000)}`
+      if (removals.size >= removalsMax) removals.clear()
+      removals.set(name, id)
+      await post(id, { type: 'removed', name }, signal)
+      removals.delete(name)
     },
     close: () => undefined,
   }
