@@ -8,7 +8,7 @@ import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
 import type { Attempt, Issued, RejectionClass } from './failure.ts'
-import { lacksGrant, mayUseUp, withIssuedGrant, withRefusal, type Grant } from './grant.ts'
+import { isWithdrawn, lacksGrant, mayUseUp, withIssuedGrant, withRefusal, type Grant } from './grant.ts'
 import { graceMsOf, type Source } from './source.ts'
 import { withoutWish } from './wish.ts'
 
@@ -86,6 +86,10 @@ export type Committed = {
 export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent): Committed {
   const told = lifetimeMsOf(source, issued.lifetimeMs)
   const current = tokenOf(source, entry)
+  // Withdrawn while this attempt was in the air, and with the rest also what it brings.
+  if (isWithdrawn(source, entry)) {
+    return { result: 'repeated', diedEarly: false, entry: { ...entry, lease: null, resolvedEpoch: entry.epoch } }
+  }
   const settled: Entry = {
     ...entry,
     ...grantsAfter(source, entry, issued, sent),
