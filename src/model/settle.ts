@@ -86,18 +86,10 @@ export type Committed = {
 export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent): Committed {
   const told = lifetimeMsOf(source, issued.lifetimeMs)
   const current = tokenOf(source, entry)
+  const ended: Entry = { ...entry, lease: null, resolvedEpoch: entry.epoch }
   // Withdrawn while this attempt was in the air, and with the rest also what it brings.
-  if (isWithdrawn(source, entry)) {
-    return { result: 'repeated', diedEarly: false, entry: { ...entry, lease: null, resolvedEpoch: entry.epoch } }
-  }
-  const settled: Entry = {
-    ...entry,
-    ...grantsAfter(source, entry, issued, sent),
-    lease: null,
-    resolvedEpoch: entry.epoch,
-    trouble: null,
-    nextTry: 0,
-  }
+  if (isWithdrawn(source, entry)) return { result: 'repeated', diedEarly: false, entry: ended }
+  const settled: Entry = { ...ended, ...grantsAfter(source, entry, issued, sent), trouble: null, nextTry: 0 }
   if (isOvertaken(source, current, sent)) return { result: 'repeated', diedEarly: false, entry: settled }
   if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: issued.lifetimeMs }, sent)
   const version = entry.version + 1
