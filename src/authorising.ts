@@ -102,7 +102,11 @@ async function complete(house: House, source: Source, proof: Proof): Promise<str
 }
 
 async function hear(house: House, source: Source, message: Message): Promise<boolean> {
-  const push = readMessage(source, message)
+  return await take(house, source, readMessage(source, message))
+}
+
+/** Keeps what was pushed; false when others are to be told of it, too. */
+async function take(house: House, source: Source, push: Push): Promise<boolean> {
   switch (push.kind) {
     case 'none':
       return false
@@ -117,6 +121,11 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
       const name = push.child === null ? source.name : childName(source, push.child)
       if ((await house.keeper.source(name)) !== undefined) await house.keeper.revoke(name, push.at)
       return true
+    }
+    case 'several': {
+      let isOurs = push.pushes.length > 0
+      for (const each of push.pushes) isOurs = (await take(house, source, each)) && isOurs
+      return isOurs
     }
   }
 }

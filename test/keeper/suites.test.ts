@@ -3,6 +3,7 @@
  * callback addresses, under virtual time.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { sealedDingtalk } from '../callbacks/platform.ts'
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
 import { createAuthorising } from '../../src/authorising.ts'
@@ -221,6 +222,31 @@ describe('WeCom', () => {
     const body = { corpid: 'ww_provider', provider_secret: 'canary-4' }
     const provider = await post('/cgi-bin/service/get_provider_token', body)
     expect(provider.json).toMatchObject({ provider_access_token: await tokenOf('provider') })
+  })
+})
+
+describe('DingTalk', () => {
+  test('an app that subscribes by SyncHTTP has its ticket and its organisations, too', async () => {
+    const ticket = towns.simulator.makeTicket('suite_key')
+    const item = (corp_id: string, data: JsonObject): JsonObject => {
+      return { corp_id, gmt_modified: towns.clock.now(), biz_data: JSON.stringify(data), status: 0 }
+    }
+    const send = async (...bizData: readonly JsonObject[]): Promise<void> => {
+      const text = JSON.stringify({ EventType: 'SYNC_HTTP_PUSH_HIGH', bizData: [...bizData] })
+      const sending = { token: 'canary-token', key, receiveId: 'suite_key', timestamp: String(towns.clock.now()) }
+      const { search, body } = sealedDingtalk(text, sending)
+      const told = await hub.ask(`/callback/ding${search}`, { method: 'POST', body: Buffer.from(body).toString() })
+      expect(told.status).toBe(200)
+    }
+    towns.simulator.install('suite_key', 'dingcorp1')
+    await send(
+      item('dingprovider', { syncAction: 'suite_ticket', suiteTicket: ticket }),
+      item('dingcorp1', { syncAction: 'org_suite_auth' }),
+    )
+    await towns.pass(minute)
+    expect(towns.simulator.accepts(await tokenOf('ding/dingcorp1'))).toBe(true)
+    await send(item('dingcorp1', { syncAction: 'org_suite_relieve' }))
+    expect(await stateOf('ding/dingcorp1')).toBe('needs-authorization')
   })
 })
 
