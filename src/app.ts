@@ -49,7 +49,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const trail = createTrail(node, env.clock)
   const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
   const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
-  const authorising = createAuthorising({ keeper, env })
+  const stopping = new AbortController()
+  const authorising = createAuthorising({ keeper, env, stopping: stopping.signal })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -79,6 +80,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
+      stopping.abort('stopping')
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
       await sink.close()

@@ -2,7 +2,7 @@
  * Third-party apps from an empty store: a whole node at the simulated platforms, which push real encrypted messages to its
  * callback addresses, under virtual time.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sealedDingtalk } from '../callbacks/platform.ts'
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
@@ -187,6 +187,24 @@ describe('WeCom', () => {
     expect(await stateOf('suite/wwcorp1')).toBe('needs-authorization')
     const { json } = await read('suite/wwcorp1')
     expect(json).toMatchObject({ upstream: { errcode: 48004 } })
+  })
+
+  test('a corp that installs while WeCom is busy is there when it is not, though WeCom sends no more', async () => {
+    await pass(minute)
+    const fetch = towns.simulator.fetch.bind(towns.simulator)
+    let isBusy = true
+    vi.spyOn(towns.simulator, 'fetch').mockImplementation((request, origin) =>
+      isBusy && request.url.includes('/get_permanent_code')
+        ? Promise.resolve(Response.json({ errcode: -1 }))
+        : fetch(request, origin),
+    )
+    towns.simulator.install('ww_suite', 'wwcorp1')
+    expect((await push()).lost).toBe(1)
+    await towns.pass(minute)
+    expect((await read('suite/wwcorp1')).status).toBe(404)
+    isBusy = false
+    await towns.pass(minute / 2)
+    expect(towns.simulator.accepts(await tokenOf('suite/wwcorp1'))).toBe(true)
   })
 
   test('a corp that comes by the page is sent back with a code, which makes its source', async () => {
