@@ -55,7 +55,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     sources: (limit) => gaugesOf(keeper, limit),
     sinks: () => sinks.status(),
   })
-  const authorising = createAuthorising({ keeper, env })
+  const stopping = new AbortController()
+  const authorising = createAuthorising({ keeper, env, stopping: stopping.signal })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -85,6 +86,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
+      stopping.abort('stopping')
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
       await sinks.close()
