@@ -4,6 +4,7 @@ import { createAccess } from './access/access.ts'
 import { createAuthorising } from './authorising.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
+import { createFeed, type Feed } from './events/feed.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
@@ -47,7 +48,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
-  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
+  const feed = createFeed({ bus, env, onFault: (thrown) => onFault(thrown, 'a watcher') })
+  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, feed, node, trail })
   const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
   const authorising = createAuthorising({ keeper, env })
   const handler = createHandler({
@@ -63,6 +65,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     ...(journeyKey === null ? {} : { journeyKey }),
     publicUrl: config.server.publicUrl,
     emit: bus.emit,
+    feed,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
   const sink = openFileSink(options, { keeper, bus })
@@ -81,6 +84,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       handler.drain()
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
+      feed.close()
       await sink.close()
       await closeStore()
     },
@@ -89,7 +93,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 async function openStoreAndKeeper(
   { config, env, siblings, onFault, onNotice }: NodeOptions,
-  { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
+  { bus, feed, node, trail }: { readonly bus: Bus; readonly feed: Feed; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; journeyKey: Uint8Array | null; closeStore: () => Promise<void> }> {
   let journeyKey: Uint8Array | null = null
   const opened = await openStore({
@@ -112,6 +116,7 @@ async function openStoreAndKeeper(
       watch: (source, call, waitMs) => watch(source, { ...call, trail: trail.of(source.name) }, waitMs),
       askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
       emit: bus.emit,
+      audience: feed,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })
     return { keeper, journeyKey, closeStore: () => store.close() }

@@ -5,6 +5,7 @@ import { ZhongkongError } from '../base/errors.ts'
 import { SingleFlight } from '../base/single-flight.ts'
 import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
+import { heard } from '../model/heard.ts'
 import type { Source } from '../model/source.ts'
 import type { EntryStore } from '../stores/store.ts'
 import {
@@ -19,7 +20,7 @@ import {
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
 import { KeepFresh } from './keep-fresh.ts'
-import type { Keeper } from './keeper.ts'
+import type { Audience, Keeper } from './keeper.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, tell, type IssueToken, type Room } from './room.ts'
 import { putBackSpilled } from './spill-grants.ts'
@@ -46,6 +47,8 @@ export type KeeperOptions = {
   /** Asks a platform to push a grant again; without it, a push that does not come is told of only. */
   readonly askForPush?: AskForPush
   readonly emit: (event: ZhongkongEvent) => void
+  /** Absent: nobody watches. */
+  readonly audience?: Audience
   /** A background task failed in a way nobody foresaw. */
   readonly onFault: (thrown: unknown) => void
 }
@@ -93,6 +96,7 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
   const outage = new StoreOutage({ clock: env.clock, emit, stopping })
   const store = outage.watched(options.store)
   const time = new StoreTime(env.clock, store)
+  const audience = options.audience ?? nobody
   return {
     env,
     node,
@@ -101,14 +105,21 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
     spill: options.store.spill ?? null,
     time,
     book: new SourceBook(options.parseSource, options.sources),
-    views: new Views(time),
+    views: new Views(time, ({ source, entry }, before) => {
+      if (!audience.wants(source.name)) return
+      const told = { at: env.clock.now(), now: time.now(), expiresAt: time.toWall(entry.token?.expiresAt ?? 0) }
+      for (const event of heard(source.name, { before, after: entry }, told)) audience.hear(event)
+    }),
     issue,
     reads: new SingleFlight(),
     emit,
+    audience,
     background,
     stopping,
   }
 }
+
+const nobody: Audience = { wants: () => false, hear: () => undefined, miss: () => undefined }
 
 /** A sweep may come late; a silence longer than this means that the store does not answer, in milliseconds. */
 const readyMsMax = 30_000
