@@ -76,7 +76,7 @@ export function createFeed({ bus, env, onFault }: FeedOptions): Feed & { close()
     run: Buffer.from(env.random.bytes(6)).toString('base64url'),
     last: () => last,
     since: (seq) => {
-      if (seq > last || seq < forgotten) return null
+      if (!(seq >= forgotten && seq <= last)) return null
       return seq === last ? [] : remembered.slice(seq - forgotten)
     },
     on: (listener) => {
@@ -123,23 +123,16 @@ function isKnown(known: Map<string, Known>, event: ZhongkongEvent): boolean {
 
 /** What is known of a source after an event: null where it says nothing new. */
 function noted(before: Known, event: ZhongkongEvent): Known | null {
-  switch (event.type) {
-    case 'rotated': {
-      if (event.version === before.version) return null
-      return { ...before, version: event.version, word: before.word === 'removed' ? '' : before.word }
-    }
-    case 'failing':
-    case 'recovered': {
-      const word = event.type === 'failing' ? `failing ${event.class}` : event.type
-      return word === before.word ? null : { ...before, word }
-    }
-    case 'conflict':
-      return event.deaths === before.deaths ? null : { ...before, deaths: event.deaths }
-    case 'removed':
-      return before.word === 'removed' ? null : { ...nothing, word: 'removed' }
-    case 'added':
-      return nothing
-    default:
-      return before
+  const { type } = event
+  if (type === 'rotated') {
+    if (event.version === before.version) return null
+    return { ...before, version: event.version, word: before.word === 'removed' ? '' : before.word }
   }
+  if (type === 'failing' || type === 'recovered') {
+    const word = type === 'failing' ? `failing ${event.class}` : type
+    return word === before.word ? null : { ...before, word }
+  }
+  if (type === 'conflict') return event.deaths === before.deaths ? null : { ...before, deaths: event.deaths }
+  if (type === 'removed') return before.word === 'removed' ? null : { ...nothing, word: 'removed' }
+  return type === 'added' ? nothing : before
 }

@@ -7,8 +7,11 @@ export type Outlet = {
   readonly end: () => void
 }
 
-/** What may wait for a reader, in bytes, beside what its socket holds. */
-const waitingBytesMax = 65_536
+/**
+ * What may wait for a reader, in bytes, beside what its socket holds. All readers of one circle wait for the same bytes, so
+ * this is no memory of each; and a burst of thousands of facts in one moment must not cut off those who read.
+ */
+const waitingBytesMax = 1_048_576
 
 /** `onGone`: the reader has left. `onSlow`: it leaves too much lying, which is dropped. */
 export function createOutlet({ onGone, onSlow }: { onGone: () => void; onSlow: () => void }): Outlet {

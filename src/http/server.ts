@@ -129,7 +129,13 @@ export function createHandler(options: ServerOptions): Handler {
   })
 }
 
-const silence: Feed = { run: '-', last: () => 0, since: () => null, on: () => () => undefined, want: () => () => undefined }
+const silence: Feed = {
+  run: '-',
+  last: () => 0,
+  since: () => null,
+  on: () => () => undefined,
+  want: () => () => undefined,
+}
 
 const nobodyAuthorises: Authorising = {
   isFor: () => false,

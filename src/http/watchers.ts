@@ -68,6 +68,8 @@ const watchersMax = 12_000
 const ofOneClientMax = 8_000
 /** Something is sent at least this often, in seconds: proxies end what is silent for a minute, some for half of one. */
 const heartbeatSeconds = 15
+/** Whoever missed more than this is better off looking at what is there now. */
+const missedMax = 1_000
 /** How long a circle stays after its last watcher, in milliseconds. */
 const lingerMs = 120_000
 /** Circles that stay without anybody. */
@@ -206,14 +208,18 @@ class Crowd {
     const { lastEventId } = watcher.watch
     const [run, seq] = splitId(lastEventId)
     const since = run === feed.run && isKnown && seq >= watcher.circle.from ? feed.since(seq) : null
-    if (lastEventId !== null && since === null) {
+    const missed = (since ?? []).filter(({ event }) => watcher.circle.hears(event))
+    if (lastEventId !== null && (since === null || missed.length > missedMax)) {
       const reason = run === feed.run ? 'too-old' : 'unknown-id'
       watcher.send(encoder.encode(retry + this.#reset(watcher, reason)))
       return
     }
-    const missed = (since ?? []).filter(({ event }) => watcher.circle.hears(event))
     const { language } = watcher.circle
-    const hello = block({ id: this.#id(lastEventId === null ? feed.last() : seq), event: 'hello', data: this.#start(watcher) })
+    const hello = block({
+      id: this.#id(lastEventId === null ? feed.last() : seq),
+      event: 'hello',
+      data: this.#start(watcher),
+    })
     const blocks = missed.map((told) => this.#blockOf(told, language))
     watcher.send(encoder.encode([retry, hello, ...blocks].join('')))
   }

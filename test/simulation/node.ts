@@ -107,7 +107,8 @@ export class SimulatedNode {
         env,
         metrics: {
           observe: () => undefined,
-          countCallback: () => undefined, watching: () => undefined,
+          countCallback: () => undefined,
+          watching: () => undefined,
           expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
         },
         version: 'simulated',

@@ -40,7 +40,10 @@ function namesOf(url: URL): readonly string[] {
   if (text === null) return []
   const names = [...new Set(text.split(',').map((name) => name.trim()))].sort()
   if (names.includes('') || names.length > namesMax) {
-    throw new ZhongkongError('bad_request', `names must be 1 to ${namesMax} names or patterns, with commas between them`)
+    throw new ZhongkongError(
+      'bad_request',
+      `names must be 1 to ${namesMax} names or patterns, with commas between them`,
+    )
   }
   return names
 }
