@@ -19,6 +19,8 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   'memory-and-start': () => import('./memory-and-start.ts'),
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
+  watchers: () => import('./watchers.ts'),
+  client: () => import('./client.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

@@ -1,6 +1,6 @@
 /** One request to the server, with a deadline, and what can be wrong with it. The key is in a header, and nowhere else. */
 import type { Problem } from '../wire/problem.ts'
-import type { Closing } from './closing.ts'
+import { unlessAborted, type Closing } from './closing.ts'
 import type { World } from './world.ts'
 
 /** What the server said, or that it said nothing. Holds neither key nor token. */
@@ -85,8 +85,9 @@ export async function ask(world: World, { url, headers }: Server, path: string, 
       redirect: 'manual',
       signal: over.signal,
     } as const
-    const response = await world.fetch(new Request(url + path, body === undefined ? init : { ...init, body }))
-    return told(response, await response.text())
+    const request = new Request(url + path, body === undefined ? init : { ...init, body })
+    const work = world.fetch(request).then(async (response) => told(response, await response.text()))
+    return await unlessAborted(over.signal, work)
   } catch (thrown) {
     if (thrown instanceof ZhongkongClientError) throw thrown
     if (closing.isClosed) throw closed()

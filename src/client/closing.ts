@@ -32,3 +32,16 @@ export class Closing {
     this.#open.clear()
   }
 }
+
+/**
+ * Settles like the work, or rejects when the signal aborts. In Node a Request may be collected while its answer is still
+ * coming, and then nobody passes its signal on: the work alone might never end.
+ */
+export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const end = (): void => reject(new Error('aborted'))
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+    work.then(resolve, reject)
+  })
+}

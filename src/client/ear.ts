@@ -5,7 +5,7 @@
 import type { EventAnswer, StreamStart } from '../wire/v1.ts'
 import { readEvents, type Reading } from './event-stream.ts'
 import type { Server } from './ask.ts'
-import type { Closing } from './closing.ts'
+import { unlessAborted, type Closing } from './closing.ts'
 import { backoffMs, type World } from './world.ts'
 
 export type Heard = {
@@ -100,9 +100,8 @@ export class Ear {
         ...(lastEventId && { 'last-event-id': lastEventId }),
       }
       const url = `${this.#server.url}/v1/events${isListed ? `?names=${filter}` : ''}`
-      const response = await this.#world.fetch(
-        new Request(url, { headers, signal, redirect: 'manual', cache: 'no-store' }),
-      )
+      const request = new Request(url, { headers, signal, redirect: 'manual', cache: 'no-store' })
+      const response = await unlessAborted(signal, this.#world.fetch(request))
       const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
       if (!response.ok || isStream !== true || response.body === null) {
         await response.body?.cancel()
@@ -110,6 +109,7 @@ export class Ear {
       }
       aliveUntil = clock.monotonic() + patienceMs
       await readEvents(response.body, this.#reading, {
+        signal,
         onBytes: () => (aliveUntil = clock.monotonic() + patienceMs),
         onEvent: ({ type, data }) => {
           const told = JSON.parse(data) as unknown

@@ -12,13 +12,24 @@ export type Reading = {
 /** An event larger than this is none of ours, in characters. */
 const lengthMax = 1_000_000
 
-/** Reads until the stream ends, or fails. `onBytes` is told of every sign of life. */
+/** Reads until the stream ends, or fails, or is aborted. `onBytes` is told of every sign of life. */
 export async function readEvents(
   body: ReadableStream<Uint8Array>,
   reading: Reading,
-  { onEvent, onBytes }: { readonly onEvent: (event: StreamEvent) => void; readonly onBytes: () => void },
+  {
+    signal,
+    onEvent,
+    onBytes,
+  }: {
+    readonly signal: AbortSignal
+    readonly onEvent: (event: StreamEvent) => void
+    readonly onBytes: () => void
+  },
 ): Promise<void> {
   const reader = body.getReader()
+  // Not left to fetch, which may have forgotten the signal by now (see closing.ts).
+  const end = (): void => void reader.cancel().catch(() => undefined)
+  signal.addEventListener('abort', end)
   const decoder = new TextDecoder()
   let rest = ''
   let type = ''
@@ -49,6 +60,6 @@ export async function readEvents(
       lines.forEach(take)
     }
   } finally {
-    reader.cancel().catch(() => undefined)
+    end()
   }
 }

@@ -22,13 +22,5 @@ export type { World } from './world.ts'
 
 /** A client. It connects with the first `get`. Throws `bad_options` for an address or a key that can be none. */
 export function createClient(options: ClientOptions): Client {
-  const client = new TokenClient(options)
-  return {
-    get: (name, get) => client.get(name, get),
-    peek: (name) => client.peek(name),
-    refresh: (name, refresh) => client.refresh(name, refresh),
-    fetch: (name, path, init) => client.fetch(name, path, init),
-    on: (type, listener) => client.on(type, listener),
-    close: () => client.close(),
-  }
+  return new TokenClient(options)
 }

@@ -5,7 +5,7 @@
 import type { EventAnswer, RefreshAnswer } from '../wire/v1.ts'
 import { ask, closed, isPassing, serverOf, ZhongkongClientError, type Server, type Told } from './ask.ts'
 import { Closing } from './closing.ts'
-import type { ClientEvent, ClientOptions, GetOptions, Refreshed, RefreshOptions } from './contract.ts'
+import type { Client, ClientEvent, ClientOptions, GetOptions, Refreshed, RefreshOptions } from './contract.ts'
 import { Ear, type Heard } from './ear.ts'
 import { leftMs, learn, newEntry, type Entry, type Token } from './token-memory.ts'
 import { backoffMs, realWorld, type World } from './world.ts'
@@ -20,7 +20,7 @@ const lookMs = 1_000
 /** How long a server may take to confirm a token that lives anyway, in milliseconds. */
 const heldMsMax = 2_000
 
-export class TokenClient {
+export class TokenClient implements Client {
   readonly #world: World
   readonly #server: Server
   readonly #entries = new Map<string, Entry>()

@@ -54,6 +54,7 @@ describe('the feed', () => {
     }
     for (const type of ['removed', 'added', 'removed'] as const) bus.emit({ type, name: 'weixin', at: 0 })
     feed.hear({ type: 'removed', name: 'weixin', at: 0 })
+    await settled()
     // A new one of the same name begins to count anew.
     bus.emit(rotated(1, 'done'))
     await settled()

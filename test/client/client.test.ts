@@ -1,6 +1,8 @@
 /** `zhongkong/client` on whole nodes over real sockets: what programs hold, whatever happens to the server and the way to it. */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTcpServer, connect, type Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test as plainTest } from 'vitest'
 import { realWorld } from '../../src/client/world.ts'
 import type { ClientEvent, World } from '../../src/client/index.ts'
@@ -375,6 +377,24 @@ test('close ends everything, may be called twice, and a listener that throws har
   await expect(client.get('weixin')).rejects.toMatchObject({ code: 'closed' })
   await expect(client.refresh('weixin')).rejects.toMatchObject({ code: 'closed' })
   await expect(client.fetch('weixin', '/x')).rejects.toMatchObject({ code: 'closed' })
+  await eventually('the stream is gone', 2_000, async () =>
+    /^zhongkong_watchers 0$/m.test(await one.node.ownMetrics()) ? true : null,
+  )
+})
+
+test('close ends a stream whose request the garbage collector has taken', async ({ live }) => {
+  const one = await live.open()
+  const client = live.client({ url: one.url })
+  const isListening = new Promise<void>((resolve) => client.on('listening', () => resolve()))
+  await client.get('weixin')
+  await isListening
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let round = 0; round < 5; round += 1) {
+    collect()
+    await moment(20)
+  }
+  expect(await Promise.race([client.close().then(() => 'closed'), moment(3_000)])).toBe('closed')
   await eventually('the stream is gone', 2_000, async () =>
     /^zhongkong_watchers 0$/m.test(await one.node.ownMetrics()) ? true : null,
   )
