@@ -1,6 +1,6 @@
 <?php
 /**
- * Tokens from zhongkong with nothing but PHP's own curl (PHP 8.0 and later). With APCu, the processes of one machine share
+ * Tokens from zhongkong with nothing but PHP's own curl (PHP 8.1 and later). With APCu, the processes of one machine share
  * what they hold; without it each request asks once.
  *
  *   $tokens = new Zhongkong(getenv('ZHONGKONG_URL'), getenv('ZHONGKONG_KEY') ?: null);
