@@ -48,7 +48,12 @@ export type Source = {
   readonly seed: { readonly value: Secret; readonly digest: string } | null
   /** The platform's server callback, where the source has one. */
   readonly callback: Callback | null
+  /** Sources under this one that are made when they are first read; absent where there are none. */
+  readonly offspring?: Offspring
 }
+
+/** Definitions without `of`, by the last part of the name. */
+export type Offspring = Readonly<Record<string, JsonObject>>
 
 export type Credential = { readonly account: string; readonly secret: Secret }
 

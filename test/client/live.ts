@@ -11,7 +11,7 @@ import { listen } from '../../src/http/listen.ts'
 import type { ClientGrant } from '../../src/model/client.ts'
 import type { Source } from '../../src/model/source.ts'
 import { parseSource } from '../../src/providers/catalogue.ts'
-import { startSimulator, type StartedSimulator } from '../../src/simulator.ts'
+import { startSimulator, type RunningSimulator } from '../../src/simulator.ts'
 import { client as grantOf } from '../http/visitor.ts'
 
 export type LiveNode = {
@@ -24,7 +24,7 @@ export type LiveNode = {
 }
 
 export type Live = {
-  readonly upstream: StartedSimulator
+  readonly upstream: RunningSimulator
   readonly faults: unknown[]
   /** Opens a node; on the same store as the others. */
   open(options?: {
@@ -103,7 +103,7 @@ export async function openLive(): Promise<Live> {
 }
 
 /** A classic WeChat account: each issue retires the token before, and may be asked for at any moment. */
-function sourceAt(upstream: StartedSimulator, name: string): Source {
+function sourceAt(upstream: RunningSimulator, name: string): Source {
   const appid = `wx-${name.replaceAll('/', '-')}`
   upstream.simulator.putAccount({ kind: 'wechat', id: appid, secret: 's' })
   const definition: JsonObject = {
