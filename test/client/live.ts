@@ -133,8 +133,11 @@ export type Stream = {
 /** Opens `/v1/events` and collects what comes. */
 export async function stream(url: string, query = '', headers: Record<string, string> = {}): Promise<Stream> {
   const over = new AbortController()
+  const sent = new Headers({ authorization: `Bearer ${key}`, ...headers })
+  // An empty one stands for none.
+  if (sent.get('authorization') === '') sent.delete('authorization')
   const response = await fetch(`${url}/v1/events${query}`, {
-    headers: { authorization: `Bearer ${key}`, ...headers },
+    headers: sent,
     signal: over.signal,
   })
   const events: Stream['events'] = []
