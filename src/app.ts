@@ -11,7 +11,7 @@ import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { openFileSink } from './node-files.ts'
-import { askForPush, issue, parseSource, watch } from './providers/catalogue.ts'
+import { askForPush, issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
 import { keyFor } from './stores/keyring.ts'
@@ -115,6 +115,7 @@ async function openStoreAndKeeper(
       issue: (source, call) => issue(source, { ...call, trail: trail.of(source.name) }),
       watch: (source, call, waitMs) => watch(source, { ...call, trail: trail.of(source.name) }, waitMs),
       askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
+      probe,
       emit: bus.emit,
       audience: feed,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
@@ -128,7 +129,9 @@ async function openStoreAndKeeper(
 
 async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {
   const { states } = await keeper.states({ limit })
-  return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
+  return states.map(({ source, leftMs, state, contest }) => {
+    return { name: source.name, leftMs, state, isContested: contest !== null }
+  })
 }
 
 /** A name for this process that no other one has or ever had. */

@@ -39,7 +39,7 @@ const knownMax = 20_000
 /** Told by the node that did it, over and over; of no use to a watcher who comes later. */
 const passing: readonly EventType[] = ['attempted']
 
-/** What was last told of a source: its version, its early deaths, and whether it failed or is gone. */
+/** What was last told of a source: its version, its early deaths (-1: that they are over), and whether it failed or is gone. */
 type Known = { readonly version: number; readonly deaths: number; readonly word: string }
 
 const nothing: Known = { version: 0, deaths: 0, word: '' }
@@ -133,6 +133,7 @@ function noted(before: Known, event: ZhongkongEvent): Known | null {
     return word === before.word ? null : { ...before, word }
   }
   if (type === 'conflict') return event.deaths === before.deaths ? null : { ...before, deaths: event.deaths }
+  if (type === 'conflict-over') return before.deaths === -1 ? null : { ...before, deaths: -1 }
   if (type === 'removed') return before.word === 'removed' ? null : { ...nothing, word: 'removed' }
   return type === 'added' ? nothing : before
 }

@@ -12,6 +12,7 @@ const forReaders: ReadonlySet<ZhongkongEvent['type']> = new Set<ZhongkongEvent['
   'recovered',
   'reported',
   'conflict',
+  'conflict-over',
   'expired',
   'uncommitted',
   'authorized',
@@ -38,7 +39,7 @@ export function eventAnswer(event: ZhongkongEvent, language: Language): EventAns
   const more: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(rest)) {
     if (key === 'failure') Object.assign(more, failureAnswer(value as Failed | null, language))
-    else if (key === 'expiresAt') more.expires_at = Math.floor(Number(value) / 1_000)
+    else if (key === 'expiresAt' || key === 'since') more[snake(key)] = Math.floor(Number(value) / 1_000)
     else if (key.endsWith('Ms')) more[`${snake(key.slice(0, -2))}_seconds`] = Number(value) / 1_000
     else more[snake(key)] = typeof value === 'string' ? scrub(value) : value
   }
