@@ -10,7 +10,7 @@ import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
-import { openFileSink } from './node-files.ts'
+import { openSinks } from './node-sinks.ts'
 import { askForPush, issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
@@ -50,7 +50,13 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const trail = createTrail(node, env.clock)
   const feed = createFeed({ bus, env, onFault: (thrown) => onFault(thrown, 'a watcher') })
   const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, feed, node, trail })
-  const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
+  const sinks = openSinks(options, { keeper, bus })
+  const metrics = createMetrics({
+    bus,
+    version,
+    sources: (limit) => gaugesOf(keeper, limit),
+    sinks: () => sinks.status(),
+  })
   const authorising = createAuthorising({ keeper, env })
   const handler = createHandler({
     keeper,
@@ -64,11 +70,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     authorising,
     ...(journeyKey === null ? {} : { journeyKey }),
     publicUrl: config.server.publicUrl,
+    sinks: () => sinks.status(),
     emit: bus.emit,
     feed,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
-  const sink = openFileSink(options, { keeper, bus })
   return {
     keeper,
     handler,
@@ -85,7 +91,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
       feed.close()
-      await sink.close()
+      await sinks.close()
       await closeStore()
     },
   }
