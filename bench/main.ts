@@ -20,6 +20,8 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   authorised: () => import('./authorised.ts'),
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
+  watchers: () => import('./watchers.ts'),
+  client: () => import('./client.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

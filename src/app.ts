@@ -4,6 +4,7 @@ import { createAccess } from './access/access.ts'
 import { createAuthorising } from './authorising.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
+import { createFeed, type Feed } from './events/feed.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
@@ -47,7 +48,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
-  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
+  const feed = createFeed({ bus, env, onFault: (thrown) => onFault(thrown, 'a watcher') })
+  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, feed, node, trail })
   const sinks = openSinks(options, { keeper, bus })
   const metrics = createMetrics({
     bus,
@@ -71,6 +73,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     publicUrl: config.server.publicUrl,
     sinks: () => sinks.status(),
     emit: bus.emit,
+    feed,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
   return {
@@ -89,6 +92,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       stopping.abort('stopping')
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
+      feed.close()
       await sinks.close()
       await closeStore()
     },
@@ -97,7 +101,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 async function openStoreAndKeeper(
   { config, env, siblings, onFault, onNotice }: NodeOptions,
-  { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
+  { bus, feed, node, trail }: { readonly bus: Bus; readonly feed: Feed; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; journeyKey: Uint8Array | null; closeStore: () => Promise<void> }> {
   let journeyKey: Uint8Array | null = null
   const opened = await openStore({
@@ -121,6 +125,7 @@ async function openStoreAndKeeper(
       askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
       probe,
       emit: bus.emit,
+      audience: feed,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })
     return { keeper, journeyKey, closeStore: () => store.close() }

@@ -34,10 +34,16 @@ test('of a gauge the lowest value is told: one process without its store is seen
   expect(merged).toContain('zhongkong_events_total{type="store-lost"} 1\n')
 })
 
+test('of what each process has of its own, the sum is told', () => {
+  const text = (watchers: number): string =>
+    `# HELP zhongkong_watchers w\n# TYPE zhongkong_watchers gauge\nzhongkong_watchers ${watchers}\n`
+  expect(mergeMetrics([text(2), text(0), text(3)])).toContain('\nzhongkong_watchers 5\n')
+})
+
 test('each name has its lines together, once', async () => {
   const merged = mergeMetrics([await textOf([0.01]), await textOf([0.01]), ''])
   const types = merged.match(/^# TYPE \S+/gm) ?? []
-  expect(types.length).toBe(15)
+  expect(types.length).toBe(16)
   expect(new Set(types).size).toBe(types.length)
   expect(merged.match(/^# HELP \S+/gm)).toHaveLength(types.length)
   expect(mergeMetrics([merged])).toBe(merged)

@@ -32,6 +32,8 @@ export type Metrics = {
   observe(route: string, status: number, seconds: number): void
   /** Counts a request to a source's callback by what became of it; null is no source that takes any. */
   countCallback(source: string | null, verdict: string): void
+  /** How many listen to events now. */
+  watching(watchers: number): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
   /** The same without the gauges of sources, which every node on one store would tell alike. */
   exposeOwn(): Promise<string>
@@ -51,6 +53,8 @@ export function createMetrics({ bus, version, sources, sinks }: MetricsOptions):
     registers,
   })
   info.set({ version }, 1)
+  const watchers = new Gauge({ name: 'zhongkong_watchers', help: 'Open streams of events of this process.', registers })
+  watchers.set(0)
   const requests = createRequestMeter()
   const bySource = new Registry()
   const showSources = sources === undefined ? () => Promise.resolve() : sourceGauges([bySource], sources)
@@ -59,6 +63,7 @@ export function createMetrics({ bus, version, sources, sinks }: MetricsOptions):
   return {
     observe: requests.observe,
     countCallback: callbackCounter(registers),
+    watching: (count) => watchers.set(count),
     expose: async () => {
       await showSources()
       return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }

@@ -23,9 +23,11 @@ import { routes } from './routes.ts'
 import { createSealer } from './sealed-text.ts'
 import type { Authorising, Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
 import { createTrail, type Trail } from './trail.ts'
+import { createWatchers, type Feed } from './watchers.ts'
 
 export type { Authorising, Compat, Meter, Peer } from './surface.ts'
 export type { Glance, Glimpse } from './glance.ts'
+export type { Feed } from './watchers.ts'
 
 /** What a reload replaces. */
 export type Reloadable = { readonly access: Access; readonly compat: Compat }
@@ -50,6 +52,8 @@ export type ServerOptions = Reloadable & {
   /** How the sinks of this node are doing. */
   readonly sinks?: () => readonly SinkStatus[]
   readonly emit?: (event: ZhongkongEvent) => void
+  /** What watchers are told; absent, nothing is. */
+  readonly feed?: Feed
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
 }
@@ -82,6 +86,12 @@ export function createHandler(options: ServerOptions): Handler {
     emit: options.emit ?? (() => undefined),
     count: (source, verdict) => metrics.countCallback(source, verdict),
   })
+  const watchers = createWatchers({
+    feed: options.feed ?? silence,
+    env,
+    versionOf: (name) => keeper.peek(name)?.version,
+    count: (count) => metrics.watching(count),
+  })
   const house: House = {
     keeper,
     env,
@@ -90,6 +100,7 @@ export function createHandler(options: ServerOptions): Handler {
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
     callbacks,
+    watchers,
     authorising: options.authorising ?? nobodyAuthorises,
     sealer: createSealer(options.journeyKey ?? env.random.bytes(32), env),
     publicUrl: options.publicUrl ?? null,
@@ -114,10 +125,22 @@ export function createHandler(options: ServerOptions): Handler {
     glance: createGlance(house, nextRequestId),
     replace: (next: Reloadable) => {
       settings = settingsOf(next)
+      watchers.readmitAll()
     },
-    drain: () => draining.abort(),
+    drain: () => {
+      draining.abort()
+      watchers.close()
+    },
     settle: () => callbacks.settle(),
   })
+}
+
+const silence: Feed = {
+  run: '-',
+  last: () => 0,
+  since: () => null,
+  on: () => () => undefined,
+  want: () => () => undefined,
 }
 
 const nobodyAuthorises: Authorising = {

@@ -15,6 +15,7 @@ import type { GuessLimiter } from './guess-limiter.ts'
 import type { NoteAsk } from './re-asks.ts'
 import type { Sealer } from './sealed-text.ts'
 import type { Trail } from './trail.ts'
+import type { Watchers } from './watchers.ts'
 
 /** Who is at the other end of the connection. Headers such as X-Forwarded-For say nothing about it. */
 export type Peer = {
@@ -22,6 +23,8 @@ export type Peer = {
   readonly address: string | null
   /** On this machine: a loopback address, a unix socket, or the same process. */
   readonly isLoopback: boolean
+  /** Breaks the connection without waiting for anything; absent inside the process. */
+  readonly hangUp?: () => void
 }
 
 /** The older token servers whose routes are spoken; null is not spoken. */
@@ -45,6 +48,8 @@ export type Meter = {
   expose(): Promise<{ readonly type: string; readonly text: string }>
   /** Counts a request to a callback; null is no source that takes any. */
   countCallback(source: string | null, verdict: Verdict): void
+  /** How many listen to events now. */
+  watching(watchers: number): void
 }
 
 /** Where a person is sent to, and how they come back; as the providers have it. */
@@ -83,6 +88,8 @@ export type House = {
   readonly hosts: ReadonlySet<string>
   /** What platforms send. */
   readonly callbacks: Callbacks
+  /** Who listens to events. */
+  readonly watchers: Watchers
   readonly authorising: Authorising
   /** Seals what travels through browsers. */
   readonly sealer: Sealer

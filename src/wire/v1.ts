@@ -120,6 +120,39 @@ export type CallbackAnswer = {
   readonly refusals: readonly { readonly reason: string; readonly count: number; readonly last_at: number }[]
 }
 
+/** The first thing on a stream of events, and what is told again when something may have been missed. */
+export type StreamStart = {
+  /** Seconds after which something comes, though nothing happens. */
+  readonly heartbeat: number
+  /** What this node serves of the names that were asked for without a `*`, as far as it holds them in memory. */
+  readonly versions: Readonly<Record<string, number>>
+}
+
+/** Why a stream cannot go on where the last one ended: everything must be looked at again. */
+export type StreamReset = StreamStart & { readonly reason: 'unknown-id' | 'too-old' | 'store' }
+
+/** A past fact as `/v1/events` tells it; its type is the type of the event. */
+export type EventAnswer = {
+  readonly type: string
+  /** The source; absent for facts of a whole node. */
+  readonly name?: string
+  /** Epoch seconds with a fraction, by the clock of the node that tells it. */
+  readonly at: number
+  /** Of `rotated`, `repeated`, `uncommitted`, `reported`, `expired`. */
+  readonly version?: number
+  /** Epoch seconds. */
+  readonly expires_at?: number
+  /** Of `rotated`: why it was asked for. */
+  readonly reason?: string
+  /** Of `failing`: the class of the failure, its code and words. */
+  readonly class?: string
+  readonly code?: string
+  readonly message?: string
+  readonly hint?: string
+  readonly upstream?: { readonly errcode: string | number; readonly errmsg: string }
+  readonly [more: string]: unknown
+}
+
 /** How one sink is doing on the node that answers. */
 export type SinkAnswer = {
   readonly name: string

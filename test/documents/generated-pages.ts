@@ -169,11 +169,11 @@ export function eventsPage(types: readonly EventType[]): string {
   return `${note}
 # Events · 事件
 
-What happened, as past facts: in the log, and for programs that embed the library
-(\`keeper.on('rotated', …)\`). Every event has \`type\` and \`at\` (epoch milliseconds, this node's clock); all but those
+What happened, as past facts: in the log, for programs that embed the library (\`keeper.on('rotated', …)\`), and, in snake case
+and seconds, on the [stream of events](client.md#the-stream-of-events). Every event has \`type\` and \`at\` (epoch milliseconds, this node's clock); all but those
 of the store and of sinks have \`name\`, the source. No event ever holds a token or a secret.
 
-已发生的事实，写入日志，也提供给嵌入程序库的应用（\`keeper.on('rotated', …)\`）。每个事件都有 \`type\` 和 \`at\`（毫秒时间戳，
+已发生的事实，写入日志，提供给嵌入程序库的应用（\`keeper.on('rotated', …)\`），并以下划线命名、以秒为单位出现在[事件流](client.zh-CN.md#事件流)中。每个事件都有 \`type\` 和 \`at\`（毫秒时间戳，
 取本节点时钟）；除两个存储事件外都有 \`name\`，即来源名称。事件中绝不包含令牌或密钥。
 
 | type | more fields | meaning · 含义 |

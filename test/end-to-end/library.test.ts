@@ -143,3 +143,14 @@ test('examples/http-client.mjs runs against a server', async ({ stage }) => {
   expect(told).toMatch(/^weixin: \S{6}…, version 1, good for \d+ s$/m)
   expect(told).toMatch(/^(refreshed, version 2|not refreshed \(\w+\))$/m)
 })
+
+test('examples/client.mjs runs against a server, importing the client by its name', async ({ stage }) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const path = await stage.configure({ store: 'memory:', sources: { weixin: classic(upstream, 'wx-example') } })
+  exampleUrl = (await stage.serve(path)).url
+  const told = await runExample('client.mjs', 'weixin')
+  expect(told).toMatch(/^weixin: \S{6}…, version 1, good for \d+ s$/m)
+  expect(told).toMatch(/^from memory: true$/m)
+  expect(told).toMatch(/^(refreshed, version 2|not refreshed \(\w+\))$/m)
+  expect(told).toMatch(/^expected: not_found$/m)
+})

@@ -110,6 +110,7 @@ export class SimulatedNode {
         metrics: {
           observe: () => undefined,
           countCallback: () => undefined,
+          watching: () => undefined,
           expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
         },
         version: 'simulated',
