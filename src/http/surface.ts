@@ -7,6 +7,7 @@ import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { Source } from '../model/source.ts'
+import type { ToldExpiry } from '../model/told-expiry.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
@@ -25,6 +26,8 @@ export type Peer = {
 export type Compat = {
   readonly tokenboy: { readonly allow: readonly string[] } | null
   readonly wechatTokenServer: { readonly secret: Secret } | null
+  /** What callers who are no client are told of a token's life; absent: what is left. */
+  readonly expiry?: ToldExpiry
 }
 
 /** What a reload replaces, whole. */
@@ -139,6 +142,8 @@ export type SurfaceDoc = {
     | 'wechat-token-server'
     | 'callback'
     | 'authorize'
+    | 'oauth2'
+    | 'jssdk'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */

@@ -1,3 +1,5 @@
+import type { ToldExpiry } from './told-expiry.ts'
+
 /** A client as the configuration knows it: who it is and what it may do. */
 export type ClientGrant = {
   readonly name: string
@@ -9,4 +11,6 @@ export type ClientGrant = {
   readonly gateway: readonly string[]
   /** May do everything, add and remove sources included. */
   readonly admin: boolean
+  /** What it is told of a token's life; absent: what is left. */
+  readonly expiry?: ToldExpiry
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { asZhongkongError } from '../../base/errors.ts'
+import type { Client } from '../../access/access.ts'
 import type { Reading } from '../../keeper/keeper.ts'
 import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
@@ -20,7 +21,7 @@ import {
 } from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wechatTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 
 const kinds = { token: 'wechat', ticket: 'wechat-ticket' }
 
@@ -51,12 +52,15 @@ function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
 
 type Question = { readonly appid: string; readonly secret: string; readonly grantType: string }
 
+/** `client` when the caller sent one of our keys. */
+type Found = { readonly source: Source; readonly mayForce: boolean; readonly client: Client | null }
+
 /** Who is asking, for which source; or the refusal, in WeChat's order: appid, secret, grant type. */
 async function sourceFor(
   visit: Visit,
   { appid, secret, grantType }: Question,
   preferred: Source['semantics']['reissue'],
-): Promise<{ readonly source: Source; readonly mayForce: boolean } | Answer> {
+): Promise<Found | Answer> {
   if (appid === '') return refusal(visit, 41002)
   if (secret === '') return refusal(visit, (await isKnownAccount(visit, kinds.token, appid)) ? 41004 : 40013)
   const proof = await prove(visit, kinds.token, appid, secret)
@@ -64,11 +68,12 @@ async function sourceFor(
   if (grantType !== 'client_credential') return refusal(visit, 40002)
   // An account may have both a classic and a stable source: each call prefers its own.
   const source = proof.sources.find(({ semantics }) => semantics.reissue === preferred) ?? proof.sources[0]
-  return { source, mayForce: proof.client === null || proof.client.may('refresh', source.name) }
+  const { client } = proof
+  return { source, mayForce: client === null || client.may('refresh', source.name), client }
 }
 
-const tokenAnswer = ({ snapshot, leftMs }: Reading): Answer =>
-  json(200, { access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+const tokenAnswer = ({ house }: Visit, { client }: Found, { snapshot, leftMs }: Reading): Answer =>
+  json(200, { access_token: snapshot.token, expires_in: toldSeconds(house, client, leftMs) })
 
 async function token(visit: Visit): Promise<Answer> {
   const found = await sourceFor(
@@ -82,7 +87,8 @@ async function token(visit: Visit): Promise<Answer> {
   )
   if (!('source' in found)) return found
   try {
-    return tokenAnswer(await visit.house.keeper.get(found.source.name, { signal: visit.request.signal }))
+    const { keeper } = visit.house
+    return tokenAnswer(visit, found, await keeper.get(found.source.name, { signal: visit.request.signal }))
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -101,14 +107,16 @@ async function stableToken(visit: Visit): Promise<Answer> {
   const { name } = found.source
   const { keeper } = visit.house
   try {
-    if (body.force_refresh !== true) return tokenAnswer(await keeper.get(name, { signal: visit.request.signal }))
+    if (body.force_refresh !== true) {
+      return tokenAnswer(visit, found, await keeper.get(name, { signal: visit.request.signal }))
+    }
     if (!found.mayForce) return refusal(visit, 48001, ', this key may not refresh')
     const refreshed = await keeper.refresh(name).catch((thrown: unknown) => {
       // As at WeChat, a forced refresh beyond its limits gives the token that lives.
       if (asZhongkongError(thrown).code === 'budget_spent') return keeper.get(name)
       throw thrown
     })
-    return tokenAnswer(refreshed)
+    return tokenAnswer(visit, found, refreshed)
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -127,7 +135,12 @@ async function ticket(visit: Visit): Promise<Answer> {
   try {
     const reading = await visit.house.keeper.get(owner.ticket.name, { signal: visit.request.signal })
     const { snapshot, leftMs } = reading
-    return json(200, { errcode: 0, errmsg: 'ok', ticket: snapshot.token, expires_in: secondsOf(leftMs) })
+    return json(200, {
+      errcode: 0,
+      errmsg: 'ok',
+      ticket: snapshot.token,
+      expires_in: toldSeconds(visit.house, null, leftMs),
+    })
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'ticket'))
   }
