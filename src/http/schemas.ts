@@ -156,6 +156,38 @@ export const feishuTicketSchema = z.strictObject({
   data: z.strictObject({ expire_in: seconds, ticket: z.string() }),
 })
 
+/** An error of OAuth 2.0 (RFC 6749 section 5.2). */
+export const oauthErrorSchema = z.strictObject({ error: z.string(), error_description: z.string() })
+
+export const oauthTokenSchema = z.strictObject({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: seconds,
+  scope: z.string().optional().describe('The source, where another scope was asked for.'),
+})
+
+export const introspectionSchema = z.union([
+  z.strictObject({ active: z.literal(false) }),
+  z.strictObject({
+    active: z.literal(true),
+    client_id: z.string().describe('The source.'),
+    scope: z.string(),
+    token_type: z.literal('Bearer'),
+    exp: epochSeconds,
+    iat: epochSeconds.optional(),
+  }),
+])
+
+export const oauthMetadataSchema = z.strictObject({
+  issuer: z.string(),
+  token_endpoint: z.string(),
+  token_endpoint_auth_methods_supported: z.array(z.string()),
+  introspection_endpoint: z.string(),
+  introspection_endpoint_auth_methods_supported: z.array(z.string()),
+  grant_types_supported: z.array(z.string()),
+  response_types_supported: z.array(z.string()),
+})
+
 /** What the older token servers answer: an object with whatever the source yields. */
 export const olderSchema = z.record(z.string(), z.unknown())
 
@@ -204,5 +236,9 @@ export const namedSchemas = {
   FeishuError: feishuErrorSchema,
   FeishuToken: feishuTokenSchema,
   FeishuTicket: feishuTicketSchema,
+  OauthError: oauthErrorSchema,
+  OauthToken: oauthTokenSchema,
+  OauthIntrospection: introspectionSchema,
+  OauthMetadata: oauthMetadataSchema,
   OlderAnswer: olderSchema,
 } as const

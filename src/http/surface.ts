@@ -148,6 +148,8 @@ export type SurfaceDoc = {
   readonly query?: z.ZodObject
   /** The JSON body. */
   readonly body?: z.ZodType
+  /** Its content type, where it is not JSON. */
+  readonly bodyType?: string
   /** Answers by status, without the problems that any request may meet. */
   readonly answers: Readonly<Record<number, AnswerDoc>>
 }

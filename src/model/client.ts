@@ -1,6 +1,6 @@
+/** A client as the configuration knows it: who it is and what it may do. */
 import type { ToldExpiry } from './told-expiry.ts'
 
-/** A client as the configuration knows it: who it is and what it may do. */
 export type ClientGrant = {
   readonly name: string
   /** SHA-256 of the API key, lower-case hex. */

@@ -68,6 +68,8 @@ export class FakeKeeper implements Keeper {
   stale = false
   /** The most that is promised of any token, in milliseconds: a token in doubt. */
   capMs = Infinity
+  /** For how long tokens that were replaced are still good, in milliseconds. */
+  replacedLeftMs = 0
   /** What `get` and `refresh` throw, when set. */
   failure: Error | null = null
   refreshFailure: Error | null = null
@@ -169,12 +171,13 @@ export class FakeKeeper implements Keeper {
     return { ...this.#reading(this.rotate(name)), refreshed: true }
   }
 
-  ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined {
+  ownerOf(token: string): ReturnType<Keeper['ownerOf']> {
     for (const { source, snapshot } of this.held.values()) {
-      if (snapshot?.token === token) return { source, snapshot }
+      if (snapshot?.token === token) return { source, snapshot, leftMs: this.leftMs(snapshot) }
     }
     const held = this.held.get(this.replaced.get(token) ?? '')
-    return held === undefined ? undefined : { source: held.source, snapshot: held.snapshot ?? undefined }
+    if (held === undefined) return undefined
+    return { source: held.source, snapshot: held.snapshot ?? undefined, leftMs: this.replacedLeftMs }
   }
 
   async byAccount(account: string): Promise<readonly Source[]> {
