@@ -156,6 +156,35 @@ export const feishuTicketSchema = z.strictObject({
   data: z.strictObject({ expire_in: seconds, ticket: z.string() }),
 })
 
+const seal = { nonceStr: z.string(), signature: z.string() }
+
+/** What goes into wx.config, h5sdk.config, wx.agentConfig or dd.config as it is. */
+export const pageAnswerSchema = z.union([
+  z.strictObject({ appId: z.string().optional(), timestamp: z.int(), ...seal }),
+  z.strictObject({
+    appId: z.string().optional(),
+    corpid: z.string().optional(),
+    agentid: z.string().optional(),
+    timestamp: z.int(),
+    ...seal,
+  }),
+  z.strictObject({ corpId: z.string().optional(), agentId: z.string().optional(), timeStamp: z.int(), ...seal }),
+])
+
+/** What goes into wx.addCard (an element of cardList) or wx.chooseCard as it is. */
+export const cardAnswerSchema = z.union([
+  z.strictObject({ cardId: z.string(), cardExt: z.string() }),
+  z.strictObject({
+    shopId: z.string(),
+    cardType: z.string(),
+    cardId: z.string(),
+    timestamp: z.int(),
+    nonceStr: z.string(),
+    signType: z.literal('SHA1'),
+    cardSign: z.string(),
+  }),
+])
+
 /** An error of OAuth 2.0 (RFC 6749 section 5.2). */
 export const oauthErrorSchema = z.strictObject({ error: z.string(), error_description: z.string() })
 
@@ -236,6 +265,8 @@ export const namedSchemas = {
   FeishuError: feishuErrorSchema,
   FeishuToken: feishuTokenSchema,
   FeishuTicket: feishuTicketSchema,
+  PageSignature: pageAnswerSchema,
+  CardSignature: cardAnswerSchema,
   OauthError: oauthErrorSchema,
   OauthToken: oauthTokenSchema,
   OauthIntrospection: introspectionSchema,

@@ -161,7 +161,7 @@ export type AnswerDoc = {
 }
 
 export type Surface = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
   /** As OpenAPI writes it: `/v1/tokens/{name}`. */
   readonly path: string
   readonly scope: RouteScope

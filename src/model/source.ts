@@ -48,6 +48,21 @@ export type Source = {
   readonly seed: { readonly value: Secret; readonly digest: string } | null
   /** The platform's server callback, where the source has one. */
   readonly callback: Callback | null
+  /** The account that its token belongs to, where pages know it by another name than `credential` has, or there is none. */
+  readonly account?: string
+  /** What its tickets sign; absent where they are none. */
+  readonly signing?: Signing
+}
+
+/** How tickets of a source are used. */
+export type Signing = {
+  readonly scheme: 'wechat' | 'wecom' | 'wecom-agent' | 'wechat-card' | 'dingtalk' | 'feishu'
+  /** Domains whose pages get signatures without a key, as `page-domain.ts` writes them. With a list, no other page does. */
+  readonly domains: readonly string[]
+  /** The account that pages name, where the definition says it; otherwise that of the source above. */
+  readonly account?: string
+  /** The app within the account, where the definition says it. */
+  readonly agentId?: string
 }
 
 export type Credential = { readonly account: string; readonly secret: Secret }

@@ -34,7 +34,7 @@ afterAll(async () => {
 
 async function discovered(proof: oauth.ClientAuth, id = name): Promise<oauth.Configuration> {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- it is called so to be noticed; this is loopback
-  const options = { algorithm: 'oauth2', execute: [oauth.allowInsecureRequests] } as const
+  const options: oauth.DiscoveryRequestOptions = { algorithm: 'oauth2', execute: [oauth.allowInsecureRequests] }
   return await oauth.discovery(new URL(node.url), id, undefined, proof, options)
 }
 

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../src/base/json.ts'
 import { Secret } from '../../src/base/secret.ts'
 import type { GetOptions, Keeper, Reading, Refreshed, Snapshot, SourceState } from '../../src/keeper/keeper.ts'
 import type { Trouble } from '../../src/model/entry.ts'
-import type { Callback, Source } from '../../src/model/source.ts'
+import type { Callback, Signing, Source } from '../../src/model/source.ts'
 
 export type FakeSource = {
   readonly name: string
@@ -17,6 +17,8 @@ export type FakeSource = {
   readonly callback?: Partial<Callback> & { readonly token: Secret }
   readonly origin?: Source['origin']
   readonly fields?: (token: string) => JsonObject
+  readonly belongsTo?: string
+  readonly signing?: Partial<Signing>
 }
 
 export function sourceOf(fake: FakeSource): Source {
@@ -42,6 +44,8 @@ export function sourceOf(fake: FakeSource): Source {
     credential:
       fake.account === undefined ? null : { account: fake.account, secret: new Secret(fake.secret ?? 'app-secret') },
     seed: null,
+    ...(fake.belongsTo === undefined ? {} : { account: fake.belongsTo }),
+    ...(fake.signing === undefined ? {} : { signing: { scheme: 'wechat', domains: [], ...fake.signing } }),
     callback:
       fake.callback === undefined
         ? null
