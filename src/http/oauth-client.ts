@@ -6,8 +6,9 @@ import { ZhongkongError } from '../base/errors.ts'
 import { readText } from './input.ts'
 import type { Visit } from './surface.ts'
 
-/** What is wrong with a request, in the words of RFC 6749 section 5.2. */
-export type OauthError = 'invalid_request' | 'invalid_client' | 'unsupported_grant_type' | 'temporarily_unavailable'
+/** What is wrong with a request, in the words of RFC 6749; `slow_down` is that of RFC 8628. */
+export type OauthError =
+  'invalid_request' | 'invalid_client' | 'unsupported_grant_type' | 'temporarily_unavailable' | 'slow_down'
 
 /** An error of OAuth, to be answered in its shape. */
 export class OauthRefusal extends Error {

@@ -69,7 +69,7 @@ function localClient({ house, credentials, peer }: Visit, name: string): Client 
 function countGuess({ guesses }: House, address: string | null): void {
   if (guesses.isSpent(address)) {
     const seconds = guesses.retryAfterSeconds(address)
-    throw new OauthRefusal('temporarily_unavailable', 'too many wrong secrets came from this address', seconds)
+    throw new OauthRefusal('slow_down', 'too many wrong secrets came from this address', seconds)
   }
   guesses.count(address)
 }
@@ -173,6 +173,7 @@ function refusal({ error, message, retryAfterSeconds }: OauthRefusal): Answer {
 
 function statusOf(error: OauthRefusal['error']): number {
   if (error === 'invalid_client') return 401
+  if (error === 'slow_down') return 429
   return error === 'temporarily_unavailable' ? 503 : 400
 }
 
@@ -196,7 +197,8 @@ const refused = (description: string): SurfaceDoc['answers'][number] => ({ descr
 const refusals = {
   400: refused('What is wrong'),
   401: refused('The client is not known'),
-  503: refused('There is nothing to serve, or too many wrong secrets came from this address'),
+  429: refused('Too many wrong secrets came from this address'),
+  503: refused('There is nothing to serve'),
 }
 const client = {
   client_id: z.string().optional().describe('The source; here, or in a Basic header.'),
