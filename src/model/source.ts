@@ -52,6 +52,8 @@ export type Source = {
   readonly account?: string
   /** What its tickets sign; absent where they are none. */
   readonly signing?: Signing
+  /** Sources under this one that are made when they are first read; absent where there are none. */
+  readonly offspring?: Offspring
 }
 
 /** How tickets of a source are used. */
@@ -64,6 +66,9 @@ export type Signing = {
   /** The app within the account, where the definition says it. */
   readonly agentId?: string
 }
+
+/** Definitions without `of`, by the last part of the name. */
+export type Offspring = Readonly<Record<string, JsonObject>>
 
 export type Credential = { readonly account: string; readonly secret: Secret }
 

@@ -2,6 +2,7 @@
  * Third-party apps from an empty store: a whole node at the simulated platforms, which push real encrypted messages to its
  * callback addresses, under virtual time.
  */
+import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
@@ -132,17 +133,16 @@ describe.each(platforms)('$parent', ({ parent, app, organisation, ticket }) => {
     towns.simulator.install(app, organisation)
     towns.simulator.install(app, 'another')
     await pass(minute)
-    await hub.ask(`/v1/sources/${encodeURIComponent(`${child}/js`)}`, {
-      method: 'PUT',
-      body: JSON.stringify({ provider: ticket, of: child }),
-    })
     for (let hours = 0; hours < 12; hours += 1) {
-      for (const name of [parent, child, `${parent}/another`, `${child}/js`]) {
+      for (const name of [parent, child, `${parent}/another`, `${child}/jsapi`]) {
         expect(towns.simulator.accepts(await tokenOf(name)), `${name} after ${hours} h`).toBe(true)
       }
       await pass(60 * minute)
     }
     expect(towns.simulator.counters(app).token.refused).toBe(0)
+    // Nobody has configured the ticket: it came into being when it was read.
+    expect((await towns.until(hub.node.keeper.source(`${child}/jsapi`)))?.kind).toBe(ticket)
+    expect((await read(`${child}/other`)).status).toBe(404)
     expect(await tokenOf(child)).not.toBe(await tokenOf(`${parent}/another`))
   }, 60_000)
 
@@ -214,9 +214,35 @@ describe('WeCom', () => {
     const corp = await post(`/cgi-bin/service/get_corp_token?${query}`, { auth_corpid: 'wwcorp1', permanent_code: 'x' })
     expect(corp.json).toMatchObject({ access_token: await tokenOf('suite/wwcorp1') })
     expect(corp.json.errcode).toBeUndefined()
+    const own = `access_token=${corp.json.access_token as string}`
+    for (const path of ['/cgi-bin/get_jsapi_ticket?', '/cgi-bin/ticket/get?type=agent_config&']) {
+      const { errcode, ticket } = (await hub.ask(path + own)).json
+      expect([path, errcode, towns.simulator.accepts(ticket as string)]).toEqual([path, 0, true])
+    }
     const body = { corpid: 'ww_provider', provider_secret: 'canary-4' }
     const provider = await post('/cgi-bin/service/get_provider_token', body)
     expect(provider.json).toMatchObject({ provider_access_token: await tokenOf('provider') })
+  })
+
+  test('pages of a corp are signed in its name, with tickets that come into being by that, for who may read', async () => {
+    await pass(minute)
+    towns.simulator.install('ww_suite', 'wwcorp1')
+    await pass(minute)
+    const path = (more = ''): string => `/v1/jssdk/suite%2Fwwcorp1?url=https%3A%2F%2Fshop.example.com%2F${more}`
+    const stranger = { address: '203.0.113.9', isLoopback: false }
+    const keyless = new Request(`http://hub.test${path()}`)
+    expect((await towns.until(hub.node.handler(keyless, stranger))).status).toBe(401)
+    expect(await towns.until(hub.node.keeper.source('suite/wwcorp1/jsapi'))).toBeUndefined()
+    const { json } = await hub.ask(path())
+    const text = `noncestr=${String(json.nonceStr)}&timestamp=${String(json.timestamp)}&url=https://shop.example.com/`
+    const signed = createHash('sha1')
+      .update(`jsapi_ticket=${await tokenOf('suite/wwcorp1/jsapi')}&${text}`)
+      .digest('hex')
+    expect(json).toMatchObject({ appId: 'wwcorp1', signature: signed })
+    const agent = await hub.ask(path('&type=agent_config'))
+    expect(agent.json).toMatchObject({ corpid: 'wwcorp1' })
+    expect((await hub.ask(path('&type=nothing'))).status).toBe(404)
+    expect((await hub.ask(path().replace('wwcorp1', 'wwcorp9'))).status).toBe(404)
   })
 })
 

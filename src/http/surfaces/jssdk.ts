@@ -35,10 +35,26 @@ async function ticketOf({ house, name, url }: Visit): Promise<Ticket | null> {
   if (asked.signing !== undefined) {
     return type === null || isMeant(asked, type) ? { source: asked, signing: asked.signing } : null
   }
-  for (const source of await house.keeper.dependents(name)) {
-    if (source.signing !== undefined && isMeant(source, type ?? 'jsapi')) return { source, signing: source.signing }
+  const wanted = type ?? 'jsapi'
+  const own = hasOffspring(asked, wanted) ? await house.keeper.source(`${name}/${wanted}`) : undefined
+  for (const source of [...(own === undefined ? [] : [own]), ...(await house.keeper.dependents(name))]) {
+    if (source.signing !== undefined && isMeant(source, wanted)) return { source, signing: source.signing }
   }
   return null
+}
+
+function hasOffspring({ offspring = {} }: Source, part: string): boolean {
+  return Object.hasOwn(offspring, part)
+}
+
+/** The ticket of an organisation comes into being when it is first read, by somebody who may; null when there is none. */
+async function firstTicketOf(visit: Visit): Promise<Ticket | null> {
+  const { house, name, url } = visit
+  const asked = await house.keeper.source(name)
+  const wanted = url.searchParams.get('type') ?? 'jsapi'
+  if (asked !== undefined && !hasOffspring(asked, wanted)) return null
+  await house.keeper.get(asked === undefined ? name : `${name}/${wanted}`, { signal: visit.request.signal })
+  return await ticketOf(visit)
 }
 
 async function sign(visit: Visit): Promise<Answer> {
@@ -50,8 +66,9 @@ async function sign(visit: Visit): Promise<Answer> {
     const isPublic = isForAnybody(visit, ticket)
     if (!isPublic) admitKey(visit)
     checkQuery(visit.url)
-    if (ticket === null) throw new ZhongkongError('not_found', 'no ticket here')
-    const { body, leftMs } = await signed(visit, ticket)
+    const found = ticket ?? (await firstTicketOf(visit))
+    if (found === null) throw new ZhongkongError('not_found', 'no ticket here')
+    const { body, leftMs } = await signed(visit, found)
     const seconds = Math.min(keptSecondsMax, Math.floor(leftMs / 1_000))
     const keeping = isPublic && seconds > 0 ? { cacheControl: `private, max-age=${seconds}` } : {}
     return { ...json(200, body, headers), ...keeping }
