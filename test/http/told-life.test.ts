@@ -54,6 +54,12 @@ const byKey: readonly Call[] = [
     question: post({ corpid: 'wp1', provider_secret: key }),
     told: expiresIn,
   },
+  {
+    what: 'WeChat component',
+    path: '/cgi-bin/component/api_component_token',
+    question: post({ component_appid: 'wxc1', component_appsecret: key }),
+    told: expiresIn,
+  },
   { what: 'DingTalk, old', path: `/gettoken?appkey=dk1&appsecret=${key}`, told: expiresIn },
   {
     what: 'DingTalk',
@@ -79,6 +85,12 @@ const byNobody: readonly Call[] = [
     told: expiresIn,
   },
   { what: 'WeCom, ticket', path: '/cgi-bin/get_jsapi_ticket?access_token=corp-token-1', told: expiresIn },
+  {
+    what: 'WeChat authorizer',
+    path: '/cgi-bin/component/api_authorizer_token?component_access_token=component-token-1',
+    question: post({ component_appid: 'wxc1', authorizer_appid: 'wxa1' }),
+    told: expiresIn,
+  },
   { what: 'DingTalk, old ticket', path: '/get_jsapi_ticket?access_token=ding-token-1', told: expiresIn },
   {
     what: 'DingTalk, ticket',
@@ -101,6 +113,8 @@ const sources = [
   { name: 'corp_ticket', kind: 'wecom-ticket', needs: ['corp'], definition: { of: 'corp' } },
   { name: 'suite', kind: 'wecom-suite', account: 'tj1' },
   { name: 'provider', kind: 'wecom-provider', account: 'wp1' },
+  { name: 'component', kind: 'wechat-component', account: 'wxc1' },
+  { name: 'component/wxa1', kind: 'wechat-authorizer', needs: ['component'] },
   { name: 'ding', kind: 'dingtalk', account: 'dk1' },
   { name: 'ding_ticket', kind: 'dingtalk-ticket', needs: ['ding'], definition: { of: 'ding' } },
   { name: 'feishu', kind: 'feishu', account: 'cli_1' },

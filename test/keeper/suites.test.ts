@@ -233,8 +233,8 @@ describe('WeCom', () => {
     const keyless = new Request(`http://hub.test${path()}`)
     expect((await towns.until(hub.node.handler(keyless, stranger))).status).toBe(401)
     expect(await towns.until(hub.node.keeper.source('suite/wwcorp1/jsapi'))).toBeUndefined()
-    const { json } = await hub.ask(path())
-    const text = `noncestr=${String(json.nonceStr)}&timestamp=${String(json.timestamp)}&url=https://shop.example.com/`
+    const json = (await hub.ask(path())).json as { nonceStr: string; timestamp: number }
+    const text = `noncestr=${json.nonceStr}&timestamp=${json.timestamp}&url=https://shop.example.com/`
     const signed = createHash('sha1')
       .update(`jsapi_ticket=${await tokenOf('suite/wwcorp1/jsapi')}&${text}`)
       .digest('hex')
