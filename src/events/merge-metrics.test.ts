@@ -9,7 +9,7 @@ async function textOf(requests: readonly number[], isStoreLost = false): Promise
   const metrics = createMetrics({
     bus,
     version: '1.2.3',
-    sources: () => Promise.resolve([{ name: 'a b', leftMs: 60_000, state: 'fresh' as const }]),
+    sources: () => Promise.resolve([{ name: 'a b', leftMs: 60_000, state: 'fresh' as const, isContested: false }]),
   })
   for (const seconds of requests) metrics.observe('/v1/tokens/{name}', 200, seconds)
   if (isStoreLost) bus.emit({ type: 'store-lost', at: 0, message: 'gone' })
@@ -37,7 +37,7 @@ test('of a gauge the lowest value is told: one process without its store is seen
 test('each name has its lines together, once', async () => {
   const merged = mergeMetrics([await textOf([0.01]), await textOf([0.01]), ''])
   const types = merged.match(/^# TYPE \S+/gm) ?? []
-  expect(types.length).toBe(12)
+  expect(types.length).toBe(15)
   expect(new Set(types).size).toBe(types.length)
   expect(merged.match(/^# HELP \S+/gm)).toHaveLength(types.length)
   expect(mergeMetrics([merged])).toBe(merged)

@@ -1,5 +1,6 @@
 /** What callers are told of a token's life: what is left, or what their client's `expiry` makes of it. */
 import type { Client } from '../access/access.ts'
+import type { Reading } from '../keeper/keeper.ts'
 import { plainExpiry, toldMs, type ToldExpiry } from '../model/told-expiry.ts'
 import type { House } from './surface.ts'
 import { secondsOf } from './token-answer.ts'
@@ -13,6 +14,11 @@ function expiryOf({ settings }: House, client: Client | null): ToldExpiry | null
 export function toldLeftMs(house: House, client: Client | null, leftMs: number): number {
   const expiry = expiryOf(house, client)
   return expiry === null ? leftMs : toldMs(leftMs, expiry)
+}
+
+/** A reading as its caller has it: a cap makes the life shorter, and asking again after it is not early. */
+export function asTold(house: House, client: Client | null, reading: Reading): Reading {
+  return { ...reading, leftMs: Math.min(reading.leftMs, toldLeftMs(house, client, reading.leftMs)) }
 }
 
 /** For client libraries, on their own wire formats: whole seconds, never none. */

@@ -4,6 +4,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask, type Ask } from './ask.ts'
 import { judgeErrcodeAnswer } from './errcode-answer.ts'
+import { probeByAddressList } from './probe.ts'
 import type { Provider } from './provider.ts'
 import { baseUrl, identifier, placeOf, secret } from './setting.ts'
 import { wechatTokenErrors } from './wechat-errors.ts'
@@ -22,6 +23,7 @@ const common = {
   fallbackTtlMs: 300_000,
   inject: { query: 'access_token' },
   invalidTokenCodes: [40001, 40014, 42001],
+  probe: true,
 } as const
 
 /** `/cgi-bin/token`: every call gives a new token, and the one before dies five minutes later. */
@@ -75,6 +77,7 @@ export const provider: Provider<Settings> = {
         now: call.env.clock.now(),
       }),
     ),
+  probe: ({ base_url }, call, token) => probeByAddressList(base_url, token, common.invalidTokenCodes, call),
 }
 
 function requestOf({ appid, secret, mode, base_url }: Settings, force: boolean): Ask {

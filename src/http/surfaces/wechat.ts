@@ -21,7 +21,7 @@ import {
 } from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wechatTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { toldSeconds } from '../told-life.ts'
+import { asTold, toldSeconds } from '../told-life.ts'
 
 const kinds = { token: 'wechat', ticket: 'wechat-ticket' }
 
@@ -75,6 +75,17 @@ async function sourceFor(
 const tokenAnswer = ({ house }: Visit, { client }: Found, { snapshot, leftMs }: Reading): Answer =>
   json(200, { access_token: snapshot.token, expires_in: toldSeconds(house, client, leftMs) })
 
+async function giveToken(visit: Visit, found: Found): Promise<Answer> {
+  const { source, client } = found
+  const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
+  visit.house.noteAsk(
+    source,
+    { client: client?.name ?? null, address: visit.peer.address },
+    asTold(visit.house, client, reading),
+  )
+  return tokenAnswer(visit, found, reading)
+}
+
 async function token(visit: Visit): Promise<Answer> {
   const found = await sourceFor(
     visit,
@@ -87,8 +98,7 @@ async function token(visit: Visit): Promise<Answer> {
   )
   if (!('source' in found)) return found
   try {
-    const { keeper } = visit.house
-    return tokenAnswer(visit, found, await keeper.get(found.source.name, { signal: visit.request.signal }))
+    return await giveToken(visit, found)
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -107,9 +117,7 @@ async function stableToken(visit: Visit): Promise<Answer> {
   const { name } = found.source
   const { keeper } = visit.house
   try {
-    if (body.force_refresh !== true) {
-      return tokenAnswer(visit, found, await keeper.get(name, { signal: visit.request.signal }))
-    }
+    if (body.force_refresh !== true) return await giveToken(visit, found)
     if (!found.mayForce) return refusal(visit, 48001, ', this key may not refresh')
     const refreshed = await keeper.refresh(name).catch((thrown: unknown) => {
       // As at WeChat, a forced refresh beyond its limits gives the token that lives.

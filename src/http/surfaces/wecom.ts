@@ -5,7 +5,7 @@ import { lastParameter } from '../input.ts'
 import { isKnownAccount, prove, randomHex, ticketOf, wireErrorOf, type WireError } from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wecomTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { toldSeconds } from '../told-life.ts'
+import { asTold, toldSeconds } from '../told-life.ts'
 
 const kinds = { token: 'wecom', ticket: 'wecom-ticket' }
 
@@ -61,7 +61,11 @@ async function token(visit: Visit): Promise<Answer> {
     return refusal(visit, 40001, ', this key may read several apps of this corp, so send the secret of the app')
   }
   try {
-    const { snapshot, leftMs } = await visit.house.keeper.get(proof.sources[0].name, { signal: visit.request.signal })
+    const [source] = proof.sources
+    const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
+    const asker = { client: proof.client?.name ?? null, address: visit.peer.address }
+    visit.house.noteAsk(source, asker, asTold(visit.house, proof.client, reading))
+    const { snapshot, leftMs } = reading
     return json(200, {
       errcode: 0,
       errmsg: 'ok',
