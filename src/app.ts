@@ -9,7 +9,7 @@ import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
-import { openFileSink } from './node-files.ts'
+import { openSinks } from './node-sinks.ts'
 import { askForPush, issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
@@ -48,7 +48,13 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
   const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
-  const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
+  const sinks = openSinks(options, { keeper, bus })
+  const metrics = createMetrics({
+    bus,
+    version,
+    sources: (limit) => gaugesOf(keeper, limit),
+    sinks: () => sinks.status(),
+  })
   const authorising = createAuthorising({ keeper, env })
   const handler = createHandler({
     keeper,
@@ -62,10 +68,10 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     authorising,
     ...(journeyKey === null ? {} : { journeyKey }),
     publicUrl: config.server.publicUrl,
+    sinks: () => sinks.status(),
     emit: bus.emit,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
-  const sink = openFileSink(options, { keeper, bus })
   return {
     keeper,
     handler,
@@ -81,7 +87,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
       handler.drain()
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
-      await sink.close()
+      await sinks.close()
       await closeStore()
     },
   }

@@ -2,9 +2,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { Agent, ProxyAgent, fetch as undiciFetch, type Dispatcher } from 'undici'
-import { sleepMsMax, type Clock, type Env, type Fetch, type Processes } from './env.ts'
+import { sleepMsMax, type Clock, type Env, type Fetch, type FetchOptions, type Processes } from './env.ts'
 
 const connectMsMax = 3_000
+/** Authorities of requests (`FetchOptions.ca`) whose connections are kept. */
+const authoritiesMax = 8
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -31,7 +33,22 @@ export const realClock: Clock = {
 export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
   const direct = new Agent({ connect: { timeout: connectMsMax }, keepAliveTimeout: 10_000 })
   const proxies = new Map<string, Dispatcher>()
-  const dispatcherFor = (proxy: string | undefined): Dispatcher => {
+  const trusting = new Map<string, Agent>()
+  const agentTrusting = (ca: string): Agent => {
+    const known = trusting.get(ca)
+    if (known !== undefined) return known
+    const made = new Agent({ connect: { timeout: connectMsMax, ca }, keepAliveTimeout: 10_000 })
+    trusting.set(ca, made)
+    // An authority that was renewed is not needed any more.
+    for (const [old, agent] of trusting) {
+      if (trusting.size <= authoritiesMax) break
+      trusting.delete(old)
+      void agent.close().catch(() => undefined)
+    }
+    return made
+  }
+  const dispatcherFor = ({ proxy, ca }: FetchOptions): Dispatcher => {
+    if (ca !== undefined) return agentTrusting(ca)
     if (proxy === undefined) return direct
     const known = proxies.get(proxy)
     if (known !== undefined) return known
@@ -46,13 +63,13 @@ export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
       headers: [...request.headers],
       redirect: 'manual',
       signal: request.signal,
-      dispatcher: dispatcherFor(options?.proxy),
+      dispatcher: dispatcherFor(options ?? {}),
       ...(body === undefined ? {} : { body }),
     })
     return answer as unknown as Response
   }
   const close = async (): Promise<void> => {
-    await Promise.all([direct, ...proxies.values()].map((dispatcher) => dispatcher.destroy()))
+    await Promise.all([direct, ...proxies.values(), ...trusting.values()].map((dispatcher) => dispatcher.destroy()))
   }
   return { fetch, close }
 }

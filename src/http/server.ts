@@ -9,6 +9,7 @@ import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
 import { createCallbacks, type Hear } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import { addressList } from './address.ts'
 import { responseOf, type Answer } from './answer.ts'
 import { admit } from './gate.ts'
@@ -46,6 +47,8 @@ export type ServerOptions = Reloadable & {
   readonly journeyKey?: Uint8Array
   /** The address by which browsers reach this server, without a slash at the end. */
   readonly publicUrl?: string | undefined
+  /** How the sinks of this node are doing. */
+  readonly sinks?: () => readonly SinkStatus[]
   readonly emit?: (event: ZhongkongEvent) => void
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
@@ -90,6 +93,7 @@ export function createHandler(options: ServerOptions): Handler {
     authorising: options.authorising ?? nobodyAuthorises,
     sealer: createSealer(options.journeyKey ?? env.random.bytes(32), env),
     publicUrl: options.publicUrl ?? null,
+    sinks: options.sinks ?? (() => []),
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     noteAsk: createReAsks(keeper, env.clock),

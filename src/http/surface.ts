@@ -6,6 +6,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
 import type { ToldExpiry } from '../model/told-expiry.ts'
 import type { RecoveryAnswer } from '../wire/v1.ts'
@@ -90,6 +91,8 @@ export type House = {
   readonly sealer: Sealer
   /** `server.public_url`: the address by which browsers reach this server; null when nobody has said it. */
   readonly publicUrl: string | null
+  /** How the sinks of this node are doing. */
+  readonly sinks: () => readonly SinkStatus[]
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Hears of each token that was given out in a platform's own wire format. */

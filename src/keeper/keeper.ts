@@ -98,6 +98,8 @@ export type Keeper = {
   refresh(name: string, options?: RefreshOptions): Promise<Refreshed>
   /** A hint that this version may be dead. Answers at once; at most the platform is asked whether it is so. */
   hint(name: string, version: number, witness: Witness): void
+  /** The newest token that store and node know, without refreshing; null while none lives. Rejects while neither can say. */
+  newest(name: string): Promise<Snapshot | null>
   /**
    * The source that issued this token, current or lately replaced, among those this node has served; and for how long this
    * very token may be relied on, in milliseconds, 0 or less when that is over.

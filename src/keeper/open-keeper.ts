@@ -23,6 +23,7 @@ import { sourceState, sourceStates } from './describe-sources.ts'
 import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
+import { newestToken } from './newest-token.ts'
 import { TokenProbe, type ProbeToken } from './probe-token.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
@@ -182,6 +183,7 @@ function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isRe
     get: (name, options = {}) => readToken(room, fresh, name, options),
     next: (name, version, waitMs, signal) =>
       nextToken(room, fresh, name, { version, waitMs, ...(signal === undefined ? {} : { signal }) }),
+    newest: (name) => newestToken(room, name),
     ownerOf: (token) => {
       const view = views.ownerOf(token)
       if (view === undefined) return undefined

@@ -119,3 +119,32 @@ export type CallbackAnswer = {
   /** Requests that were not believed, by reason. */
   readonly refusals: readonly { readonly reason: string; readonly count: number; readonly last_at: number }[]
 }
+
+/** How one sink is doing on the node that answers. */
+export type SinkAnswer = {
+  readonly name: string
+  readonly kind: 'file' | 'redis' | 'webhook' | 'kubernetes'
+  /** Where it writes to, without secrets. */
+  readonly to: string
+  readonly state: 'ok' | 'failing'
+  /** Sources that wait for their delivery. */
+  readonly pending: number
+  readonly delivered: number
+  /** Failures since the last success. */
+  readonly failures: number
+  /** Since when it fails, epoch seconds. */
+  readonly trouble: { readonly since: number; readonly message: string } | null
+  readonly last_delivered_at: number | null
+  readonly dropped_count: number
+  /** What was not delivered and never will be; the newest first, fifty at most. */
+  readonly dropped: readonly {
+    readonly source: string
+    /** Null is the news that the source was removed. */
+    readonly version: number | null
+    readonly reason: 'superseded' | 'expired' | 'refused'
+    readonly at: number
+    readonly message: string
+  }[]
+}
+
+export type SinksAnswer = { readonly sinks: readonly SinkAnswer[] }

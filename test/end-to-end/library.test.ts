@@ -58,7 +58,9 @@ test('get, refresh, on and close do what the first example says', async ({ stage
   expect(late).toMatchObject({ refreshed: false, version: 2 })
 
   await eventually('the rotations are heard', 2_000, async () =>
-    heard.some((event) => 'version' in event && event.name === 'corp' && event.version === 2) ? true : null,
+    heard.some((event) => 'name' in event && 'version' in event && event.name === 'corp' && event.version === 2)
+      ? true
+      : null,
   )
   expect(JSON.stringify(heard)).not.toContain(reading.token)
   stop()
