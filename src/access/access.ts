@@ -2,6 +2,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { ClientGrant } from '../model/client.ts'
 import { compileGlobs } from '../model/glob.ts'
+import type { ToldExpiry } from '../model/told-expiry.ts'
 
 /** What a client may be granted on a source. `refresh` answers with the token too; `admin` is everything. */
 export type Scope = 'read' | 'refresh' | 'gateway' | 'admin'
@@ -11,6 +12,8 @@ export type Client = {
   /** Its name in the configuration; `local` for an unkeyed caller on loopback while no clients are configured. */
   readonly name: string
   readonly isAdmin: boolean
+  /** What it is told of a token's life; null is what is left. */
+  readonly expiry: ToldExpiry | null
   /** Whether it may do `scope` on the source of that name. Says nothing about whether there is such a source. */
   may(scope: Scope, source: string): boolean
 }
@@ -56,7 +59,7 @@ export function createAccess(clients: readonly ClientGrant[]): Access {
   }
   return {
     isOpen: rows.size === 0,
-    local: { name: 'local', isAdmin: true, may: () => true },
+    local: { name: 'local', isAdmin: true, expiry: null, may: () => true },
     identify,
     authenticate: (authorization) => {
       const key = keyOf(authorization)
@@ -73,12 +76,13 @@ function keyOf(authorization: string | null | undefined): string | null {
 }
 
 function clientOf(grant: ClientGrant): Client {
-  if (grant.admin) return { name: grant.name, isAdmin: true, may: () => true }
+  const { name, expiry = null } = grant
+  if (grant.admin) return { name, isAdmin: true, expiry, may: () => true }
   const granted = {
     read: compileGlobs(grant.read),
     refresh: compileGlobs(grant.refresh),
     gateway: compileGlobs(grant.gateway),
     admin: () => false,
   }
-  return { name: grant.name, isAdmin: false, may: (scope, source) => granted[scope](source) }
+  return { name, isAdmin: false, expiry, may: (scope, source) => granted[scope](source) }
 }

@@ -17,6 +17,9 @@ export const demoUpstream: readonly AccountSettings[] = [
   { kind: 'generic', id: 'demo', knobs: knobs(lives.generic) },
 ]
 
+/** Where examples/jssdk.mjs shows its page. */
+const pages = '"localhost:8890", "127.0.0.1:8890"'
+
 /** The configuration as a user would write it, with the simulator in the platforms' place. */
 export function demoConfig(upstreamUrl: string, port: number): string {
   return `server:
@@ -33,6 +36,7 @@ sources:
     provider: wechat-ticket
     of: weixin
     type: jsapi
+    domains: [${pages}]
     base_url: ${upstreamUrl}
   corp:
     provider: wecom
@@ -43,6 +47,7 @@ sources:
     provider: wecom-ticket
     of: corp
     type: jsapi
+    domains: [${pages}]
     base_url: ${upstreamUrl}
   anything:
     provider: http

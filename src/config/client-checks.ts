@@ -6,6 +6,7 @@ import type { Text } from '../base/text.ts'
 import type { ClientGrant } from '../model/client.ts'
 import { compileGlobs } from '../model/glob.ts'
 import type { Config } from './config.ts'
+import { checkExpiry } from './expiry-checks.ts'
 import { problem, warning, type Path, type Problem } from './problem.ts'
 import type { WrittenConfig } from './schema.ts'
 import type { Checked } from './server-checks.ts'
@@ -20,7 +21,7 @@ export function checkClients(
 ): Checked<readonly ClientGrant[]> {
   const problems: Problem[] = []
   const owners = new Map<string, string>()
-  const grants = Object.entries(written.clients).map(([name, { key, read, refresh, gateway, admin }]) => {
+  const grants = Object.entries(written.clients).map(([name, { key, read, refresh, gateway, admin, expiry }]) => {
     const path = ['clients', name]
     if (!clientName.test(name)) problems.push(problem('value_invalid', { path, at: 'key' }, badName))
     const keyHash = /^sha256:([0-9a-f]{64})$/i.exec(key)?.[1]?.toLowerCase()
@@ -40,7 +41,10 @@ export function checkClients(
     if (!admin && saysNothing) {
       problems.push(warning('value_invalid', { path, at: 'key' }, mayNothing, mayFix))
     }
-    return { name, keyHash: keyHash ?? '', read, refresh, gateway, admin }
+    const told = checkExpiry(expiry, [...path, 'expiry'])
+    problems.push(...told.problems)
+    const more = told.value === null ? {} : { expiry: told.value }
+    return { name, keyHash: keyHash ?? '', read, refresh, gateway, admin, ...more }
   })
   return { value: grants, problems }
 }
@@ -56,7 +60,8 @@ export function unmatchedGlobs(globs: readonly string[], path: Path, sourceNames
 
 export function checkCompat(written: WrittenConfig, isLocal: boolean): Checked<Config['compat']> {
   const { tokenboy, wechat_token_server: server } = written.compat
-  const problems: Problem[] = []
+  const told = checkExpiry(written.compat.expiry, ['compat', 'expiry'])
+  const problems: Problem[] = [...told.problems]
   const ranges = typeof tokenboy === 'object' ? tokenboy.allow : []
   const allow = ranges.map((range, index) => {
     const cidr = asCidr(range)
@@ -78,6 +83,7 @@ export function checkCompat(written: WrittenConfig, isLocal: boolean): Checked<C
     value: {
       tokenboy: tokenboy === false ? null : { allow },
       wechatTokenServer: server === undefined ? null : { secret: new Secret(server.secret) },
+      ...(told.value === null ? {} : { expiry: told.value }),
     },
     problems,
   }

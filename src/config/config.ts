@@ -4,6 +4,7 @@ import type { Text } from '../base/text.ts'
 import type { ClientGrant } from '../model/client.ts'
 import type { SinkConfig } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
+import type { ToldExpiry } from '../model/told-expiry.ts'
 
 export type Config = {
   /** Absolute path of the file. */
@@ -30,6 +31,8 @@ export type Config = {
   readonly compat: {
     readonly tokenboy: { readonly allow: readonly string[] } | null
     readonly wechatTokenServer: { readonly secret: Secret } | null
+    /** What callers who are no client are told of a token's life. */
+    readonly expiry?: ToldExpiry
   }
   readonly sinks: readonly SinkConfig[]
 }

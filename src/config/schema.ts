@@ -9,6 +9,20 @@ import type { Path } from './problem.ts'
 
 const globs = z.array(z.string())
 
+const time = z.union([z.string(), z.number()]).optional()
+
+const expiry = z
+  .union([
+    z.string(),
+    z.strictObject({
+      sdk: z.string().optional().describe('Its library, whose margin is known.'),
+      margin: time.describe('What it takes off expires_in by itself.'),
+      floor: time.describe('How long it shall keep a token after that, as far as the token lives. Default: 60s'),
+      cap: time.describe('The most that it is told.'),
+    }),
+  ])
+  .optional()
+
 const server = z
   .strictObject({
     listen: z
@@ -41,6 +55,7 @@ const client = z
     refresh: globs.default([]).describe('Sources it may ask to refresh or report as bad.'),
     gateway: globs.default([]).describe('Sources through which it may call the upstream.'),
     admin: z.boolean().default(false).describe('May do everything, sources included.'),
+    expiry: expiry.describe('What it is told in expires_in: the name of its library, or margin, floor and cap.'),
   })
   .describe('One program and what it may do.')
 
@@ -59,6 +74,9 @@ const compat = z
       .strictObject({ secret: z.string().describe('The secret its clients send (requestSecret).') })
       .optional()
       .describe("wechat-token-server's GET /wechat/token and /wechat/token/forcerefresh."),
+    expiry: expiry.describe(
+      'The same as `expiry` of a client, for callers who are none: with an AppSecret, a token, or without a key.',
+    ),
   })
   .describe('Surfaces of older token servers, for their clients.')
 

@@ -7,6 +7,8 @@ export type Answer = {
   readonly body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null
   /** More headers, name after value: `['ETag', '"3-…"']`. */
   readonly headers?: readonly string[]
+  /** Cache-Control, where an answer may be kept; absent, nobody may keep it. */
+  readonly cacheControl?: string
 }
 
 /** An answer that is written without a Response. */
@@ -26,15 +28,10 @@ export function plain(status: number, text: string): Answer {
   return { status, type: plainType, body: text }
 }
 
-/**
- * Headers of every answer, name after value. Nothing here may be kept by a cache, guessed to be another type or read by
- * another origin.
- */
-export const commonHeaders: readonly string[] = [
-  'Cache-Control',
-  'no-store, private',
-  'Pragma',
-  'no-cache',
+const unkept: readonly string[] = ['Cache-Control', 'no-store, private', 'Pragma', 'no-cache']
+
+/** Headers of every answer, name after value. Nothing here may be guessed to be another type or read by another origin. */
+const commonHeaders: readonly string[] = [
   'X-Content-Type-Options',
   'nosniff',
   'Cross-Origin-Resource-Policy',
@@ -49,7 +46,8 @@ const pagePolicy = ['Content-Security-Policy', "default-src 'none'; frame-ancest
 
 /** All headers of an answer, name after value, as they go out. */
 export function headersOf(answer: Answer, requestId: string): string[] {
-  const headers = [...commonHeaders, 'X-Request-Id', requestId]
+  const kept = answer.cacheControl === undefined ? unkept : ['Cache-Control', answer.cacheControl]
+  const headers = [...kept, ...commonHeaders, 'X-Request-Id', requestId]
   if (answer.type !== null) headers.push('Content-Type', answer.type)
   // What a browser would show as a page must not run or be framed as one.
   if (answer.type === olderType) headers.push(...pagePolicy)

@@ -8,6 +8,7 @@ import { headersOf, type TextAnswer } from './answer.ts'
 import { admit, admitTokenboy } from './gate.ts'
 import type { Credentials, House, Peer } from './surface.ts'
 import { tokenAnswer, tokenboyAnswer } from './token-answer.ts'
+import { toldLeftMs } from './told-life.ts'
 import { trailHeader } from './trail.ts'
 
 /** An answer as node:http writes it. */
@@ -50,9 +51,11 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
     if (found === null) return null
     const { snapshot, leftMs } = found
     const { ifNoneMatch } = seen
+    const toldMs = toldLeftMs(house, admission.client, leftMs)
+    const left = { leftMs, toldMs, now: env.clock.now() }
     const answer: TextAnswer = isV1
-      ? tokenAnswer(snapshot, { leftMs, now: env.clock.now() }, { isStale: keeper.isStale(snapshot), ifNoneMatch })
-      : tokenboyAnswer(snapshot, leftMs, ifNoneMatch)
+      ? tokenAnswer(snapshot, left, { isStale: keeper.isStale(snapshot), ifNoneMatch })
+      : tokenboyAnswer(snapshot, toldMs, ifNoneMatch)
     meter.observe(isV1 ? '/v1/tokens/{name}' : '/token', answer.status, (env.clock.monotonic() - startedAt) / 1_000)
     return {
       status: answer.status,

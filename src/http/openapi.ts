@@ -68,7 +68,12 @@ function operation({ method, path, scope, doc }: Surface): JsonObject {
     parameters,
     ...(doc.body === undefined
       ? {}
-      : { requestBody: { content: { [jsonType]: { schema: schemaOf(doc.body) } }, required: method === 'PUT' } }),
+      : {
+          requestBody: {
+            content: { [doc.bodyType ?? jsonType]: { schema: schemaOf(doc.body) } },
+            required: method === 'PUT',
+          },
+        }),
     responses: responses(scope, doc),
   }
 }

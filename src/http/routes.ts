@@ -4,6 +4,8 @@ import { surfaces as authorize } from './surfaces/authorize.ts'
 import { surfaces as callback } from './surfaces/callback.ts'
 import { surfaces as dingtalk } from './surfaces/dingtalk.ts'
 import { surfaces as feishu } from './surfaces/feishu.ts'
+import { surfaces as jssdk } from './surfaces/jssdk.ts'
+import { surfaces as oauth2 } from './surfaces/oauth2.ts'
 import { surfaces as operating } from './surfaces/operating.ts'
 import { surfaces as tokenboy } from './surfaces/tokenboy.ts'
 import { surfaces as v1Events } from './surfaces/v1-events.ts'
@@ -34,4 +36,6 @@ export const routes: readonly Surface[] = [
   ...feishu,
   ...callback,
   ...authorize,
+  ...oauth2,
+  ...jssdk,
 ]

@@ -184,6 +184,67 @@ export const feishuTicketSchema = z.strictObject({
   data: z.strictObject({ expire_in: seconds, ticket: z.string() }),
 })
 
+const seal = { nonceStr: z.string(), signature: z.string() }
+
+/** What goes into wx.config, h5sdk.config, wx.agentConfig or dd.config as it is. */
+export const pageAnswerSchema = z.union([
+  z.strictObject({ appId: z.string().optional(), timestamp: z.int(), ...seal }),
+  z.strictObject({
+    appId: z.string().optional(),
+    corpid: z.string().optional(),
+    agentid: z.string().optional(),
+    timestamp: z.int(),
+    ...seal,
+  }),
+  z.strictObject({ corpId: z.string().optional(), agentId: z.string().optional(), timeStamp: z.int(), ...seal }),
+])
+
+/** What goes into wx.addCard (an element of cardList) or wx.chooseCard as it is. */
+export const cardAnswerSchema = z.union([
+  z.strictObject({ cardId: z.string(), cardExt: z.string() }),
+  z.strictObject({
+    shopId: z.string(),
+    cardType: z.string(),
+    cardId: z.string(),
+    timestamp: z.int(),
+    nonceStr: z.string(),
+    signType: z.literal('SHA1'),
+    cardSign: z.string(),
+  }),
+])
+
+/** An error of OAuth 2.0 (RFC 6749 section 5.2). */
+export const oauthErrorSchema = z.strictObject({ error: z.string(), error_description: z.string() })
+
+export const oauthTokenSchema = z.strictObject({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: seconds,
+  scope: z.string().optional().describe('The source, where another scope was asked for.'),
+})
+
+export const introspectionSchema = z.union([
+  z.strictObject({ active: z.literal(false) }),
+  z.strictObject({
+    active: z.literal(true),
+    client_id: z.string().describe('The source.'),
+    scope: z.string(),
+    token_type: z.literal('Bearer'),
+    exp: epochSeconds,
+    iat: epochSeconds.optional(),
+  }),
+])
+
+export const oauthMetadataSchema = z.strictObject({
+  issuer: z.string(),
+  token_endpoint: z.string(),
+  token_endpoint_auth_methods_supported: z.array(z.string()),
+  introspection_endpoint: z.string(),
+  introspection_endpoint_auth_methods_supported: z.array(z.string()),
+  grant_types_supported: z.array(z.string()),
+  response_types_supported: z.array(z.string()),
+})
+
 /** What the older token servers answer: an object with whatever the source yields. */
 export const olderSchema = z.record(z.string(), z.unknown())
 
@@ -264,6 +325,12 @@ export const namedSchemas = {
   FeishuError: feishuErrorSchema,
   FeishuToken: feishuTokenSchema,
   FeishuTicket: feishuTicketSchema,
+  PageSignature: pageAnswerSchema,
+  CardSignature: cardAnswerSchema,
+  OauthError: oauthErrorSchema,
+  OauthToken: oauthTokenSchema,
+  OauthIntrospection: introspectionSchema,
+  OauthMetadata: oauthMetadataSchema,
   OlderAnswer: olderSchema,
   Sinks: sinksSchema,
 } as const

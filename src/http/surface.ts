@@ -8,6 +8,7 @@ import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { SinkStatus } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
+import type { ToldExpiry } from '../model/told-expiry.ts'
 import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
@@ -31,6 +32,8 @@ export type Peer = {
 export type Compat = {
   readonly tokenboy: { readonly allow: readonly string[] } | null
   readonly wechatTokenServer: { readonly secret: Secret } | null
+  /** What callers who are no client are told of a token's life; absent: what is left. */
+  readonly expiry?: ToldExpiry
 }
 
 /** What a reload replaces, whole. */
@@ -155,10 +158,14 @@ export type SurfaceDoc = {
     | 'wechat-token-server'
     | 'callback'
     | 'authorize'
+    | 'oauth2'
+    | 'jssdk'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */
   readonly body?: z.ZodType
+  /** Its content type, where it is not JSON. */
+  readonly bodyType?: string
   /** Answers by status, without the problems that any request may meet. */
   readonly answers: Readonly<Record<number, AnswerDoc>>
 }
@@ -170,7 +177,7 @@ export type AnswerDoc = {
 }
 
 export type Surface = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
   /** As OpenAPI writes it: `/v1/tokens/{name}`. */
   readonly path: string
   readonly scope: RouteScope

@@ -61,41 +61,44 @@ export function isKnownToCaller(snapshot: Snapshot, ifNoneMatch: string | null):
   })
 }
 
-/** What is left of a token, in milliseconds, and the wall clock by which that is told, in epoch milliseconds. */
-export type Left = { readonly leftMs: number; readonly now: number }
+/**
+ * What is left of a token and what the caller is told of that, in milliseconds, and the wall clock by which it is told, in
+ * epoch milliseconds.
+ */
+export type Left = { readonly leftMs: number; readonly toldMs: number; readonly now: number }
 
 /** `GET /v1/tokens/{name}`: the whole answer, or 304 when the caller has this version. */
 export function tokenAnswer(
   snapshot: Snapshot,
-  { leftMs, now }: Left,
+  left: Left,
   options: { readonly isStale: boolean; readonly ifNoneMatch: string | null },
 ): TextAnswer {
   const { tag, expiresAt, v1, v1Stale } = prepare(snapshot)
   const headers = ['ETag', tag]
   if (options.ifNoneMatch !== null && isKnownToCaller(snapshot, options.ifNoneMatch)) return notModified(tag)
-  const latest = latestEnd({ leftMs, now })
+  const latest = latestEnd(left)
   const prepared = options.isStale ? v1Stale : v1
   const { head, tail } =
     expiresAt <= latest ? prepared : splitV1(snapshot, latest, options.isStale ? { stale: true } : {})
-  return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
+  return { status: 200, type: jsonType, body: `${head}${secondsOf(left.toldMs)}${tail}`, headers }
 }
 
 /** `POST /v1/tokens/{name}/refresh`. */
 export function refreshAnswer(
   snapshot: Snapshot,
-  { leftMs, now }: Left,
+  left: Left,
   outcome: Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>,
 ): Answer {
   const { tag, expiresAt } = prepare(snapshot)
-  const { head, tail } = splitV1(snapshot, Math.min(expiresAt, latestEnd({ leftMs, now })), outcome)
+  const { head, tail } = splitV1(snapshot, Math.min(expiresAt, latestEnd(left)), outcome)
   const headers = ['ETag', tag]
-  return { status: 200, type: jsonType, body: `${head}${secondsOf(leftMs)}${tail}`, headers }
+  return { status: 200, type: jsonType, body: `${head}${secondsOf(left.toldMs)}${tail}`, headers }
 }
 
 /** TokenBoy's `GET /token`: the upstream's own object as Python writes it, with the seconds that are left. */
-export function tokenboyAnswer(snapshot: Snapshot, leftMs: number, ifNoneMatch: string | null): TextAnswer {
+export function tokenboyAnswer(snapshot: Snapshot, toldMs: number, ifNoneMatch: string | null): TextAnswer {
   const { tag, older } = prepare(snapshot)
-  const seconds = secondsOf(leftMs)
+  const seconds = secondsOf(toldMs)
   const ownTag = `${tag.slice(0, -1)}-${seconds}"`
   if (ifNoneMatch !== null && ifNoneMatch.length <= conditionLengthMax) {
     const isKnown = ifNoneMatch.split(',').some((part) => part.trim().replace(/^W\//, '') === ownTag)
@@ -122,8 +125,8 @@ function endOf({ expiresAt }: Snapshot): number {
 }
 
 /** The latest `expires_at` beside an `expires_in`. While a token is in doubt, little is promised of what is left. */
-function latestEnd({ leftMs, now }: Left): number {
-  return Math.floor(now / 1_000) + secondsOf(leftMs)
+function latestEnd({ leftMs, toldMs, now }: Left): number {
+  return Math.floor(now / 1_000) + secondsOf(Math.min(leftMs, toldMs))
 }
 
 function splitV1(

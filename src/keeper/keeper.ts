@@ -114,8 +114,13 @@ export type Keeper = {
   hint(name: string, version: number, witness: Witness): void
   /** The newest token that store and node know, without refreshing; null while none lives. Rejects while neither can say. */
   newest(name: string): Promise<Snapshot | null>
-  /** The source that issued this token, current or lately replaced, among those this node has served. */
-  ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
+  /**
+   * The source that issued this token, current or lately replaced, among those this node has served; and for how long this
+   * very token may be relied on, in milliseconds, 0 or less when that is over.
+   */
+  ownerOf(
+    token: string,
+  ): { readonly source: Source; readonly snapshot: Snapshot | undefined; readonly leftMs: number } | undefined
   /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
   byAccount(account: string): Promise<readonly Source[]>
   /** Sources that are asked with this one's token (its tickets), in order of the configuration. */

@@ -197,7 +197,8 @@ function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isRe
     newest: (name) => newestToken(room, name),
     ownerOf: (token) => {
       const view = views.ownerOf(token)
-      return view === undefined ? undefined : { source: view.source, snapshot: view.snapshot ?? undefined }
+      if (view === undefined) return undefined
+      return { source: view.source, snapshot: view.snapshot ?? undefined, leftMs: views.leftMsOf(token, view) }
     },
     byAccount: (account) => inFile((source) => source.credential?.account === account),
     dependents: (name) => inFile((source) => source.needs.includes(name)),

@@ -122,6 +122,30 @@ describe('whose token it is', () => {
   })
 })
 
+describe('how long a token may be relied on', () => {
+  const leftMs = (token: string): number => views.leftMsOf(token, views.get('weixin')!)
+  const previous = [
+    { value: 'one-before', version: 1, until: t0 + 90 * minute },
+    { value: 'two-before', version: 0, until: t0 + 90 * minute },
+  ]
+
+  test('a replaced one has its grace where an issue retires it, those before it have nothing', () => {
+    views.learn(source, version(2, { previous }), 1)
+    expect(source.semantics.reissue).toBe('retires-previous')
+    expect(leftMs('token-2')).toBeGreaterThan(minute)
+    expect(leftMs('one-before')).toBe(views.get('weixin')!.entry.token!.issuedAt + 5 * minute - clock.now())
+    expect(leftMs('two-before')).toBe(0)
+    expect(leftMs('never-seen')).toBe(0)
+  })
+
+  test('replaced ones live out their lives elsewhere', () => {
+    const gentle = sampleSource({ name: 'weixin', semantics: { ...source.semantics, reissue: 'independent' } })
+    views.learn(gentle, version(2, { previous }), 1)
+    expect(leftMs('one-before')).toBe(t0 + 90 * minute - clock.now())
+    expect(leftMs('two-before')).toBe(t0 + 90 * minute - clock.now())
+  })
+})
+
 describe('those who wait for a change', () => {
   test('are called once, when what is served has changed', () => {
     let calls = 0

@@ -5,7 +5,7 @@
 import { tokenOf } from '../model/decide.ts'
 import type { Entry, Token } from '../model/entry.ts'
 import { promiseCapMs, promisedAt } from '../model/expiry.ts'
-import type { Source } from '../model/source.ts'
+import { graceMsOf, type Source } from '../model/source.ts'
 import type { Snapshot } from './keeper.ts'
 import type { StoreTime } from './store-time.ts'
 
@@ -94,6 +94,18 @@ export class Views {
   ownerOf(token: string): View | undefined {
     const name = this.#owners.get(token)
     return name === undefined ? undefined : this.#views.get(name)
+  }
+
+  /** Milliseconds for which a token of that view may be relied on, the current one or one that was replaced. */
+  leftMsOf(token: string, { source, snapshot, entry }: View): number {
+    if (snapshot?.token === token) return this.leftMs(snapshot)
+    const at = entry.previous.findIndex(({ value }) => value === token)
+    const old = entry.previous[at]
+    if (old === undefined || entry.token === null) return 0
+    if (source.semantics.reissue !== 'retires-previous') return old.until - this.#time.now()
+    // The one before the current one has its grace from when that came; those before it are over.
+    const graceEndsAt = entry.token.issuedAt + graceMsOf(source, entry.token.lifetimeMs)
+    return at === 0 ? Math.min(old.until, graceEndsAt) - this.#time.now() : 0
   }
 
   /**

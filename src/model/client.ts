@@ -1,4 +1,6 @@
 /** A client as the configuration knows it: who it is and what it may do. */
+import type { ToldExpiry } from './told-expiry.ts'
+
 export type ClientGrant = {
   readonly name: string
   /** SHA-256 of the API key, lower-case hex. */
@@ -9,4 +11,6 @@ export type ClientGrant = {
   readonly gateway: readonly string[]
   /** May do everything, add and remove sources included. */
   readonly admin: boolean
+  /** What it is told of a token's life; absent: what is left. */
+  readonly expiry?: ToldExpiry
 }

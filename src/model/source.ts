@@ -48,8 +48,23 @@ export type Source = {
   readonly seed: { readonly value: Secret; readonly digest: string } | null
   /** The platform's server callback, where the source has one. */
   readonly callback: Callback | null
+  /** The account that its token belongs to, where pages know it by another name than `credential` has, or there is none. */
+  readonly account?: string
+  /** What its tickets sign; absent where they are none. */
+  readonly signing?: Signing
   /** Sources under this one that are made when they are first read; absent where there are none. */
   readonly offspring?: Offspring
+}
+
+/** How tickets of a source are used. */
+export type Signing = {
+  readonly scheme: 'wechat' | 'wecom' | 'wecom-agent' | 'wechat-card' | 'dingtalk' | 'feishu'
+  /** Domains whose pages get signatures without a key, as `page-domain.ts` writes them. With a list, no other page does. */
+  readonly domains: readonly string[]
+  /** The account that pages name, where the definition says it; otherwise that of the source above. */
+  readonly account?: string
+  /** The app within the account, where the definition says it. */
+  readonly agentId?: string
 }
 
 /** Definitions without `of`, by the last part of the name. */

@@ -103,6 +103,8 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     credential: provider.credential(settings),
     seed: seedOf(provider, settings),
     callback,
+    ...(provider.account === undefined ? {} : { account: provider.account(settings) }),
+    ...(provider.signing === undefined ? {} : { signing: provider.signing(settings) }),
     ...(provider.offspring === undefined ? {} : { offspring: provider.offspring }),
   }
   return { ok: true, source }

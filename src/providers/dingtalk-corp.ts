@@ -50,6 +50,7 @@ export const provider: Provider<Settings> = {
   semantics: ({ stack }) => dingtalkCorpSemantics(stack),
   identity: (settings) => `dingtalk-corp:${placeOf(dingtalkBase(settings))}/${settings.corpid}/${settings.stack}`,
   credential: () => null,
+  account: ({ corpid }) => corpid,
   seed: ({ corpid }) => consentSeed(corpid),
   issue: async (settings, call) => {
     const { of, suite_key: key, suite_secret: suiteSecret, stack } = settings

@@ -5,10 +5,18 @@ import { ask, requestRefused, type Ask } from './ask.ts'
 import { judgeDingtalkAnswer, type Stack } from './dingtalk-answer.ts'
 import { dingtalkTicketErrors } from './dingtalk-errors.ts'
 import { dingtalkBase, dingtalkPlace } from './dingtalk.ts'
+import { pageDomains } from './page-signing.ts'
 import type { Provider } from './provider.ts'
-import { placeOf, sourceReference } from './setting.ts'
+import { identifier, numericIdentifier, placeOf, sourceReference } from './setting.ts'
 
-type Settings = { readonly of: string; readonly stack: Stack; readonly base_url?: string | undefined }
+type Settings = {
+  readonly of: string
+  readonly stack: Stack
+  readonly base_url?: string | undefined
+  readonly corpid?: string | undefined
+  readonly agentid?: string | undefined
+  readonly domains: readonly string[]
+}
 
 /**
  * What a second fetch gives has been told differently over the years: the same ticket, a new one beside it, a new one in
@@ -30,6 +38,9 @@ export const provider: Provider<Settings> = {
     of: sourceReference(
       'The source whose access token the ticket is fetched with; `stack` and `base_url` are its own.',
     ),
+    corpid: identifier('The organisation whose pages are signed; that of `of` when left out.').optional(),
+    agentid: numericIdentifier('The app whose pages are signed.').optional(),
+    domains: pageDomains,
     ...dingtalkPlace,
   }),
   parent: { key: 'of', kinds: ['dingtalk', 'dingtalk-corp', 'http'], inherits: ['stack', 'base_url', 'proxy'] },
@@ -38,6 +49,12 @@ export const provider: Provider<Settings> = {
   semantics: () => dingtalkTicketSemantics,
   identity: (settings) => `dingtalk-ticket:${placeOf(dingtalkBase(settings))}/${settings.stack}`,
   credential: () => null,
+  signing: ({ corpid, agentid, domains }) => ({
+    scheme: 'dingtalk',
+    domains,
+    ...(corpid === undefined ? {} : { account: corpid }),
+    ...(agentid === undefined ? {} : { agentId: agentid }),
+  }),
   issue: async (settings, call) => {
     const { of, stack } = settings
     const token = call.inputs.get(of)?.token

@@ -6,13 +6,16 @@ import { ask, requestRefused } from './ask.ts'
 import { feishuPost, judgeFeishuAnswer } from './feishu-answer.ts'
 import { feishuTicketErrors } from './feishu-errors.ts'
 import { feishuBase, feishuPlace } from './feishu.ts'
+import { pageDomains } from './page-signing.ts'
 import type { Provider } from './provider.ts'
-import { placeOf, sourceReference } from './setting.ts'
+import { identifier, placeOf, sourceReference } from './setting.ts'
 
 type Settings = {
   readonly of: string
   readonly region: 'feishu' | 'lark'
   readonly base_url?: string | undefined
+  readonly app_id?: string | undefined
+  readonly domains: readonly string[]
 }
 
 /**
@@ -33,6 +36,8 @@ export const provider: Provider<Settings> = {
   kind: 'feishu-ticket',
   schema: z.strictObject({
     of: sourceReference('The source whose token the ticket is fetched with; `region` and `base_url` are its own.'),
+    app_id: identifier('The app whose pages are signed; that of `of` when left out.').optional(),
+    domains: pageDomains,
     ...feishuPlace,
   }),
   parent: { key: 'of', kinds: ['feishu', 'feishu-tenant', 'http'], inherits: ['region', 'base_url', 'proxy'] },
@@ -41,6 +46,11 @@ export const provider: Provider<Settings> = {
   semantics: () => feishuTicketSemantics,
   identity: (settings) => `feishu-ticket:${placeOf(feishuBase(settings))}`,
   credential: () => null,
+  signing: ({ app_id: account, domains }) => ({
+    scheme: 'feishu',
+    domains,
+    ...(account === undefined ? {} : { account }),
+  }),
   issue: async (settings, call) => {
     const { of } = settings
     const token = call.inputs.get(of)?.token

@@ -10,7 +10,7 @@ import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
 import type { Attempt, Failed } from '../model/failure.ts'
 import type { Child, Message, Push } from '../model/message.ts'
-import type { CallbackScheme, Credential, Offspring } from '../model/source.ts'
+import type { CallbackScheme, Credential, Offspring, Signing } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
 import type { Said } from '../model/suspicion.ts'
 
@@ -165,6 +165,13 @@ export type Provider<S = unknown> = {
   channel?(settings: S): string | null
   /** Who callers of the upstream's own wire format (`/cgi-bin/token`) say they are; null where there is no such format. */
   credential(settings: S): Credential | null
+  /**
+   * The account that the token belongs to, where pages know it by another name than `credential` has, or there is no
+   * credential. Left out, it is that of the credential, or of the source above.
+   */
+  account?(settings: S): string
+  /** What its tickets sign; absent where they are none. */
+  signing?(settings: S): Signing
   /** The grant that the definition holds, such as a refresh token that a person put there; null where it holds none. */
   seed?(settings: S): Secret | null
   /**

@@ -63,6 +63,7 @@ export const provider: Provider<Settings> = {
   semantics: () => authorizerSemantics,
   identity: ({ appid, base_url }) => `wechat-authorizer:${placeOf(base_url)}/${appid}`,
   credential: () => null,
+  account: ({ appid }) => appid,
   issue: async ({ of, appid, base_url }, call) => {
     const component = componentOf(of, base_url, call)
     if (isFailed(component)) return component

@@ -1,13 +1,20 @@
 /** WeChat's tickets: `jsapi` signs pages for wx.config, `wx_card` signs cards. */
 import { z } from 'zod'
 import type { Semantics } from '../model/semantics.ts'
+import { pageDomains } from './page-signing.ts'
 import type { Provider } from './provider.ts'
-import { baseUrl, placeOf, sourceReference } from './setting.ts'
+import { baseUrl, identifier, placeOf, sourceReference } from './setting.ts'
 import { askForTicket, ticketFields } from './ticket.ts'
 import { wechatTicketErrors } from './wechat-errors.ts'
 import { wechatHost } from './wechat.ts'
 
-type Settings = { readonly of: string; readonly type: 'jsapi' | 'wx_card'; readonly base_url: string }
+type Settings = {
+  readonly of: string
+  readonly type: 'jsapi' | 'wx_card'
+  readonly base_url: string
+  readonly appid?: string | undefined
+  readonly domains: readonly string[]
+}
 
 /**
  * What a second fetch does is not documented. Asking inside the last five minutes is right whether the same ticket
@@ -28,6 +35,8 @@ export const provider: Provider<Settings> = {
   schema: z.strictObject({
     of: sourceReference('The source whose access_token the ticket is fetched with.'),
     type: z.enum(['jsapi', 'wx_card']).default('jsapi').describe('Which ticket.'),
+    appid: identifier('The account whose pages are signed; that of `of` when left out.').optional(),
+    domains: pageDomains,
     base_url: baseUrl(wechatHost, 'Where WeChat is asked; as for the source named by `of` when left out.'),
   }),
   parent: { key: 'of', kinds: ['wechat', 'wechat-authorizer', 'http'], inherits: ['base_url', 'proxy'] },
@@ -36,6 +45,11 @@ export const provider: Provider<Settings> = {
   semantics: () => wechatTicketSemantics,
   identity: ({ type, base_url }) => `wechat-ticket:${placeOf(base_url)}/${type}`,
   credential: () => null,
+  signing: ({ type, appid, domains }) => ({
+    scheme: type === 'wx_card' ? 'wechat-card' : 'wechat',
+    domains,
+    ...(appid === undefined ? {} : { account: appid }),
+  }),
   issue: ({ of, type, base_url }, call) =>
     askForTicket({ of, type, url: `${base_url}/cgi-bin/ticket/getticket`, errors: wechatTicketErrors }, call),
 }

@@ -51,6 +51,7 @@ export const provider: Provider<Settings> = {
   semantics: () => wecomCorpSemantics,
   identity: ({ corpid, base_url }) => `wecom-corp:${placeOf(base_url)}/${corpid}`,
   credential: () => null,
+  account: ({ corpid }) => corpid,
   seed: ({ permanent_code }) => permanent_code ?? null,
   issue: async ({ of, corpid, base_url }, call) => {
     const code = call.grant ?? null

@@ -33,6 +33,7 @@ export const provider: Provider<Settings> = {
   identity: ({ corpid, agentid, business_type, base_url }) =>
     `wecom-corpgroup:${placeOf(base_url)}/${corpid}/${agentid}/${business_type}`,
   credential: () => null,
+  account: ({ corpid }) => corpid,
   issue: ({ of, corpid, agentid, business_type, base_url }, call) =>
     askService(
       {

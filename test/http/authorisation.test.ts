@@ -84,6 +84,12 @@ const expected: Record<string, Partial<Record<Role, number>> & { readonly other:
   'GET /authorize/{name}': { none: 401, wrong: 401, admin: 400, other: 403 },
   'GET /authorize/{name}/done': { other: 403 },
   'GET /v1/callbacks/{name}': { none: 401, wrong: 401, admin: 200, other: 403 },
+  'POST /oauth2/token': { other: 400 },
+  'POST /oauth2/introspect': { other: 400 },
+  'GET /.well-known/oauth-authorization-server': { other: 200 },
+  // There is no ticket here, and those who may read are told so.
+  'GET /v1/jssdk/{name}': { none: 401, wrong: 401, other: 404 },
+  'OPTIONS /v1/jssdk/{name}': { other: 403 },
 }
 
 const withKeys: House = { sources, clients, compat }

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../src/base/json.ts'
 import { Secret } from '../../src/base/secret.ts'
 import type { GetOptions, Keeper, Reading, Refreshed, Snapshot, SourceState, Witness } from '../../src/keeper/keeper.ts'
 import type { Trouble } from '../../src/model/entry.ts'
-import type { Callback, Source } from '../../src/model/source.ts'
+import type { Callback, Signing, Source } from '../../src/model/source.ts'
 
 export type FakeSource = {
   readonly name: string
@@ -17,6 +17,8 @@ export type FakeSource = {
   readonly callback?: Partial<Callback> & { readonly token: Secret }
   readonly origin?: Source['origin']
   readonly fields?: (token: string) => JsonObject
+  readonly belongsTo?: string
+  readonly signing?: Partial<Signing>
 }
 
 export function sourceOf(fake: FakeSource): Source {
@@ -42,6 +44,8 @@ export function sourceOf(fake: FakeSource): Source {
     credential:
       fake.account === undefined ? null : { account: fake.account, secret: new Secret(fake.secret ?? 'app-secret') },
     seed: null,
+    ...(fake.belongsTo === undefined ? {} : { account: fake.belongsTo }),
+    ...(fake.signing === undefined ? {} : { signing: { scheme: 'wechat', domains: [], ...fake.signing } }),
     callback:
       fake.callback === undefined
         ? null
@@ -68,6 +72,8 @@ export class FakeKeeper implements Keeper {
   stale = false
   /** The most that is promised of any token, in milliseconds: a token in doubt. */
   capMs = Infinity
+  /** For how long tokens that were replaced are still good, in milliseconds. */
+  replacedLeftMs = 0
   /** What `get` and `refresh` throw, when set. */
   failure: Error | null = null
   refreshFailure: Error | null = null
@@ -185,12 +191,13 @@ export class FakeKeeper implements Keeper {
     return { ...this.#reading(this.rotate(name)), refreshed: true }
   }
 
-  ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined {
+  ownerOf(token: string): ReturnType<Keeper['ownerOf']> {
     for (const { source, snapshot } of this.held.values()) {
-      if (snapshot?.token === token) return { source, snapshot }
+      if (snapshot?.token === token) return { source, snapshot, leftMs: this.leftMs(snapshot) }
     }
     const held = this.held.get(this.replaced.get(token) ?? '')
-    return held === undefined ? undefined : { source: held.source, snapshot: held.snapshot ?? undefined }
+    if (held === undefined) return undefined
+    return { source: held.source, snapshot: held.snapshot ?? undefined, leftMs: this.replacedLeftMs }
   }
 
   async byAccount(account: string): Promise<readonly Source[]> {

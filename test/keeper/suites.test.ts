@@ -2,8 +2,13 @@
  * Third-party apps from an empty store: a whole node at the simulated platforms, which push real encrypted messages to its
  * callback addresses, under virtual time.
  */
+<<<<<<< HEAD
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sealedDingtalk } from '../callbacks/platform.ts'
+=======
+import { createHash } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+>>>>>>> wire5
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
 import { createAuthorising } from '../../src/authorising.ts'
@@ -240,6 +245,27 @@ describe('WeCom', () => {
     const body = { corpid: 'ww_provider', provider_secret: 'canary-4' }
     const provider = await post('/cgi-bin/service/get_provider_token', body)
     expect(provider.json).toMatchObject({ provider_access_token: await tokenOf('provider') })
+  })
+
+  test('pages of a corp are signed in its name, with tickets that come into being by that, for who may read', async () => {
+    await pass(minute)
+    towns.simulator.install('ww_suite', 'wwcorp1')
+    await pass(minute)
+    const path = (more = ''): string => `/v1/jssdk/suite%2Fwwcorp1?url=https%3A%2F%2Fshop.example.com%2F${more}`
+    const stranger = { address: '203.0.113.9', isLoopback: false }
+    const keyless = new Request(`http://hub.test${path()}`)
+    expect((await towns.until(hub.node.handler(keyless, stranger))).status).toBe(401)
+    expect(await towns.until(hub.node.keeper.source('suite/wwcorp1/jsapi'))).toBeUndefined()
+    const json = (await hub.ask(path())).json as { nonceStr: string; timestamp: number }
+    const text = `noncestr=${json.nonceStr}&timestamp=${json.timestamp}&url=https://shop.example.com/`
+    const signed = createHash('sha1')
+      .update(`jsapi_ticket=${await tokenOf('suite/wwcorp1/jsapi')}&${text}`)
+      .digest('hex')
+    expect(json).toMatchObject({ appId: 'wwcorp1', signature: signed })
+    const agent = await hub.ask(path('&type=agent_config'))
+    expect(agent.json).toMatchObject({ corpid: 'wwcorp1' })
+    expect((await hub.ask(path('&type=nothing'))).status).toBe(404)
+    expect((await hub.ask(path().replace('wwcorp1', 'wwcorp9'))).status).toBe(404)
   })
 })
 

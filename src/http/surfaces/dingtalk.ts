@@ -3,7 +3,7 @@
  * the old stack, words and 4xx on the new one.
  */
 import { z } from 'zod'
-import type { Reading } from '../../keeper/keeper.ts'
+import type { Client } from '../../access/access.ts'
 import { json, type Answer } from '../answer.ts'
 import { lastParameter } from '../input.ts'
 import { jsonBodyOf, prove, randomHex, refusalBehind, textIn, ticketOf, wireErrorOf } from '../platform.ts'
@@ -16,7 +16,7 @@ import {
   wecomTokenSchema,
 } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 
 /** A ticket is of the app, whichever of its tokens it is asked with. */
 const kinds = { token: 'dingtalk', ticket: 'dingtalk-ticket', isOfAccount: true } as const
@@ -89,8 +89,7 @@ async function oldToken(visit: Visit): Promise<Answer> {
   const reading = await tokenOf(visit, { appkey, secret: lastParameter(visit.url, 'appsecret'), stack: 'old' })
   if (reading === null) return number(40096)
   if ('thrown' in reading) return failedByNumber(reading.thrown, 'token')
-  const { snapshot, leftMs } = reading
-  return json(200, { errcode: 0, errmsg: 'ok', access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+  return json(200, { errcode: 0, errmsg: 'ok', access_token: reading.token, expires_in: reading.seconds })
 }
 
 async function token(visit: Visit): Promise<Answer> {
@@ -103,24 +102,28 @@ async function token(visit: Visit): Promise<Answer> {
   const reading = await tokenOf(visit, { appkey, secret, stack: 'new' })
   if (reading === null) return refusal(visit, 'invalidClientIdOrSecret')
   if ('thrown' in reading) return failedByWord(visit, reading.thrown, 'token')
-  return json(200, { accessToken: reading.snapshot.token, expireIn: secondsOf(reading.leftMs) })
+  return json(200, { accessToken: reading.token, expireIn: reading.seconds })
 }
 
 type Question = { readonly appkey: string; readonly secret: string; readonly stack: 'new' | 'old' }
 
+/** A token or a ticket, and its life as the caller is told it. */
+type Told = { readonly token: string; readonly seconds: number } | { readonly thrown: unknown }
+
 /** The token of the app; null for who did not prove to be allowed, an unknown app included, as at DingTalk. */
-async function tokenOf(visit: Visit, question: Question): Promise<Reading | { readonly thrown: unknown } | null> {
+async function tokenOf(visit: Visit, question: Question): Promise<Told | null> {
   const proof = await prove(visit, kinds.token, question.appkey, question.secret)
   if (!proof.known) return null
   // An app may have a source for each stack: each call prefers its own, though DingTalk gives both the same token.
   const { stack } = question
   const source = proof.sources.find(({ definition }) => (definition.stack ?? 'new') === stack) ?? proof.sources[0]
-  return await read(visit, source.name)
+  return await read(visit, source.name, proof.client)
 }
 
-async function read(visit: Visit, name: string): Promise<Reading | { readonly thrown: unknown }> {
+async function read(visit: Visit, name: string, client: Client | null): Promise<Told> {
   try {
-    return await visit.house.keeper.get(name, { signal: visit.request.signal })
+    const { snapshot, leftMs } = await visit.house.keeper.get(name, { signal: visit.request.signal })
+    return { token: snapshot.token, seconds: toldSeconds(visit.house, client, leftMs) }
   } catch (thrown) {
     return { thrown }
   }
@@ -131,10 +134,9 @@ async function oldTicket(visit: Visit): Promise<Answer> {
   if (sent === '') return visit.url.searchParams.has('access_token') ? wrapped(visit, 40000) : number(41001)
   const owner = await ticketOf(visit, sent, kinds, 'jsapi')
   if (!owner.found) return owner.why === 'token' ? wrapped(visit, 40014) : wrapped(visit, 60011, noTicket)
-  const reading = await read(visit, owner.ticket.name)
+  const reading = await read(visit, owner.ticket.name, null)
   if ('thrown' in reading) return failedByNumber(reading.thrown, 'ticket')
-  const { snapshot, leftMs } = reading
-  return json(200, { errcode: 0, errmsg: 'ok', ticket: snapshot.token, expires_in: secondsOf(leftMs) })
+  return json(200, { errcode: 0, errmsg: 'ok', ticket: reading.token, expires_in: reading.seconds })
 }
 
 async function ticket(visit: Visit): Promise<Answer> {
@@ -145,9 +147,9 @@ async function ticket(visit: Visit): Promise<Answer> {
     if (owner.why === 'token') return refusal(visit, 'InvalidAuthentication')
     return refusal(visit, 'Forbidden.AccessDenied.AccessTokenPermissionDenied', noTicket)
   }
-  const reading = await read(visit, owner.ticket.name)
+  const reading = await read(visit, owner.ticket.name, null)
   if ('thrown' in reading) return failedByWord(visit, reading.thrown, 'ticket')
-  return json(200, { jsapiTicket: reading.snapshot.token, expireIn: secondsOf(reading.leftMs) })
+  return json(200, { jsapiTicket: reading.token, expireIn: reading.seconds })
 }
 
 const wordDoc = (description: string): { description: string; schema: z.ZodType } => ({

@@ -9,7 +9,7 @@ import { json, type Answer } from '../answer.ts'
 import { jsonBodyOf, prove, refusalBehind, textIn, ticketOf } from '../platform.ts'
 import { feishuErrorSchema, feishuTicketSchema, feishuTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 
 /** A ticket is of the app, whichever of its tokens it is asked with. */
 const kinds = { token: 'feishu', ticket: 'feishu-ticket', isOfAccount: true } as const
@@ -66,7 +66,7 @@ async function token(visit: Visit, wanted: Kind): Promise<Answer> {
       msg: 'ok',
       [`${wanted}_access_token`]: reading.snapshot.token,
       ...(beside === null ? {} : { tenant_access_token: beside.snapshot.token }),
-      expire: secondsOf(leftMs),
+      expire: toldSeconds(visit.house, proof.client, leftMs),
     })
   } catch (thrown) {
     return failed(thrown, 'token')
@@ -87,7 +87,11 @@ async function ticket(visit: Visit): Promise<Answer> {
   }
   try {
     const { snapshot, leftMs } = await read(visit, owner.ticket)
-    return json(200, { code: 0, msg: 'ok', data: { expire_in: secondsOf(leftMs), ticket: snapshot.token } })
+    return json(200, {
+      code: 0,
+      msg: 'ok',
+      data: { expire_in: toldSeconds(visit.house, null, leftMs), ticket: snapshot.token },
+    })
   } catch (thrown) {
     return failed(thrown, 'ticket')
   }

@@ -11,6 +11,7 @@ import { refuse } from '../refuse.ts'
 import { olderSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { tokenboyAnswer } from '../token-answer.ts'
+import { toldLeftMs } from '../told-life.ts'
 
 const notFound: Answer = { status: 200, type: olderType, body: '{"error": "not found"}' }
 
@@ -24,7 +25,7 @@ async function read({ house, url, request, peer, credentials }: Visit): Promise<
   }
   try {
     const { snapshot, leftMs } = await house.keeper.get(name, { signal: request.signal })
-    return tokenboyAnswer(snapshot, leftMs, request.headers.get('if-none-match'))
+    return tokenboyAnswer(snapshot, toldLeftMs(house, admission.client, leftMs), request.headers.get('if-none-match'))
   } catch (thrown) {
     // The original says the same of an unknown name and of a token it does not have; what broke in us stays an error.
     if (thrown instanceof ZhongkongError && thrown.code !== 'internal') return notFound

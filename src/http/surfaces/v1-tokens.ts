@@ -6,7 +6,8 @@ import type { Answer } from '../answer.ts'
 import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
 import { refreshBodySchema, refreshSchema, tokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { isKnownToCaller, refreshAnswer, tokenAnswer } from '../token-answer.ts'
+import { isKnownToCaller, refreshAnswer, tokenAnswer, type Left } from '../token-answer.ts'
+import { toldLeftMs } from '../told-life.ts'
 import { trailHeader } from '../trail.ts'
 
 /** The longest wait for a newer version, in seconds. */
@@ -33,8 +34,12 @@ async function read(visit: Visit): Promise<Answer> {
   return answerOf(visit, reading, ifNoneMatch)
 }
 
-function answerOf({ house }: Visit, { snapshot, leftMs, stale }: Reading, ifNoneMatch: string | null): Answer {
-  return tokenAnswer(snapshot, { leftMs, now: house.env.clock.now() }, { isStale: stale, ifNoneMatch })
+function answerOf(visit: Visit, { snapshot, leftMs, stale }: Reading, ifNoneMatch: string | null): Answer {
+  return tokenAnswer(snapshot, leftFor(visit, leftMs), { isStale: stale, ifNoneMatch })
+}
+
+function leftFor({ house, client }: Visit, leftMs: number): Left {
+  return { leftMs, toldMs: toldLeftMs(house, client, leftMs), now: house.env.clock.now() }
 }
 
 async function refresh(visit: Visit): Promise<Answer> {
@@ -46,8 +51,7 @@ async function refresh(visit: Visit): Promise<Answer> {
   const { stale } = body.data
   const witness = { kind: 'report', client: visit.client?.name ?? null } as const
   const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale, witness })
-  const left = { leftMs: result.leftMs, now: house.env.clock.now() }
-  return refreshAnswer(result.snapshot, left, {
+  return refreshAnswer(result.snapshot, leftFor(visit, result.leftMs), {
     ...(result.stale ? { stale: true } : {}),
     refreshed: result.refreshed,
     ...(result.reason === undefined ? {} : { reason: result.reason }),

@@ -12,7 +12,7 @@ import { lastParameter } from '../input.ts'
 import { isKnownAccount, jsonBodyOf, prove, textIn, wireErrorOf, type WireError } from '../platform.ts'
 import { authorizerTokenSchema, componentTokenSchema, wechatErrorSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 import { told } from './wechat.ts'
 
 const kind = 'wechat-component'
@@ -44,7 +44,10 @@ async function componentToken(visit: Visit): Promise<Answer> {
   const [{ name }] = proof.sources
   try {
     const { snapshot, leftMs } = await visit.house.keeper.get(name, { signal: visit.request.signal })
-    return json(200, { component_access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+    return json(200, {
+      component_access_token: snapshot.token,
+      expires_in: toldSeconds(visit.house, proof.client, leftMs),
+    })
   } catch (thrown) {
     return await failed(visit, name, { thrown, missing: 61005 })
   }
@@ -64,7 +67,7 @@ async function authorizerToken(visit: Visit): Promise<Answer> {
   if (name === null) return refusal(visit, 61003)
   try {
     const { snapshot, leftMs } = await visit.house.keeper.get(name, { signal: visit.request.signal })
-    return json(200, answerOf(body, snapshot.token, secondsOf(leftMs)))
+    return json(200, answerOf(body, snapshot.token, toldSeconds(visit.house, null, leftMs)))
   } catch (thrown) {
     return await failed(visit, name, { thrown, missing: 61003 })
   }

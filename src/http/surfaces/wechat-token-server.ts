@@ -11,7 +11,8 @@ import { olderType, type Answer } from '../answer.ts'
 import { lastParameter } from '../input.ts'
 import { olderSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { pythonJson, secondsOf } from '../token-answer.ts'
+import { pythonJson } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 
 const older = (value: Json): Answer => ({ status: 200, type: olderType, body: pythonJson(value) })
 
@@ -33,14 +34,14 @@ function typeOf({ house, url, peer }: Visit): string | null {
   return isRight && !isSpent && type !== '' ? type : null
 }
 
-const tokenOf = (type: string, { snapshot, leftMs }: Reading): Answer =>
-  older({ [type]: snapshot.token, expires_in: secondsOf(leftMs) })
+const tokenOf = ({ house }: Visit, type: string, { snapshot, leftMs }: Reading): Answer =>
+  older({ [type]: snapshot.token, expires_in: toldSeconds(house, null, leftMs) })
 
 async function read(visit: Visit): Promise<Answer> {
   const type = typeOf(visit)
   if (type === null) return invalidRequest
   try {
-    return tokenOf(type, await visit.house.keeper.get(type, { signal: visit.request.signal }))
+    return tokenOf(visit, type, await visit.house.keeper.get(type, { signal: visit.request.signal }))
   } catch (thrown) {
     if (asZhongkongError(thrown).code === 'internal') throw thrown
     return notFound
@@ -52,14 +53,14 @@ async function forceRefresh(visit: Visit): Promise<Answer> {
   if (type === null) return empty
   const { keeper } = visit.house
   try {
-    return tokenOf(type, await keeper.refresh(type))
+    return tokenOf(visit, type, await keeper.refresh(type))
   } catch (thrown) {
     const error = asZhongkongError(thrown)
     if (error.code === 'internal') throw thrown
     if (error.code === 'not_found') return notFound
     // The upstream's quota is not spent for a caller that asks too often: it gets the token that lives.
     const reading = error.code === 'budget_spent' ? await keeper.get(type).catch(() => null) : null
-    return reading === null ? older({ errmsg: scrub(error.message) }) : tokenOf(type, reading)
+    return reading === null ? older({ errmsg: scrub(error.message) }) : tokenOf(visit, type, reading)
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { asZhongkongError } from '../../base/errors.ts'
+import type { Client } from '../../access/access.ts'
 import type { Reading } from '../../keeper/keeper.ts'
 import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
@@ -20,7 +21,7 @@ import {
 } from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wechatTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { asTold, toldSeconds } from '../told-life.ts'
 
 const kinds = { token: 'wechat', ticket: 'wechat-ticket' }
 
@@ -51,12 +52,15 @@ export function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
 
 type Question = { readonly appid: string; readonly secret: string; readonly grantType: string }
 
+/** `client` when the caller sent one of our keys. */
+type Found = { readonly source: Source; readonly mayForce: boolean; readonly client: Client | null }
+
 /** Who is asking, for which source; or the refusal, in WeChat's order: appid, secret, grant type. */
 async function sourceFor(
   visit: Visit,
   { appid, secret, grantType }: Question,
   preferred: Source['semantics']['reissue'],
-): Promise<{ readonly source: Source; readonly mayForce: boolean; readonly client: string | null } | Answer> {
+): Promise<Found | Answer> {
   if (appid === '') return refusal(visit, 41002)
   if (secret === '') return refusal(visit, (await isKnownAccount(visit, kinds.token, appid)) ? 41004 : 40013)
   const proof = await prove(visit, kinds.token, appid, secret)
@@ -64,20 +68,22 @@ async function sourceFor(
   if (grantType !== 'client_credential') return refusal(visit, 40002)
   // An account may have both a classic and a stable source: each call prefers its own.
   const source = proof.sources.find(({ semantics }) => semantics.reissue === preferred) ?? proof.sources[0]
-  const mayForce = proof.client === null || proof.client.may('refresh', source.name)
-  return { source, mayForce, client: proof.client?.name ?? null }
+  const { client } = proof
+  return { source, mayForce: client === null || client.may('refresh', source.name), client }
 }
 
-const tokenAnswer = ({ snapshot, leftMs }: Reading): Answer =>
-  json(200, { access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+const tokenAnswer = ({ house }: Visit, { client }: Found, { snapshot, leftMs }: Reading): Answer =>
+  json(200, { access_token: snapshot.token, expires_in: toldSeconds(house, client, leftMs) })
 
-async function giveToken(
-  visit: Visit,
-  { source, client }: { readonly source: Source; readonly client: string | null },
-): Promise<Answer> {
+async function giveToken(visit: Visit, found: Found): Promise<Answer> {
+  const { source, client } = found
   const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
-  visit.house.noteAsk(source, { client, address: visit.peer.address }, reading)
-  return tokenAnswer(reading)
+  visit.house.noteAsk(
+    source,
+    { client: client?.name ?? null, address: visit.peer.address },
+    asTold(visit.house, client, reading),
+  )
+  return tokenAnswer(visit, found, reading)
 }
 
 async function token(visit: Visit): Promise<Answer> {
@@ -118,7 +124,7 @@ async function stableToken(visit: Visit): Promise<Answer> {
       if (asZhongkongError(thrown).code === 'budget_spent') return keeper.get(name)
       throw thrown
     })
-    return tokenAnswer(refreshed)
+    return tokenAnswer(visit, found, refreshed)
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -137,7 +143,12 @@ async function ticket(visit: Visit): Promise<Answer> {
   try {
     const reading = await visit.house.keeper.get(owner.ticket.name, { signal: visit.request.signal })
     const { snapshot, leftMs } = reading
-    return json(200, { errcode: 0, errmsg: 'ok', ticket: snapshot.token, expires_in: secondsOf(leftMs) })
+    return json(200, {
+      errcode: 0,
+      errmsg: 'ok',
+      ticket: snapshot.token,
+      expires_in: toldSeconds(visit.house, null, leftMs),
+    })
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'ticket'))
   }

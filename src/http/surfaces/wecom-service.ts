@@ -10,7 +10,7 @@ import { lastParameter } from '../input.ts'
 import { jsonBodyOf, prove, textIn, wireErrorOf } from '../platform.ts'
 import { wechatErrorSchema, wechatTokenSchema, wecomProviderTokenSchema, wecomSuiteTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { toldSeconds } from '../told-life.ts'
 import { refusal, told } from './wecom.ts'
 
 async function answered(visit: Visit, name: string, shape: (reading: Reading) => object): Promise<Answer> {
@@ -33,7 +33,7 @@ async function suiteToken(visit: Visit): Promise<Answer> {
     errcode: 0,
     errmsg: 'ok',
     suite_access_token: snapshot.token,
-    expires_in: secondsOf(leftMs),
+    expires_in: toldSeconds(visit.house, proof.client, leftMs),
   }))
 }
 
@@ -47,7 +47,7 @@ async function providerToken(visit: Visit): Promise<Answer> {
   if (!proof.known) return refusal(visit, proof.why === 'account' ? 40013 : 40001)
   return await answered(visit, proof.sources[0].name, ({ snapshot, leftMs }) => ({
     provider_access_token: snapshot.token,
-    expires_in: secondsOf(leftMs),
+    expires_in: toldSeconds(visit.house, proof.client, leftMs),
   }))
 }
 
@@ -64,7 +64,7 @@ async function corpToken(visit: Visit): Promise<Answer> {
   if (corp === null) return refusal(visit, 48003, ', no wecom-corp source of this corp is here for this suite')
   return await answered(visit, corp.name, ({ snapshot, leftMs }) => ({
     access_token: snapshot.token,
-    expires_in: secondsOf(leftMs),
+    expires_in: toldSeconds(visit.house, null, leftMs),
   }))
 }
 

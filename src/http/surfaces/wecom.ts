@@ -5,7 +5,7 @@ import { lastParameter } from '../input.ts'
 import { isKnownAccount, prove, randomHex, ticketOf, wireErrorOf, type WireError } from '../platform.ts'
 import { wechatErrorSchema, wechatTicketSchema, wecomTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { secondsOf } from '../token-answer.ts'
+import { asTold, toldSeconds } from '../told-life.ts'
 
 const kinds = { token: 'wecom', ticket: 'wecom-ticket' }
 
@@ -63,9 +63,15 @@ async function token(visit: Visit): Promise<Answer> {
   try {
     const [source] = proof.sources
     const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
-    visit.house.noteAsk(source, { client: proof.client?.name ?? null, address: visit.peer.address }, reading)
+    const asker = { client: proof.client?.name ?? null, address: visit.peer.address }
+    visit.house.noteAsk(source, asker, asTold(visit.house, proof.client, reading))
     const { snapshot, leftMs } = reading
-    return json(200, { errcode: 0, errmsg: 'ok', access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+    return json(200, {
+      errcode: 0,
+      errmsg: 'ok',
+      access_token: snapshot.token,
+      expires_in: toldSeconds(visit.house, proof.client, leftMs),
+    })
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -82,7 +88,12 @@ async function ticket(visit: Visit, type: string): Promise<Answer> {
   }
   try {
     const { snapshot, leftMs } = await visit.house.keeper.get(owner.ticket.name, { signal: visit.request.signal })
-    return json(200, { errcode: 0, errmsg: 'ok', ticket: snapshot.token, expires_in: secondsOf(leftMs) })
+    return json(200, {
+      errcode: 0,
+      errmsg: 'ok',
+      ticket: snapshot.token,
+      expires_in: toldSeconds(visit.house, null, leftMs),
+    })
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'ticket'))
   }
