@@ -2,13 +2,9 @@
  * Third-party apps from an empty store: a whole node at the simulated platforms, which push real encrypted messages to its
  * callback addresses, under virtual time.
  */
-<<<<<<< HEAD
+import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { sealedDingtalk } from '../callbacks/platform.ts'
-=======
-import { createHash } from 'node:crypto'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
->>>>>>> wire5
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
 import { createAuthorising } from '../../src/authorising.ts'
