@@ -2,6 +2,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { ClientGrant } from '../model/client.ts'
 import { compileGlobs } from '../model/glob.ts'
+import type { CallRules } from '../model/source.ts'
 
 /** What a client may be granted on a source. `refresh` answers with the token too; `admin` is everything. */
 export type Scope = 'read' | 'refresh' | 'gateway' | 'admin'
@@ -13,6 +14,8 @@ export type Client = {
   readonly isAdmin: boolean
   /** Whether it may do `scope` on the source of that name. Says nothing about whether there is such a source. */
   may(scope: Scope, source: string): boolean
+  /** Which calls it may make through the gateway; absent: all. */
+  readonly calls?: CallRules
 }
 
 export type Access = {
@@ -73,12 +76,13 @@ function keyOf(authorization: string | null | undefined): string | null {
 }
 
 function clientOf(grant: ClientGrant): Client {
-  if (grant.admin) return { name: grant.name, isAdmin: true, may: () => true }
+  const calls = grant.calls === undefined ? {} : { calls: grant.calls }
+  if (grant.admin) return { name: grant.name, isAdmin: true, may: () => true, ...calls }
   const granted = {
     read: compileGlobs(grant.read),
     refresh: compileGlobs(grant.refresh),
     gateway: compileGlobs(grant.gateway),
     admin: () => false,
   }
-  return { name: grant.name, isAdmin: false, may: (scope, source) => granted[scope](source) }
+  return { name: grant.name, isAdmin: false, may: (scope, source) => granted[scope](source), ...calls }
 }

@@ -12,6 +12,7 @@ const described: Readonly<Record<RouteScope, string>> = {
   client: 'Needs any API key.',
   read: 'Needs a key that may read the source.',
   refresh: 'Needs a key that may refresh the source.',
+  gateway: 'Needs a key that may call through the source.',
   operator: 'Needs a loopback address, or the key of an admin.',
   admin: 'Needs the key of an admin.',
 }

@@ -78,6 +78,8 @@ export type Keeper = {
   refresh(name: string, options?: { readonly stale?: string; readonly waitMs?: number }): Promise<Refreshed>
   /** The source that issued this token, current or lately replaced, among those this node has served. */
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
+  /** The same, and what other nodes on this store have served; looks through the store when it must, and throws as it does. */
+  findOwner(token: string): Promise<{ readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined>
   /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
   byAccount(account: string): Promise<readonly Source[]>
   /** Sources that are asked with this one's token (its tickets), in order of the configuration. */

@@ -18,6 +18,7 @@ import {
 } from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
+import { FindOwner } from './find-owner.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
@@ -26,7 +27,7 @@ import { putBackSpilled } from './spill-grants.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
-import { Views } from './views.ts'
+import { Views, type View } from './views.ts'
 import { WatchGrants, type AskForPush } from './watch-grants.ts'
 import { WatchUpstreams, type WatchUpstream } from './watch-upstreams.ts'
 
@@ -157,6 +158,7 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
 
 function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isReady' | 'stop'> {
   const { time, views, book } = room
+  const owners = new FindOwner(room)
   const inFile = (holds: (source: Source) => boolean): Promise<Source[]> =>
     Promise.resolve([...book.fileSources.values()].filter(holds))
   return {
@@ -170,14 +172,16 @@ function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isRe
     get: (name, options = {}) => readToken(room, fresh, name, options),
     next: (name, version, waitMs, signal) =>
       nextToken(room, fresh, name, { version, waitMs, ...(signal === undefined ? {} : { signal }) }),
-    ownerOf: (token) => {
-      const view = views.ownerOf(token)
-      return view === undefined ? undefined : { source: view.source, snapshot: view.snapshot ?? undefined }
-    },
+    ownerOf: (token) => ownerIn(views.ownerOf(token)),
+    findOwner: async (token) => ownerIn(await owners.find(token)),
     byAccount: (account) => inFile((source) => source.credential?.account === account),
     dependents: (name) => inFile((source) => source.needs.includes(name)),
     source: async (name) => book.fileSources.get(name) ?? (await lookUp(room, name))?.source,
     state: (name) => sourceState(room, name),
     states: (query) => sourceStates(room, query),
   }
+}
+
+function ownerIn(view: View | undefined): ReturnType<Keeper['ownerOf']> {
+  return view === undefined ? undefined : { source: view.source, snapshot: view.snapshot ?? undefined }
 }

@@ -1,4 +1,6 @@
 /** A client as the configuration knows it: who it is and what it may do. */
+import type { CallRules } from './source.ts'
+
 export type ClientGrant = {
   readonly name: string
   /** SHA-256 of the API key, lower-case hex. */
@@ -7,6 +9,8 @@ export type ClientGrant = {
   readonly read: readonly string[]
   readonly refresh: readonly string[]
   readonly gateway: readonly string[]
+  /** Which calls it may make through them; absent: all. */
+  readonly calls?: CallRules
   /** May do everything, add and remove sources included. */
   readonly admin: boolean
 }

@@ -17,7 +17,25 @@ export type RefreshPolicy = {
   readonly timeoutMs: number
   /** HTTP proxy for this source's requests. */
   readonly proxy?: string
+  /** All of its proxies, `proxy` first, where there are several; the gateway goes through them in turn. */
+  readonly proxies?: readonly string[]
+  /** What was written about the gateway; null: nothing goes through it. */
+  readonly gateway?: WrittenGateway | null
 }
+
+/** Which calls may be made. A rule is a glob over paths, or over a method, a space and the path. */
+export type CallRules = {
+  /** Null: all but what is denied. */
+  readonly allow: readonly string[] | null
+  readonly deny: readonly string[]
+  /** Calls in a second; null: no limit. */
+  readonly perSecond: number | null
+}
+
+export type WrittenGateway = CallRules & { readonly baseUrl?: string }
+
+/** Where and how ordinary calls with this source's token go. */
+export type SourceGateway = CallRules & { readonly baseUrl: string }
 
 export type Source = {
   readonly name: string
@@ -48,6 +66,8 @@ export type Source = {
   readonly seed: { readonly value: Secret; readonly digest: string } | null
   /** The platform's server callback, where the source has one. */
   readonly callback: Callback | null
+  /** Absent where no ordinary calls are passed on. */
+  readonly gateway?: SourceGateway
 }
 
 export type Credential = { readonly account: string; readonly secret: Secret }

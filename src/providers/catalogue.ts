@@ -6,7 +6,7 @@ import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
-import type { Source } from '../model/source.ts'
+import type { RefreshPolicy, Source, SourceGateway } from '../model/source.ts'
 import { provider as dingtalkCorp } from './dingtalk-corp.ts'
 import { provider as dingtalkSuite } from './dingtalk-suite.ts'
 import { provider as dingtalkTicket } from './dingtalk-ticket.ts'
@@ -72,6 +72,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
   const issues = [...ofParent, ...unknownFields(provider, settings, kin)]
   if (issues.length > 0) return { ok: false, issues }
   const channel = provider.channel?.(settings) ?? null
+  const gateway = gatewayOf(provider, settings, policy)
   const source: Source = {
     name,
     kind: provider.kind,
@@ -87,8 +88,39 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     credential: provider.credential(settings),
     seed: seedOf(provider, settings),
     callback,
+    ...(gateway === null ? {} : { gateway }),
   }
   return { ok: true, source }
+}
+
+/**
+ * Where platforms give out tokens. Through the gateway that would retire tokens behind the keeper's back, and what is
+ * refused there says nothing about the token that was put in.
+ */
+const issuingPaths = [
+  '/cgi-bin/token',
+  '/cgi-bin/stable_token',
+  '/cgi-bin/gettoken',
+  '/cgi-bin/component/api_*_token',
+  '/cgi-bin/service/get_*_token',
+  '/cgi-bin/corpgroup/corp/gettoken',
+  '/gettoken',
+  '/service/get_*_token',
+  '/v1.0/oauth2/*accessToken',
+  '/open-apis/auth/*',
+  '/open-apis/authen/*token',
+  '/oauth2/token',
+  '/oauth/token',
+  '/oauth/client_token/*',
+  '/oauth/access_token/*',
+]
+
+function gatewayOf(provider: Provider, settings: unknown, { gateway: written }: RefreshPolicy): SourceGateway | null {
+  if (written === null) return null
+  const baseUrl = written?.baseUrl ?? provider.api?.(settings)
+  if (baseUrl === undefined) return null
+  const { allow = null, deny = [], perSecond = null } = written ?? {}
+  return { baseUrl, allow, deny: [...issuingPaths, ...deny], perSecond }
 }
 
 function seedOf(provider: Provider, settings: unknown): Source['seed'] {

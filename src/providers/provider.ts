@@ -124,6 +124,8 @@ export type Provider<S = unknown> = {
     /** What encrypted messages for this source end in. */
     receiveIds(settings: S): readonly string[]
   }
+  /** Where ordinary calls with the token go, without a slash at the end; absent where nobody can know. */
+  api?(settings: S): string
   /** Everything that the upstream's answer is known to hold; absent when that cannot be known. */
   readonly fields?: readonly string[]
   /** References inside templates, for checks against the other sources. */

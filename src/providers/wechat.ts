@@ -22,6 +22,8 @@ const common = {
   fallbackTtlMs: 300_000,
   inject: { query: 'access_token' },
   invalidTokenCodes: [40001, 40014, 42001],
+  limitCodes: [45009, 45011],
+  addressCodes: [40164],
 } as const
 
 /** `/cgi-bin/token`: every call gives a new token, and the one before dies five minutes later. */
@@ -60,6 +62,7 @@ export const provider: Provider<Settings> = {
     base_url: baseUrl(wechatHost, 'Where WeChat is asked.'),
   }),
   callback: { scheme: 'wechat', receiveIds: ({ appid }) => [appid] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in'],
   needs: () => [],
   semantics: ({ mode }) => (mode === 'classic' ? classicSemantics : stableSemantics),

@@ -169,6 +169,10 @@ export class FakeKeeper implements Keeper {
     return { ...this.#reading(this.rotate(name)), refreshed: true }
   }
 
+  findOwner(token: string): Promise<ReturnType<FakeKeeper['ownerOf']>> {
+    return Promise.resolve(this.ownerOf(token))
+  }
+
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined {
     for (const { source, snapshot } of this.held.values()) {
       if (snapshot?.token === token) return { source, snapshot }

@@ -108,6 +108,8 @@ export class SimulatedNode {
         metrics: {
           observe: () => undefined,
           countCallback: () => undefined,
+          countCall: () => undefined,
+          countLimit: () => undefined,
           expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
         },
         version: 'simulated',
