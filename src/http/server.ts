@@ -12,6 +12,7 @@ import type { ZhongkongEvent } from '../model/event.ts'
 import { addressList } from './address.ts'
 import { headersOf, responseOf, type Answer } from './answer.ts'
 import { admit } from './gate.ts'
+import { gatewayOperations } from './gateway/describe.ts'
 import { createGateway } from './gateway/gateway.ts'
 import type { Carried, Exchange, Gateway } from './gateway/exchange.ts'
 import { exchangeOf, responseTo } from './gateway/fetch-bridge.ts'
@@ -101,7 +102,7 @@ export function createHandler(options: ServerOptions): Handler {
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     draining: draining.signal,
-    document: () => (document ??= JSON.stringify(openapi(routes, version))),
+    document: () => (document ??= JSON.stringify(openapi([...routes, ...gatewayOperations], version))),
   }
   const app = routed(house, onFault)
   const nextRequestId = requestIds(env)

@@ -149,6 +149,7 @@ export type SurfaceDoc = {
     | 'wechat-token-server'
     | 'callback'
     | 'authorize'
+    | 'gateway'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */
@@ -163,11 +164,15 @@ export type AnswerDoc = {
   readonly schema?: z.ZodType
 }
 
-export type Surface = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+/** What the document tells of an operation. */
+export type Described = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** As OpenAPI writes it: `/v1/tokens/{name}`. */
   readonly path: string
   readonly scope: RouteScope
-  readonly handler: (visit: Visit) => Promise<Answer> | Answer
   readonly doc: SurfaceDoc
+}
+
+export type Surface = Described & {
+  readonly handler: (visit: Visit) => Promise<Answer> | Answer
 }
