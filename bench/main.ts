@@ -19,6 +19,7 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   'memory-and-start': () => import('./memory-and-start.ts'),
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
+  gateway: () => import('./gateway.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

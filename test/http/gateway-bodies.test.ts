@@ -1,7 +1,7 @@
 /** Bodies through the gateway: large, slow, broken off, compressed. What a caller sees must be what the upstream said, or visibly no answer. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
@@ -37,7 +37,7 @@ async function over(answer: Answer, more: object = {}) {
   const serving = await stage.node({
     sources: { weixin: { ...weixin, ...more } },
     clients: { shop: { key: keyHash, read: ['*'], gateway: ['weixin'] } },
-  } as never)
+  })
   const calls = (): IncomingMessage[] => upstream.seen.filter(({ url }) => url?.startsWith('/cgi-bin/token') !== true)
   return { ...serving, upstream, calls, issued: () => issued }
 }
@@ -310,7 +310,7 @@ test('HEAD, 204 and 304 have no body, and the connection can be used again', asy
 })
 
 test('a call under way ends when the server stops, whole or visibly not', async () => {
-  const { url, stop, calls } = await over((incoming, outgoing) => {
+  const { url, calls, ...serving } = await over((incoming, outgoing) => {
     if (incoming.url?.startsWith('/short') === true) setTimeout(() => outgoing.end('whole'), 200)
     else outgoing.write(Buffer.alloc(100_000))
   })
@@ -320,7 +320,29 @@ test('a call under way ends when the server stops, whole or visibly not', async 
     () => 'broken off',
   )
   await until(() => calls().length === 2)
-  await stop()
+  await serving.stop()
   expect((await short).text).toBe('whole')
   expect(await long).toBe('broken off')
+})
+
+test('a hundred calls on one connection leave nothing behind on it', async () => {
+  const warnings: Error[] = []
+  const heed = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', heed)
+  const { url } = await over((_incoming, outgoing) => outgoing.end('{}'))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const { hostname, port } = new URL(url)
+  for (let call = 0; call < 100; call += 1) {
+    await new Promise<void>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${key}` }
+      httpRequest({ hostname, port, path: '/proxy/weixin/a', headers, agent }, (answer) => {
+        answer.resume().once('end', resolve)
+      })
+        .once('error', reject)
+        .end()
+    })
+  }
+  agent.destroy()
+  process.off('warning', heed)
+  expect(warnings.map(({ message }) => message)).toEqual([])
 })

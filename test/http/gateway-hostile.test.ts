@@ -13,7 +13,7 @@ async function open(more: object = {}) {
     if (incoming.url?.startsWith('/base/cgi-bin/token') === true) {
       outgoing.end(JSON.stringify({ access_token: '70_the-living-token-of-the-account', expires_in: 7200 }))
     } else if (incoming.url?.includes('redirect') === true) {
-      outgoing.writeHead(302, { location: `https://evil.example${String(incoming.url)}` })
+      outgoing.writeHead(302, { location: `https://evil.example${incoming.url}` })
       outgoing.end()
     } else outgoing.end(JSON.stringify({ asked: incoming.url, host: incoming.headers.host }))
   })
@@ -31,7 +31,7 @@ async function open(more: object = {}) {
   const serving = await stage.node({
     sources: { weixin: { ...weixin, ...more } },
     clients: { shop: { key: keyHash, read: ['*'], gateway: ['weixin'] } },
-  } as never)
+  })
   const { json } = await ask(serving.url, '/v1/tokens/weixin', { key })
   return { ...serving, upstream, evil, host: upstream.url.slice(7), token: String(json.token) }
 }

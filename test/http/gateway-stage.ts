@@ -83,7 +83,7 @@ export type Told = {
   readonly headers: IncomingMessage['headers']
   readonly rawHeaders: readonly string[]
   readonly text: string
-  readonly json: JsonObject
+  readonly json: Record<string, unknown>
 }
 
 export type Asking = {
@@ -107,7 +107,7 @@ export async function ask(url: string, target: string, asking: Asking = {}): Pro
         answer.once('error', reject)
         answer.once('end', () => {
           const text = Buffer.concat(chunks).toString()
-          const json = (/^\s*\{/.test(text) ? JSON.parse(text) : {}) as JsonObject
+          const json = (/^\s*\{/.test(text) ? JSON.parse(text) : {}) as Record<string, unknown>
           resolve({
             status: answer.statusCode ?? 0,
             headers: answer.headers,

@@ -24,7 +24,8 @@ export async function carryOver(
     // The reason is ours: without one, a DOMException is made with its stack.
     if (!outgoing.writableFinished) gone.abort(new Error('the caller has gone'))
   })
-  socket.setTimeout(stillMsMax, () => socket.destroy())
+  // Node destroys it then. A callback would be one more listener for each call on this connection.
+  socket.setTimeout(stillMsMax)
   const carried = await handler.carry(exchangeOf(incoming, peer, gone.signal))
   if (carried === null) {
     socket.setTimeout(0)
