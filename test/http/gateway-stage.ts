@@ -127,9 +127,19 @@ export async function ask(url: string, target: string, asking: Asking = {}): Pro
 async function pour(body: AsyncIterable<Buffer>, outgoing: ReturnType<typeof httpRequest>): Promise<void> {
   for await (const chunk of body) {
     if (outgoing.destroyed) return
-    if (!outgoing.write(chunk)) await new Promise((resolve) => outgoing.once('drain', resolve).once('close', resolve))
+    if (!outgoing.write(chunk)) await room(outgoing)
   }
   outgoing.end()
+}
+
+async function room(outgoing: ReturnType<typeof httpRequest>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const go = (): void => {
+      outgoing.off('drain', go).off('close', go)
+      resolve()
+    }
+    outgoing.on('drain', go).on('close', go)
+  })
 }
 
 /** Sends bytes as they are; what came back until the other side closed, or `withinMs` were over. */

@@ -6,7 +6,7 @@
  * An answer in which the upstream refuses the token means that nothing was carried out. Then the token is reported, which
  * costs one refresh for all who report the same, and the call is sent once more. It is never sent a third time.
  */
-import { deadline, type Passed } from '../../base/env.ts'
+import type { Passed } from '../../base/env.ts'
 import { asZhongkongError, ZhongkongError } from '../../base/errors.ts'
 import { compileRules, type MayCall } from '../../model/call-rules.ts'
 import type { CallRules, Source, SourceGateway } from '../../model/source.ts'
@@ -23,8 +23,6 @@ import { createSender, type Sender } from './send.ts'
 const underWayMax = 1_024
 /** How long a caller waits for a token when there is none, in milliseconds. */
 const waitMs = 8_000
-/** All of a call, however large what it carries, in milliseconds. */
-const callMsMax = 3_600_000
 
 /** Says what became of a call where the answer itself cannot: the answer is the upstream's. */
 export const replayHeader = 'Zhongkong-Replay'
@@ -65,14 +63,12 @@ async function carry(room: Room, claim: Claim, exchange: Exchange): Promise<Carr
   const { meter } = room.house
   const { name } = claim.source
   const release = admitted(room, claim, exchange.method)
-  const time = deadline(room.house.env.clock, callMsMax, exchange.signal)
   const end = (outcome: CallOutcome): void => {
-    time.done()
     release()
     meter.countCall(name, outcome)
   }
   try {
-    const { carried, outcome } = await call(room, claim, { ...exchange, signal: time.signal })
+    const { carried, outcome } = await call(room, claim, exchange)
     const { body } = carried
     if (body instanceof Uint8Array) end(outcome)
     else body.once('close', () => end(body.readableEnded ? outcome : 'cut'))

@@ -13,7 +13,7 @@ import { headerOf, valuesOf } from './headers.ts'
 /** A refusal is never longer, in bytes as sent; decoded it may be some times that. */
 const bytesMax = 16_384
 const decodedBytesMax = 131_072
-/** A body that takes longer is passed on as it comes, in milliseconds. */
+/** A body that takes longer after its first bytes is passed on as it comes, in milliseconds. */
 const waitMsMax = 1_000
 
 export type Said = {
@@ -31,10 +31,10 @@ const nothing: Said = { refusesToken: false, limit: null, address: null }
 export type Looked = { readonly whole: Buffer | null; readonly said: Said }
 
 export async function lookAt(passed: Passed, semantics: Semantics, clock: Clock): Promise<Looked> {
-  const { status, headers, body } = passed
+  const { status, headers } = passed
   // RFC 6750: the token may be refused in a header alone.
   const challenges = valuesOf(headers, 'www-authenticate').flatMap((each) => /\berror="?(\w+)/.exec(each)?.[1] ?? [])
-  const whole = mayRefuse(status, headers) ? await readSmall(body, clock, isPlain(headers)) : null
+  const whole = mayRefuse(status, headers) ? await readSmall(passed, clock) : null
   const value = whole === null ? null : valueOf(whole, headerOf(headers, 'content-encoding'))
   const codes = [...challenges, ...codesOf(value), ...(status >= 400 ? [String(status)] : [])]
   if (codes.length === 0) return { whole, said: nothing }
@@ -77,10 +77,14 @@ function isPlain(headers: readonly string[]): boolean {
 }
 
 /** The whole body if it is small, comes soon and may be JSON; otherwise null, and what was read is put back. */
-async function readSmall(body: Readable, clock: Clock, isReadable: boolean): Promise<Buffer | null> {
+async function readSmall({ headers, body }: Passed, clock: Clock): Promise<Buffer | null> {
+  const told = headerOf(headers, 'content-length')
+  const length = told === null ? null : Number(told)
+  const isReadable = isPlain(headers)
   const chunks: Buffer[] = []
   let size = 0
-  const endsAt = clock.monotonic() + waitMsMax
+  // Nothing is held back before the first bytes, so until then there is no hurry.
+  let endsAt: number | null = null
   const giveBack = (): null => {
     if (size > 0) body.unshift(Buffer.concat(chunks, size))
     return null
@@ -90,29 +94,34 @@ async function readSmall(body: Readable, clock: Clock, isReadable: boolean): Pro
     if (chunk === null) {
       if (body.readableEnded) return Buffer.concat(chunks, size)
       if (body.destroyed) throw body.errored ?? new Error('the body was destroyed')
-      const leftMs = endsAt - clock.monotonic()
-      if (leftMs <= 0) return giveBack()
+      const leftMs = endsAt === null ? null : endsAt - clock.monotonic()
+      if (leftMs !== null && leftMs <= 0) return giveBack()
       await moved(body, clock, leftMs)
       continue
     }
     chunks.push(chunk)
     size += chunk.length
+    if (size === length) {
+      body.resume()
+      return Buffer.concat(chunks, size)
+    }
+    endsAt ??= clock.monotonic() + waitMsMax
     const mayBeJson = !isReadable || /^(?:\xef\xbb\xbf)?\s*(?:[[{]|$)/.test(chunks[0]?.toString('latin1', 0, 64) ?? '')
     if (size > bytesMax || !mayBeJson) return giveBack()
   }
 }
 
-/** Resolves when there is more to read, nothing more, or the time is over. */
-async function moved(body: Readable, clock: Clock, leftMs: number): Promise<void> {
-  const stop = new AbortController()
+/** Resolves when there is more to read, nothing more, or the time is over; null is no limit but that of the connection. */
+async function moved(body: Readable, clock: Clock, leftMs: number | null): Promise<void> {
+  const stop = leftMs === null ? null : new AbortController()
   await new Promise<void>((resolve) => {
     const done = (): void => {
       for (const event of moves) body.off(event, done)
-      stop.abort('moved')
+      stop?.abort('moved')
       resolve()
     }
     for (const event of moves) body.on(event, done)
-    void clock.sleep(leftMs, stop.signal).then(done)
+    if (leftMs !== null) void clock.sleep(leftMs, stop?.signal).then(done)
   })
 }
 

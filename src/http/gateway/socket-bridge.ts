@@ -79,5 +79,7 @@ function write({ status, headers, body }: Carried, incoming: IncomingMessage, ou
     status,
     hasLength || !mayHaveBody ? [...headers] : [...headers, 'Content-Length', String(body.length)],
   )
-  outgoing.end(mayHaveBody ? body : undefined)
+  if (!mayHaveBody) outgoing.end()
+  // As latin1, which copies bytes as they are, it goes out together with the head in one write.
+  else outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
 }
