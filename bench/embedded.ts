@@ -31,13 +31,13 @@ export const measure: Measure = async (args) => {
       sources: { type: 'string', default: '1000' },
     },
   })
-  const names = Array.from({ length: Number(values.sources) }, (_, index) => nameOf(index))
+  const names = Array.from({ length: Number(values.sources) }, (_, index) => nameOf(index, 'store'))
   const upstream = startProgram('upstream', ['7200'], { core: cores.around })
   const { url } = await upstream.ask<UpstreamState>({})
   const inner = await openFilledKeeper(names, url)
   const library = await openKeeper({
     store: 'memory:',
-    sources: Object.fromEntries(names.map((name, index) => [name, definitionOf(index, url)])),
+    sources: Object.fromEntries(names.map((name, index) => [name, definitionOf(index, url, 'store')])),
   })
   // The first reads fetch; a few at a time, as none waits for ever.
   for (let at = 0; at < names.length; at += 32) {
@@ -64,7 +64,7 @@ export const measure: Measure = async (args) => {
 async function openFilledKeeper(names: readonly string[], upstream: string) {
   const env = realEnv()
   const store = await openStore({ url: 'memory:', encryptionKey: null, env })
-  await fillStore(store, { count: names.length, upstream, isKept: true })
+  await fillStore(store, { count: names.length, upstream, place: 'store' })
   const keeper = await openInnerKeeper({
     env,
     store,

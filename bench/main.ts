@@ -17,6 +17,7 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   reads: () => import('./reads.ts'),
   refreshes: () => import('./refreshes.ts'),
   'memory-and-start': () => import('./memory-and-start.ts'),
+  authorised: () => import('./authorised.ts'),
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
   gateway: () => import('./gateway.ts'),
@@ -34,4 +35,4 @@ const { measure } = await load()
 const { tables, numbers } = await measure(args)
 for (const { title, text } of tables) console.log(`${title}\n\n${text}\n`)
 console.log(JSON.stringify({ name, args, machine: on, numbers }))
-process.exit(0)
+process.exit()

@@ -1,24 +1,25 @@
 /**
  * Claim: memory and start time do not grow with what exists, but with what is read. Time from starting the process to
  * `zhongkong ready`, and resident memory at rest and after every source was read once, for sources that live in the store
- * (as after `PUT /v1/sources/{name}`) and for sources in the configuration file, all with living tokens in SQLite.
+ * (as after `PUT /v1/sources/{name}`), for accounts that authorised a third-party platform of WeChat, and for sources in
+ * the configuration file, all with living tokens in SQLite.
  * No start may call the upstream: every token is alive.
  *
- * Options: --starts N (5), --kept 0,10000,100000, --configured 10000.
+ * Options: --starts N (5), --kept 0,10000,100000, --authorised 100000, --configured 10000.
  */
 import { writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cores, startProgram, startZhongkong, type Child } from './child.ts'
-import { definitionOf, fillStoreAt, nameOf } from './filled-store.ts'
+import { definitionOf, fillStoreAt, nameOf, platformOf, type Place } from './filled-store.ts'
 import { median, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
 import { describeQuiet, quietRounds } from './quiet.ts'
 import { scratchFolder } from './scratch.ts'
 import type { UpstreamState } from './upstream.ts'
 
-type Situation = { readonly count: number; readonly isKept: boolean }
+type Situation = { readonly count: number; readonly place: Place }
 
 type Start = {
   /** From starting the process to the line that says it is ready. */
@@ -38,6 +39,12 @@ type Result = Situation & {
   readonly upstreamCalls: number
 }
 
+const placeTexts: Readonly<Record<Place, string>> = {
+  configuration: 'in the configuration',
+  store: 'in the store',
+  platform: 'authorised accounts',
+}
+
 /** How long a started node is left alone before its memory is looked at. */
 const restMs = 3_000
 const readersMax = 32
@@ -48,13 +55,15 @@ export const measure: Measure = async (args) => {
     options: {
       starts: { type: 'string', default: '5' },
       kept: { type: 'string', default: '0,10000,100000' },
+      authorised: { type: 'string', default: '100000' },
       configured: { type: 'string', default: '10000' },
     },
   })
   const counts = (text: string): number[] => text.split(',').filter(Boolean).map(Number)
   const situations: Situation[] = [
-    ...counts(values.kept).map((count) => ({ count, isKept: true })),
-    ...counts(values.configured).map((count) => ({ count, isKept: false })),
+    ...counts(values.kept).map((count): Situation => ({ count, place: 'store' })),
+    ...counts(values.authorised).map((count): Situation => ({ count, place: 'platform' })),
+    ...counts(values.configured).map((count): Situation => ({ count, place: 'configuration' })),
   ]
   const results: Result[] = []
   for (const situation of situations) results.push(await measureOne(situation, Number(values.starts)))
@@ -63,7 +72,7 @@ export const measure: Measure = async (args) => {
     const rest = median(result.starts.map((each) => each.restBytes))
     const ready = result.starts.map((each) => each.readyMs)
     return [
-      `${result.count} in the ${result.isKept ? 'store' : 'configuration'}`,
+      `${result.count} ${placeTexts[result.place]}`,
       median(ready).toFixed(0),
       spread(ready, 0),
       median(result.starts.map((each) => each.readyzMs)).toFixed(0),
@@ -91,11 +100,11 @@ export const measure: Measure = async (args) => {
 }
 
 async function measureOne(situation: Situation, startsWanted: number): Promise<Result> {
-  const { count, isKept } = situation
+  const { count, place } = situation
   const upstream = startProgram('upstream', ['7200'], { core: cores.around })
   const { url } = await upstream.ask<UpstreamState>({})
   const config = configFile(situation, url)
-  await fillStoreAt(`sqlite:${config.database}`, { count, upstream: url, isKept })
+  await fillStoreAt(`sqlite:${config.database}`, { count, upstream: url, place })
   const quiet = await quietRounds(startsWanted, async () => {
     const { child, start, waitedShare } = await startOnce(config.path)
     await child.stop()
@@ -103,7 +112,7 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   })
   const { child, server } = await startOnce(config.path)
   const began = performance.now()
-  await readAll(server, count)
+  await readAll(server, situation)
   const readSeconds = (performance.now() - began) / 1_000
   await pause(restMs)
   const readBytes = child.memoryBytes()
@@ -116,12 +125,13 @@ async function measureOne(situation: Situation, startsWanted: number): Promise<R
   return { ...situation, starts, waited, readBytes, peakBytes, reads: count, readSeconds, upstreamCalls }
 }
 
-function configFile({ count, isKept }: Situation, upstream: string): { path: string; database: string } {
+function configFile({ count, place }: Situation, upstream: string): { path: string; database: string } {
   const folder = scratchFolder()
   const database = join(folder, 'zhongkong.db')
-  const sources = Array.from({ length: isKept ? 0 : count }, (_, index) => {
-    return `  ${nameOf(index)}: ${JSON.stringify(definitionOf(index, upstream))}`
+  const sources = Array.from({ length: place === 'configuration' ? count : 0 }, (_, index) => {
+    return `  ${nameOf(index, place)}: ${JSON.stringify(definitionOf(index, upstream, place))}`
   })
+  if (place === 'platform') sources.push(`  platform: ${JSON.stringify(platformOf(upstream))}`)
   const lines = ['server: { listen: "127.0.0.1:0" }', `store: sqlite:${database}`]
   const text = [...lines, sources.length === 0 ? 'sources: {}' : 'sources:', ...sources, ''].join('\n')
   const path = join(folder, 'zhongkong.yaml')
@@ -145,13 +155,14 @@ async function startOnce(config: string): Promise<Started> {
   return { child, server, waitedShare, start: { readyMs, readyzMs, restBytes: child.memoryBytes() } }
 }
 
-async function readAll(server: string, count: number): Promise<void> {
+async function readAll(server: string, { count, place }: Situation): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: readersMax })
   let next = 0
   const reader = async (): Promise<void> => {
     for (let index = next++; index < count; index = next++) {
-      const status = await statusOf(`${server}/v1/tokens/${nameOf(index)}`, agent)
-      if (status !== 200) throw new Error(`${nameOf(index)}: HTTP ${status}`)
+      const name = nameOf(index, place)
+      const status = await statusOf(`${server}/v1/tokens/${encodeURIComponent(name)}`, agent)
+      if (status !== 200) throw new Error(`${name}: HTTP ${status}`)
     }
   }
   await Promise.all(Array.from({ length: readersMax }, reader))

@@ -48,8 +48,8 @@ async function run(work: Work): Promise<Refreshed> {
   const store = await openStore({ url: work.store, encryptionKey: null, env })
   const dueInMs = (index: number): number => (perSecond === null ? -1_000 : leadMs + (index * 1_000) / perSecond)
   const filledAt = Date.now()
-  await fillStore(store, { count, upstream: work.upstream, isKept: true, dueInMs })
-  const names = new Map(Array.from({ length: count }, (_, index) => [nameOf(index), index]))
+  await fillStore(store, { count, upstream: work.upstream, place: 'store', dueInMs })
+  const names = new Map(Array.from({ length: count }, (_, index) => [nameOf(index, 'store'), index]))
   const lateMs: number[] = []
   const marks: Mark[] = []
   let stopProfile = (): Promise<readonly Share[]> => Promise.resolve([])

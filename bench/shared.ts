@@ -120,7 +120,7 @@ async function measureOne({ kind, sources, overMs, forMs, nodes: nodeCount }: Wo
     const firstAt = await fill(server.url, key, leadMs, {
       count: sources,
       upstream: url,
-      isKept: true,
+      place: 'store',
       dueInMs: (index) => leadMs + dueMs(index),
     })
     if (Date.now() > firstAt - restMs * 1.5) throw new Error('writing the sources took too long for this measurement')
@@ -167,7 +167,7 @@ async function fill(url: string, key: Uint8Array, leadMs: number, filling: Filli
   // Due instants count from now on, whatever was spent on opening.
   const startedAt = Date.now()
   await fillStore(store, filling)
-  console.log(`${filling.count} sources, ${nameOf(0)} and on, were written in ${Date.now() - startedAt} ms`)
+  console.log(`${filling.count} sources, ${nameOf(0, 'store')} and on, were written in ${Date.now() - startedAt} ms`)
   await store.close()
   await env.close()
   return startedAt + leadMs

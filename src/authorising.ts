@@ -3,14 +3,15 @@
  * exchanged. A code is good once, and so is its exchange: it is no attempt under a lease, and one write keeps what it brings.
  */
 import { deadline, until, type Env } from './base/env.ts'
-import { ZhongkongError } from './base/errors.ts'
+import { asZhongkongError, ZhongkongError } from './base/errors.ts'
 import type { JsonObject } from './base/json.ts'
+import { Exchanges } from './exchange.ts'
 import type { Keeper } from './keeper/keeper.ts'
-import type { Attempt } from './model/failure.ts'
+import type { Failed, Issued } from './model/failure.ts'
 import type { Child, Message, Push } from './model/message.ts'
 import type { Source } from './model/source.ts'
-import { authorizationOf, linkOf, readMessage, redeem } from './providers/catalogue.ts'
-import type { Call, Input, Journey, Proof } from './providers/provider.ts'
+import { authorizationOf, linkOf, listAccounts, readMessage, redeem } from './providers/catalogue.ts'
+import type { Call, Input, Journey, Listed, Proof, Redeemed } from './providers/provider.ts'
 
 export type Authorising = {
   /** Whether this source is authorised by a person. */
@@ -25,11 +26,34 @@ export type Authorising = {
   complete(name: string, proof: Proof): Promise<string>
   /** Keeps what a platform's message brings its source; false when that is nothing (`Hear` of the callbacks room). */
   hear(source: Source, message: Message): Promise<boolean>
+  /**
+   * Makes and mends the sources of the accounts that the platform says have authorised this one, a part of its list at a
+   * time: from `offset` on, until `next` is null. Any part may be taken again. Throws as `link`.
+   */
+  recover(name: string, offset: number): Promise<Recovered>
 }
 
-type House = { readonly keeper: Keeper; readonly env: Env }
+export type Recovered = {
+  readonly total: number
+  readonly next: number | null
+  readonly made: number
+  readonly mended: number
+  readonly kept: number
+  /** Sources that could not be made or mended, with the reason. */
+  readonly failed: readonly { readonly name: string; readonly detail: string }[]
+}
 
-export function createAuthorising(house: House): Authorising {
+type House = {
+  readonly keeper: Keeper
+  readonly env: Env
+  readonly exchanges: Exchanges<Exchanged>
+}
+
+/** What a code brought, and when it was asked for, on the monotonic clock. */
+type Exchanged = { readonly issued: Issued; readonly began: number; readonly child: Redeemed['child'] | undefined }
+
+export function createAuthorising(outside: Omit<House, 'exchanges'>): Authorising {
+  const house: House = { ...outside, exchanges: new Exchanges() }
   return {
     isFor: (source) => authorizationOf(source) !== undefined,
     isEnteredByClick: async (name) => (await authorisable(house, name)).way.isEnteredByClick === true,
@@ -37,12 +61,16 @@ export function createAuthorising(house: House): Authorising {
     link: (name, journey) => link(house, name, journey),
     complete: async (name, proof) => await complete(house, (await authorisable(house, name)).source, proof),
     hear: (source, message) => hear(house, source, message),
+    recover: (name, offset) => recover(house, name, offset),
   }
 }
 
 async function link(house: House, name: string, journey: Journey): Promise<string> {
   const { source } = await authorisable(house, name)
-  const found = await withCall(house, source, (call) => linkOf(source, call, journey))
+  const ask = (call: Call): ReturnType<typeof linkOf> => linkOf(source, call, journey)
+  const found = await withLivingToken(house, source, ask, (told) =>
+    told !== undefined && 'refused' in told ? told.refused : null,
+  )
   if (found === undefined) throw nobodyCan(source)
   if ('url' in found) return found.url
   throw refused(found.refused)
@@ -51,15 +79,26 @@ async function link(house: House, name: string, journey: Journey): Promise<strin
 /** The source that the grant is for is made by it, where it is not the one that was authorised. */
 async function complete(house: House, source: Source, proof: Proof): Promise<string> {
   const { clock } = house.env
-  const began = clock.monotonic()
-  const { attempt, child } = await withCall(house, source, (call) => redeem(source, call, proof))
-  if (attempt.outcome !== 'issued') throw refused(attempt)
-  const name = child === undefined ? source.name : childName(source, child.account)
-  // A source that is there keeps its definition: an operator may have written more into it.
-  const isThere = child === undefined || (await house.keeper.source(name))?.kind === child.definition.provider
-  const brought = { issued: attempt.issued, sentAgoMs: clock.monotonic() - began }
-  await house.keeper.authorize(name, brought, isThere ? undefined : definitionUnder(source, child))
-  return name
+  return await house.exchanges.take(source.name, proof.code, {
+    exchange: async () => {
+      const began = clock.monotonic()
+      const ask = (call: Call): ReturnType<typeof redeem> => redeem(source, call, proof)
+      const { attempt, child } = await withLivingToken(house, source, ask, ({ attempt: told }) =>
+        told.outcome === 'issued' ? null : told,
+      )
+      if (attempt.outcome !== 'issued') throw refused(attempt)
+      return { issued: attempt.issued, began, child }
+    },
+    keep: async ({ issued, began, child }) => {
+      const name = child === undefined ? source.name : childName(source, child.account)
+      await house.keeper.authorize(
+        name,
+        { issued, sentAgoMs: clock.monotonic() - began },
+        definitionUnder(source, child),
+      )
+      return name
+    },
+  })
 }
 
 async function hear(house: House, source: Source, message: Message): Promise<boolean> {
@@ -72,11 +111,11 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
       // That an organisation consented is for other programs, too: what else came with it is not used here.
       return push.child === undefined
     case 'authorized':
-      await complete(house, source, { code: push.code, journey: null })
+      await completeOrMend(house, source, push)
       return true
     case 'revoked': {
       const name = push.child === null ? source.name : childName(source, push.child)
-      if ((await house.keeper.source(name)) !== undefined) await house.keeper.revoke(name)
+      if ((await house.keeper.source(name)) !== undefined) await house.keeper.revoke(name, push.at)
       return true
     }
   }
@@ -92,12 +131,71 @@ async function deliver({ keeper, env }: House, source: Source, push: Extract<Pus
   await keeper.deliver(name, { value, at: Math.min(at, env.clock.now()), lifetimeMs: livesMs })
 }
 
+/**
+ * Where the platform says whose authorisation it is, the source is made though the code brings nothing: it was used
+ * already, by another node say, or cannot be exchanged now. Its grant is then asked for when it is needed.
+ */
+async function completeOrMend(
+  house: House,
+  source: Source,
+  push: Extract<Push, { kind: 'authorized' }>,
+): Promise<void> {
+  const { code, child } = push
+  try {
+    await complete(house, source, { code, journey: null })
+  } catch (thrown) {
+    if (child !== undefined)
+      await house.keeper.mend(childName(source, child.account), definitionUnder(source, child), null)
+    // A code that is no good does not get better by being sent again.
+    else if (!isSpent(thrown)) throw thrown
+  }
+}
+
+/** Sources that are made or mended at the same time. */
+const atOnce = 8
+
+async function recover(house: House, name: string, offset: number): Promise<Recovered> {
+  const { source } = await authorisable(house, name)
+  const ask = (call: Call): ReturnType<typeof listAccounts> => listAccounts(source, call, offset)
+  const refusalIn = (told: Awaited<ReturnType<typeof ask>>): Failed | null =>
+    told !== undefined && 'refused' in told ? told.refused : null
+  const { clock } = house.env
+  const began = clock.monotonic()
+  const told = await withLivingToken(house, source, ask, refusalIn)
+  if (told === undefined) throw new ZhongkongError('bad_request', `nobody lists the accounts of ${source.kind}`)
+  if ('refused' in told) throw refused(told.refused)
+  const counts = { made: 0, mended: 0, kept: 0 }
+  const failed: { name: string; detail: string }[] = []
+  const queue = [...told.accounts]
+  const mend = async ({ account, definition, grant }: Listed): Promise<void> => {
+    const child = childName(source, account)
+    try {
+      // It was so when the list was asked for: whatever has come to the source since is newer.
+      const given = grant === null ? null : { value: grant, toldAgoMs: clock.monotonic() - began }
+      counts[await house.keeper.mend(child, { ...definition, of: name }, given)] += 1
+    } catch (thrown) {
+      const { code, message } = asZhongkongError(thrown)
+      // Without a store nothing more can be done, and this part is to be taken again.
+      if (code !== 'bad_request' && code !== 'conflict') throw thrown
+      failed.push({ name: child, detail: message })
+    }
+  }
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await mend(next)
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  return { total: told.total, next: told.next, ...counts, failed }
+}
+
 function childName({ name }: Source, account: string): string {
   return `${name}/${account}`
 }
 
-function definitionUnder({ name }: Source, { definition }: Child): JsonObject {
-  return { ...definition, of: name }
+/** The definition of an account names the source that it is under. */
+function definitionUnder(source: Source, child: Child): JsonObject
+function definitionUnder(source: Source, child: Child | undefined): JsonObject | undefined
+function definitionUnder({ name }: Source, child: Child | undefined): JsonObject | undefined {
+  return child === undefined ? undefined : { ...child.definition, of: name }
 }
 
 type Way = NonNullable<ReturnType<typeof authorizationOf>>
@@ -111,13 +209,37 @@ async function authorisable({ keeper }: House, name: string): Promise<{ readonly
   return { source, way }
 }
 
+/**
+ * The same, and once more with another token where the platform says that its own is dead: nobody else may be asking with
+ * it who would notice.
+ */
+async function withLivingToken<T>(
+  house: House,
+  source: Source,
+  ask: (call: Call) => Promise<T>,
+  refusalIn: (told: T) => Failed | null,
+): Promise<T> {
+  let token: string | undefined
+  const told = await withCall(house, source, (call) => {
+    token = call.held?.token
+    return ask(call)
+  })
+  const errcode = refusalIn(told)?.failure.upstream?.errcode
+  const isDead = errcode !== undefined && source.semantics.invalidTokenCodes.includes(errcode)
+  if (token === undefined || !isDead) return told
+  await house.keeper.refresh(source.name, { stale: token })
+  return await withCall(house, source, ask)
+}
+
 /** A request outside of the schedule: with the tokens it needs, and within the time of one attempt. */
 async function withCall<T>(house: House, source: Source, ask: (call: Call) => Promise<T>): Promise<T> {
   const { keeper, env } = house
   const inputs = new Map<string, Input>()
   const input = async (name: string): Promise<Input> => {
     const { snapshot } = await keeper.get(name)
-    return { token: snapshot.token, version: snapshot.version, fields: snapshot.fields }
+    const account = (await keeper.source(name))?.credential?.account
+    const { token, version, fields } = snapshot
+    return { token, version, fields, ...(account === undefined ? {} : { account }) }
   }
   for (const need of source.needs) inputs.set(need, await input(need))
   const own = authorizationOf(source)?.isAskedWithToken === true ? await input(source.name) : null
@@ -149,8 +271,15 @@ function nobodyCan({ kind }: Source): ZhongkongError {
   })
 }
 
-function refused({ failure }: Exclude<Attempt, { outcome: 'issued' }>): ZhongkongError {
+function isSpent(thrown: unknown): boolean {
+  const { cause } = asZhongkongError(thrown)
+  return typeof cause === 'object' && cause !== null && 'class' in cause && cause.class === 'needs-authorization'
+}
+
+function refused(failed: Failed): ZhongkongError {
+  const { failure } = failed
   return new ZhongkongError('authorization_refused', failure.message, {
+    cause: failed,
     ...(failure.upstream === undefined ? {} : { upstream: failure.upstream }),
     ...(failure.hint === undefined ? {} : { hint: failure.hint }),
   })

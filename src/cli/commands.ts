@@ -7,6 +7,7 @@ import * as demo from './commands/demo.ts'
 import * as get from './commands/get.ts'
 import * as importCommand from './commands/import.ts'
 import * as key from './commands/key.ts'
+import * as recover from './commands/recover.ts'
 import * as refresh from './commands/refresh.ts'
 import * as restore from './commands/restore.ts'
 import * as serve from './commands/serve.ts'
@@ -25,6 +26,7 @@ export const commands: readonly CommandModule[] = [
   get,
   refresh,
   authorize,
+  recover,
   status,
   backup,
   restore,

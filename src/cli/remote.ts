@@ -1,11 +1,21 @@
 /** A running server as `get`, `refresh`, `authorize` and `status` talk to it, and its refusals told with what to do about them. */
 import { isJsonObject, type JsonObject } from '../base/json.ts'
 import type { Language, Text } from '../base/text.ts'
-import type { AuthorizeAnswer, RefreshAnswer, SourceAnswer, SourcesAnswer, TokenAnswer } from '../wire/v1.ts'
+import type {
+  AuthorizeAnswer,
+  RecoveryAnswer,
+  RefreshAnswer,
+  SourceAnswer,
+  SourcesAnswer,
+  TokenAnswer,
+} from '../wire/v1.ts'
 import type { Io } from './command.ts'
 import { CliFault, usage } from './fault.ts'
 
 const defaultUrl = 'http://127.0.0.1:8888'
+
+/** A part of the accounts under a source is several hundred writes; it is waited for so much longer, in milliseconds. */
+const recoverMsMax = 120_000
 
 /** The server answers within its own waits (5 s for a refresh); this is for one that hangs, in milliseconds. */
 const answerMsMax = 20_000
@@ -19,6 +29,8 @@ export type Remote = {
   readonly source: (name: string) => Promise<SourceAnswer>
   /** A link by which a person without a key may authorise the source. */
   readonly authorize: (name: string, device: string | undefined) => Promise<AuthorizeAnswer>
+  /** One part of the accounts under a source, from `offset` on. */
+  readonly recover: (name: string, offset: number) => Promise<RecoveryAnswer>
 }
 
 export type TokenQuery = {
@@ -31,6 +43,10 @@ export type TokenQuery = {
 export function remoteServer(io: Io): Remote {
   const url = serverUrl(io.environment.ZHONGKONG_URL)
   const ask = (path: string, init: RequestInit, waitMs = 0): Promise<Answer> => call(io, `${url}${path}`, init, waitMs)
+  const post = (path: string, body: JsonObject, waitMs = 0): Promise<Answer> => {
+    const headers = { 'content-type': 'application/json' }
+    return ask(path, { method: 'POST', headers, body: JSON.stringify(body) }, waitMs)
+  }
   return {
     url,
     token: async (name, query) => {
@@ -45,11 +61,10 @@ export function remoteServer(io: Io): Remote {
       return { answer: body as unknown as TokenAnswer, etag: response.headers.get('etag') }
     },
     refresh: async (name, stale) => {
-      const { body } = await ask(`/v1/tokens/${encodeURIComponent(name)}/refresh`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(stale === undefined ? {} : { stale }),
-      })
+      const { body } = await post(
+        `/v1/tokens/${encodeURIComponent(name)}/refresh`,
+        stale === undefined ? {} : { stale },
+      )
       if (typeof body.refreshed !== 'boolean') throw notOurs(url)
       return body as unknown as RefreshAnswer
     },
@@ -59,13 +74,17 @@ export function remoteServer(io: Io): Remote {
       return body as unknown as SourceAnswer
     },
     authorize: async (name, device) => {
-      const { body } = await ask(`/v1/sources/${encodeURIComponent(name)}/authorize`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(device === undefined ? {} : { device }),
-      })
+      const { body } = await post(
+        `/v1/sources/${encodeURIComponent(name)}/authorize`,
+        device === undefined ? {} : { device },
+      )
       if (typeof body.url !== 'string' || typeof body.expires_in !== 'number') throw notOurs(url)
       return { url: body.url, expires_in: body.expires_in }
+    },
+    recover: async (name, offset) => {
+      const { body } = await post(`/v1/sources/${encodeURIComponent(name)}/recover`, { offset }, recoverMsMax)
+      if (!Array.isArray(body.failed) || !(body.next === null || typeof body.next === 'number')) throw notOurs(url)
+      return body as unknown as RecoveryAnswer
     },
     sources: async () => {
       const all: SourceAnswer[] = []

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { brief, configPath, directory, load, type FakeFile } from '../../test/config/harness.ts'
 import type { Config } from './config.ts'
+import { parseSource } from '../providers/catalogue.ts'
 import { formatIssues } from './format-issues.ts'
 import { configBytesMax, loadConfig } from './load-config.ts'
 
@@ -600,5 +601,17 @@ describe('the block for people', () => {
       '  此处没有名为 "lisen" 的键。',
       '  解决办法：是否想写 "listen"？',
     ])
+  })
+
+  test('two sources that begin with one refresh token are told apart', async () => {
+    const definition = (scope: string, refreshToken: string): string =>
+      `{ provider: oauth2, token_url: "https://a.test/t", client_id: a, client_secret: "\${S}", scope: ${scope}, grant: refresh_token, refresh_token: "\${${refreshToken}}" }`
+    const environment = { S: 'secret', R1: 'canary-refresh-1', R2: 'canary-refresh-2' }
+    const text = (second: string): string =>
+      `sources:\n  one: ${definition('read', 'R1')}\n  two: ${definition('write', second)}\n`
+    expect(await issuesOf(text('R2'), { environment, parseSource })).toEqual([])
+    expect(await issuesOf(text('R1'), { environment, parseSource })).toEqual(['3:3 source_invalid sources.two'])
+    const { issues } = await load(text('R1'), { environment, parseSource })
+    expect(JSON.stringify(issues)).not.toContain('canary')
   })
 })

@@ -51,7 +51,7 @@ export function checkSources(written: { readonly sources: unknown }, judge: Judg
     const unknown = needs.filter((need) => !names.has(need))
     problems.push(...unknown.map((need) => unknownSource(need, finder.find(name, need), allNames)))
   }
-  problems.push(...graphProblems(sources, finder), ...rivals(sources).map(rivalProblem))
+  problems.push(...graphProblems(sources, finder), ...rivals(sources).map(rivalProblem), ...sharedSeeds(sources))
   return { value: sources, problems }
 }
 
@@ -69,6 +69,28 @@ function rivalProblem({ source, first }: { readonly source: Source; readonly fir
       zh: `只保留其中一个，其余程序都读取 ${first.name}。`,
     },
   )
+}
+
+/** Two sources that begin with one refresh token: the first that uses it up leaves the other without. */
+function sharedSeeds(sources: readonly Source[]): Problem[] {
+  const firstOf = new Map<string, string>()
+  return sources.flatMap(({ name, seed, semantics }) => {
+    if (seed === null || semantics.grant === undefined || semantics.grant.rotates === 'never') return []
+    const first = firstOf.get(seed.digest)
+    if (first === undefined) {
+      firstOf.set(seed.digest, name)
+      return []
+    }
+    const message = {
+      en: `This is the refresh token of sources.${first}, too: whichever uses it first leaves the other without one.`,
+      zh: `sources.${first} 也使用同一个 refresh token：先使用它的一方会使另一方失去凭据。`,
+    }
+    const fix = {
+      en: `Authorise ${name} for itself, or keep one source and let everybody read that.`,
+      zh: `请为 ${name} 单独授权，或只保留一个来源供所有程序读取。`,
+    }
+    return [problem('source_invalid', { path: ['sources', name], at: 'key' }, message, fix)]
+  })
 }
 
 /** Tries again with numbers and booleans where the provider wants them and an unquoted reference brought a text. */

@@ -42,11 +42,17 @@ export async function isKnownAccount(visit: Visit, kind: string, account: string
 }
 
 export type TicketOwner =
-  { readonly found: true; readonly ticket: Source } | { readonly found: false; readonly why: 'token' | 'ticket' }
+  | { readonly found: true; readonly ticket: Pick<Source, 'name'> }
+  | { readonly found: false; readonly why: 'token' | 'ticket' }
 
 /** The ticket source of a type that belongs to the source whose token the caller sent. */
 export async function ticketOf(visit: Visit, token: string, kinds: TicketKinds, type: string): Promise<TicketOwner> {
   const owner = visit.house.keeper.ownerOf(token)
+  const { name, offspring = {} } = owner?.source ?? {}
+  // Who has the token could ask for the ticket at the platform itself, so it may come into being here.
+  if (name !== undefined && Object.hasOwn(offspring, type) && offspring[type]?.provider === kinds.ticket) {
+    return { found: true, ticket: { name: `${name}/${type}` } }
+  }
   if (owner?.source.kind !== kinds.token) return { found: false, why: 'token' }
   for (const source of await ticketParents(visit, owner.source, kinds)) {
     const dependents = await visit.house.keeper.dependents(source.name)

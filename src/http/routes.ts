@@ -6,9 +6,11 @@ import { surfaces as dingtalk } from './surfaces/dingtalk.ts'
 import { surfaces as feishu } from './surfaces/feishu.ts'
 import { surfaces as operating } from './surfaces/operating.ts'
 import { surfaces as tokenboy } from './surfaces/tokenboy.ts'
+import { surfaces as v1Recovery } from './surfaces/v1-recovery.ts'
 import { surfaces as v1Sources } from './surfaces/v1-sources.ts'
 import { surfaces as v1Tokens } from './surfaces/v1-tokens.ts'
 import { surfaces as wechatTokenServer } from './surfaces/wechat-token-server.ts'
+import { surfaces as wechatOpen } from './surfaces/wechat-open.ts'
 import { surfaces as wechat } from './surfaces/wechat.ts'
 import { surfaces as wecomService } from './surfaces/wecom-service.ts'
 import { surfaces as wecom } from './surfaces/wecom.ts'
@@ -16,10 +18,12 @@ import { surfaces as wecom } from './surfaces/wecom.ts'
 export const routes: readonly Surface[] = [
   ...v1Tokens,
   ...v1Sources,
+  ...v1Recovery,
   ...operating,
   ...tokenboy,
   ...wechatTokenServer,
   ...wechat,
+  ...wechatOpen,
   ...wecom,
   ...wecomService,
   ...dingtalk,

@@ -107,6 +107,24 @@ export const wechatTicketSchema = z.strictObject({
   expires_in: seconds,
 })
 
+export const componentTokenSchema = z.strictObject({ component_access_token: z.string(), expires_in: seconds })
+
+export const authorizerTokenSchema = z.strictObject({
+  authorizer_access_token: z.string(),
+  expires_in: seconds,
+  authorizer_refresh_token: z.string(),
+})
+
+/** What became of a part of the accounts that a platform lists. */
+export const recoverySchema = z.strictObject({
+  total: z.int().min(0).describe('Accounts that have authorised the source, as the platform tells it.'),
+  next: z.int().min(0).nullable().describe('Where the next part begins; null: that was the last.'),
+  made: z.int().min(0),
+  mended: z.int().min(0),
+  kept: z.int().min(0),
+  failed: z.array(z.strictObject({ name: z.string(), detail: z.string() })),
+})
+
 export const wecomTokenSchema = z.strictObject({
   errcode: z.literal(0),
   errmsg: z.literal('ok'),
@@ -189,11 +207,14 @@ export const namedSchemas = {
   Authorize: authorizeSchema,
   AuthorizeRequest: authorizeBodySchema,
   Definition: definitionSchema,
+  Recovery: recoverySchema,
   Problem: problemSchema,
   Health: healthSchema,
   WechatError: wechatErrorSchema,
   WechatToken: wechatTokenSchema,
   WechatTicket: wechatTicketSchema,
+  ComponentToken: componentTokenSchema,
+  AuthorizerToken: authorizerTokenSchema,
   WecomToken: wecomTokenSchema,
   WecomSuiteToken: wecomSuiteTokenSchema,
   WecomProviderToken: wecomProviderTokenSchema,

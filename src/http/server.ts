@@ -139,6 +139,7 @@ const nobodyAuthorises: Authorising = {
   codeParameter: () => Promise.reject(nobodyCan()),
   link: () => Promise.reject(nobodyCan()),
   complete: () => Promise.reject(nobodyCan()),
+  recover: () => Promise.reject(nobodyCan()),
 }
 
 function nobodyCan(): ZhongkongError {

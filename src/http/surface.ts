@@ -7,6 +7,7 @@ import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { Source } from '../model/source.ts'
+import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
@@ -73,6 +74,8 @@ export type Authorising = {
   link(name: string, journey: Journey): Promise<string>
   /** Exchanges the code; answers the name of the source that may go on now. */
   complete(name: string, proof: { readonly code: string; readonly journey: Journey }): Promise<string>
+  /** Makes and mends the sources of the accounts under one, a part of the platform's list at a time, from `offset` on. */
+  recover(name: string, offset: number): Promise<RecoveryAnswer>
 }
 
 /** What all surfaces share. */

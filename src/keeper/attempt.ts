@@ -35,3 +35,9 @@ export type NeedInput = (
   source: string,
   need: string,
 ) => Promise<{ readonly input: Input } | { readonly failure: Failure | null; readonly until: number }>
+
+/** What is said of a source that waits for somebody to grant it; null for one that does not. */
+export function missingOf(source: Source, tended: Tended | null): Failure | null {
+  const isWaiting = tended?.kind === 'wait' && tended.because === 'authorization'
+  return isWaiting ? (source.semantics.grant?.missing ?? null) : null
+}

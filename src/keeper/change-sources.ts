@@ -1,17 +1,15 @@
 /** Sources that are added, changed and removed while running. */
-import { backoffMs } from '../base/backoff.ts'
-import { deadline, until } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
 import { newEntry, type Entry } from '../model/entry.ts'
-import type { Given } from '../model/grant.ts'
+import { grantOf, lacksGrant, type Given } from '../model/grant.ts'
 import { chainLengthMax, findCycles, longestChains, type Needs } from '../model/graph.ts'
 import { retiredChannel, sourceName, type Source } from '../model/source.ts'
-import { authorized, granted, revoked } from '../model/take-grant.ts'
-import type { Brought } from './keeper.ts'
+import { authorized, granted, reauthorised, revoked } from '../model/take-grant.ts'
+import type { Brought, Told } from './keeper.ts'
 import type { KeepFresh } from './keep-fresh.ts'
-import { lookUp, tell, type Found, type Room } from './room.ts'
+import { lookUp, meetParents, tell, type Found, type Room } from './room.ts'
 
 const racesMax = 20
 
@@ -19,19 +17,20 @@ export async function putSource(
   room: Room,
   name: string,
   definition: JsonObject,
-  brought: Brought | null = null,
+  bring: Bring = (_, entry) => entry,
 ): Promise<{ readonly created: boolean }> {
   if (!sourceName.test(name)) throw new ZhongkongError('bad_request', 'that is no name for a source')
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; change it there')
   }
+  await meetParents(room, definition)
   const parsed = room.book.parse(name, definition)
   if (!parsed.ok) {
     const problems = parsed.issues.map((issue) => `${issue.path.join('.') || 'definition'}: ${issue.message.en}`)
     throw new ZhongkongError('bad_request', problems.join('; '))
   }
   await judgeNeighbours(room, parsed.source)
-  const { before, entry, revision } = await define(room, parsed.source, brought)
+  const { before, entry, revision } = await define(room, parsed.source, bring)
   const source = room.book.resolve(name, entry) ?? parsed.source
   try {
     // Of two that were put at the same moment, neither saw the other before; the later one sees both now.
@@ -42,21 +41,24 @@ export async function putSource(
   }
   // An entry without a definition was left by a source of the configuration file; its token lives on if it is the same account.
   const created = before?.definition == null
-  room.views.learn(source, entry, revision)
+  if (room.views.has(name)) room.views.learn(source, entry, revision)
   tell(room, created ? 'added' : 'changed', name, {})
   return { created }
 }
 
+/** What an entry becomes by what was brought with its definition. */
+type Bring = (source: Source, entry: Entry) => Entry
+
 type Defined = { readonly before: Entry | null; readonly entry: Entry; readonly revision: number }
 
 /** Writes a definition, and what was brought with it, in one write: neither is of use without the other. */
-async function define(room: Room, source: Source, brought: Brought | null): Promise<Defined> {
+async function define(room: Room, source: Source, bring: Bring): Promise<Defined> {
   const { name, definition } = source
   for (let race = 0; race < racesMax; race += 1) {
     const { entry: before, revision } = await room.store.read(name)
     const now = room.time.now()
     const defined = before === null ? newEntry(now, definition) : redefined(before, definition)
-    const entry = brought === null ? defined : authorizedNow(room, source, defined, brought)
+    const entry = bring(source, defined)
     const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, revision)
     if (written !== null) return { before, entry, revision: written }
   }
@@ -67,6 +69,59 @@ async function define(room: Room, source: Source, brought: Brought | null): Prom
 function redefined(entry: Entry, definition: JsonObject): Entry {
   const isSame = JSON.stringify(entry.definition) === JSON.stringify(definition)
   return isSame ? entry : { ...entry, definition, nextTry: 0 }
+}
+
+/**
+ * Takes in what a person's authorisation of an account brought: to its source, or to one that is made by it. One that
+ * was defined with more than the authorisation says stays as it is.
+ */
+export async function authorizeChild(
+  room: Room,
+  name: string,
+  definition: JsonObject,
+  brought: Brought,
+): Promise<void> {
+  const known = await lookUp(room, name)
+  if (known !== null && saysAll(known.source.definition, definition)) {
+    await authorizeSource(room, name, brought)
+    return
+  }
+  await putSource(room, name, definition, (source, entry) => authorizedNow(room, source, entry, brought))
+  tell(room, 'authorized', name, {})
+}
+
+/**
+ * Sees to it that there is a source with this grant, as the platform tells it: `made`, `mended` by the grant, or `kept`
+ * because it has that in use. Throws as `putSource`.
+ */
+export async function mendSource(
+  room: Room,
+  name: string,
+  definition: JsonObject,
+  told: Told | null,
+): Promise<'made' | 'mended' | 'kept'> {
+  const given = told === null ? null : { value: told.value, at: room.time.now() - told.toldAgoMs, lifetimeMs: null }
+  const take: Bring = (source, entry) =>
+    given === null ? reauthorised(source, entry, room.time.now()) : granted(source, entry, given, room.time.now())
+  const known = await lookUp(room, name)
+  if (known === null || !saysAll(known.source.definition, definition)) {
+    await putSource(room, name, definition, take)
+    return 'made'
+  }
+  const isKept = ({ source, entry }: Found): boolean => {
+    const now = room.time.now()
+    return !lacksGrant(source, entry, now) && (given === null || grantOf(source, entry, now)?.value === given.value)
+  }
+  if (isKept(known)) return 'kept'
+  const isMended = await changeSource(room, name, (found) =>
+    isKept(found) ? found.entry : take(found.source, found.entry),
+  )
+  return isMended ? 'mended' : 'kept'
+}
+
+/** Whether a definition holds everything that another one says, and perhaps more. */
+function saysAll(definition: JsonObject, other: JsonObject): boolean {
+  return Object.entries(other).every(([key, value]) => JSON.stringify(definition[key]) === JSON.stringify(value))
 }
 
 function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentAgoMs }: Brought): Entry {
@@ -82,64 +137,15 @@ export async function authorizeSource(room: Room, name: string, brought: Brought
   tell(room, 'authorized', name, {})
 }
 
-const keepBackoff = { baseMs: 200, capMs: 5_000 }
-/** Whoever brought something waits so long for it to be kept, in milliseconds; a person is watching. */
-const keepMsMax = 10_000
-
-/**
- * Keeps what a person's authorisation brought, which nobody is given twice: while the store fails it is tried again, for a
- * while before the caller is told, and behind the error after that, until it is kept or the node stops.
- */
-export async function keepBrought(
-  room: Room,
-  brought: Brought,
-  take: (brought: Brought) => Promise<void>,
-): Promise<void> {
-  const { clock, random } = room.env
-  const began = clock.monotonic()
-  const takeNow = (): Promise<void> => take({ ...brought, sentAgoMs: brought.sentAgoMs + clock.monotonic() - began })
-  const takeLater = async (): Promise<void> => {
-    for (let failures = 1; ; failures += 1) {
-      await clock.sleep(backoffMs(failures, keepBackoff, random.next()), room.stopping)
-      try {
-        await takeNow()
-        return
-      } catch (thrown) {
-        if (!isOfStore(thrown) || room.stopping.aborted) throw thrown
-      }
-    }
-  }
-  try {
-    await takeNow()
-  } catch (thrown) {
-    if (!isOfStore(thrown)) throw thrown
-    const later = takeLater()
-    // Whoever waits is told how it ended; behind the answer nobody is.
-    room.background(later.catch(() => undefined))
-    const time = deadline(clock, keepMsMax, room.stopping)
-    try {
-      await until(later, time.signal)
-    } catch (last) {
-      throw time.signal.aborted ? thrown : last
-    } finally {
-      time.done()
-    }
-  }
-}
-
-function isOfStore(thrown: unknown): boolean {
-  return thrown instanceof ZhongkongError && thrown.code.startsWith('store_')
-}
-
 /** Takes in a grant that was pushed; false when it, or a later one, is known. */
 export async function deliverGrant(room: Room, name: string, given: Given): Promise<boolean> {
   return await changeSource(room, name, ({ source, entry }) => granted(source, entry, given, room.time.now()))
 }
 
-/** The platform withdrew its authorisation. */
-export async function revokeSource(room: Room, name: string): Promise<void> {
-  await changeSource(room, name, ({ source, entry }) => revoked(source, entry, room.time.now()))
-  tell(room, 'revoked', name, {})
+/** The platform withdrew its authorisation, at the instant `at` where it says so: a newer one lives on. */
+export async function revokeSource(room: Room, name: string, at: number | null): Promise<void> {
+  const isRevoked = await changeSource(room, name, ({ source, entry }) => revoked(source, entry, at, room.time.now()))
+  if (isRevoked) tell(room, 'revoked', name, {})
 }
 
 /** Changes the entry of a source that there is; false when there was nothing to change. Throws `not_found`. */
@@ -151,7 +157,8 @@ async function changeSource(room: Room, name: string, change: (found: Found) => 
     if (entry === found.entry) return false
     const written = await room.store.write(name, { entry, dueAt: wakeAt(entry) }, found.revision)
     if (written === null) continue
-    room.views.learn(found.source, entry, written)
+    // Nobody may be reading it: a platform may tell about a million accounts.
+    if (room.views.has(name)) room.views.learn(found.source, entry, written)
     return true
   }
   throw new ZhongkongError('overloaded', 'the source kept changing while it was being written')
@@ -177,6 +184,7 @@ async function definedNow(room: Room, name: string): Promise<Source | null> {
   const inFile = room.book.fileSources.get(name)
   if (inFile !== undefined || !sourceName.test(name)) return inFile ?? null
   const { entry } = await room.store.read(name)
+  if (entry?.definition != null) await meetParents(room, entry.definition)
   return room.book.resolve(name, entry)
 }
 
@@ -193,9 +201,10 @@ async function judgeNeighbours(room: Room, source: Source): Promise<void> {
   }
   const channel = retiredChannel(source)
   if (channel === null) return
-  const rival = await findKnown(room, (other) => other.name !== source.name && retiredChannel(other) === channel)
-  if (rival !== null) {
-    throw new ZhongkongError('conflict', `${rival.name} is the same account; each would retire the other's token`)
+  for (const name of room.book.inChannel(channel)) {
+    const rival = name === source.name ? null : await definedNow(room, name)
+    if (rival === null || retiredChannel(rival) !== channel) continue
+    throw new ZhongkongError('conflict', `${name} is the same account; each would retire the other's token`)
   }
 }
 
@@ -217,15 +226,16 @@ async function needsBelow(room: Room, source: Source): Promise<Needs> {
 }
 
 /**
- * A source that answers a question, among those that this node knows: all of the configuration file, and of those added
- * while running the ones that it has put, read or refreshed since it started, which are all of them after one life of
- * their tokens. Looking through the whole store for each change would make adding many sources a labour of hours. What
- * is missed shows: rivals as `conflict`, a source whose need was removed by its state.
+ * A source that is asked with the token of another. Like rivals it is looked for among those that this node knows: all of
+ * the configuration file, and of those added while running the ones that it has put, read or refreshed since it started,
+ * which are all of them after one life of their tokens. Looking through the whole store for each change would make adding
+ * many sources a labour of hours. What is missed shows: rivals as `conflict`, a need that was removed by the source's state.
  */
-async function findKnown(room: Room, holds: (source: Source) => boolean): Promise<Source | null> {
-  for (const { name } of room.book.known().filter(holds)) {
+async function findDependent(room: Room, need: string): Promise<Source | null> {
+  const asks = ({ name, needs }: Source): boolean => name !== need && needs.includes(need)
+  for (const { name } of room.book.known().filter(asks)) {
     const now = await definedNow(room, name)
-    if (now !== null && holds(now)) return now
+    if (now !== null && asks(now)) return now
   }
   return null
 }
@@ -234,7 +244,7 @@ export async function removeSource(room: Room, name: string): Promise<boolean> {
   if (room.book.fileSources.has(name)) {
     throw new ZhongkongError('conflict', 'this source stands in the configuration file; remove it there')
   }
-  const dependent = await findKnown(room, (other) => other.name !== name && other.needs.includes(name))
+  const dependent = await findDependent(room, name)
   if (dependent !== null) throw new ZhongkongError('conflict', `${dependent.name} is asked with its token`)
   for (let race = 0; race < racesMax; race += 1) {
     const { entry, revision } = await room.store.read(name)

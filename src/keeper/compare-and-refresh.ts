@@ -16,6 +16,7 @@ import type { Reading, Refreshed } from './keeper.ts'
 import { readToken, readingOf, unavailable } from './read-token.ts'
 import type { Tended } from './attempt.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
+import { lookUpOrSprout } from './sprout.ts'
 
 const waitMsDefault = 8_000
 /** While another node refreshes, its result is looked for this often, in milliseconds. */
@@ -39,7 +40,7 @@ export class CompareAndRefresh {
     const { stale } = options
     const known = stale === undefined ? null : this.#replacedHere(name, stale)
     if (known !== null) return { ...known, refreshed: false, reason: 'not_current' }
-    const found = await lookUp(this.#room, name)
+    const found = await lookUpOrSprout(this.#room, name)
     if (found === null) throw new ZhongkongError('not_found', 'no such source')
     this.#room.views.learn(found.source, found.entry, found.revision)
     const token = tokenOf(found.source, found.entry)

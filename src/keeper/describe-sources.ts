@@ -7,7 +7,7 @@ import { authorizedAt } from '../model/grant.ts'
 import { isContested } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import type { SourceState } from './keeper.ts'
-import { lookUp, type Room } from './room.ts'
+import { lookUp, meetParents, type Room } from './room.ts'
 
 export async function sourceState(room: Room, name: string): Promise<SourceState | undefined> {
   const found = await lookUp(room, name)
@@ -19,6 +19,7 @@ export async function sourceStates(
   query: { readonly after?: string; readonly limit: number },
 ): Promise<{ states: readonly SourceState[]; next: string | null }> {
   const page = await room.store.scan(query)
+  for (const { entry } of page.records) if (entry.definition !== null) await meetParents(room, entry.definition)
   const states = page.records.flatMap(({ name, entry }) => {
     const source = room.book.resolve(name, entry)
     return source === null ? [] : [describe(room, source, entry)]

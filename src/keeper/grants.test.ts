@@ -452,6 +452,32 @@ describe('a person who authorises', () => {
     },
   )
 
+  test.each([undefined, { provider: 'sample', account: 'one', grant: true }])(
+    'while the store fails, on a node that dies then, is not asked again: the next node puts it where it belongs (%j)',
+    async (definition) => {
+      stage.spill = new Ledge()
+      const server = serve(new AuthorisationServer(0))
+      const node = await stage.opened(source)
+      const name = definition === undefined ? 'oauth' : 'platform/shop'
+      // The grant before is dead: a person authorises because it is.
+      server.authorise('by-hand')
+      await stage.pass(3 * hour)
+      node.wire.isReadOnly = true
+      const grant = { value: 'by-hand', lifetimeMs: null }
+      const issued = { value: 'token-by-hand', lifetimeMs: hour, fields: {}, grant }
+      const authorize = node.keeper.authorize(name, { issued, sentAgoMs: 0 }, definition)
+      expect(await stage.code(authorize)).toBe('store_full')
+      stage.kill(node)
+      stage.missed(node)
+      const next = await stage.open(source)
+      await stage.pass(2 * second)
+      expect((await stage.entry(name)).grants?.map(({ value }) => value)).toContain('by-hand')
+      expect(stage.spill.kept.size).toBe(0)
+      if (definition === undefined) expect(await stateOf(next)).toBe('fresh')
+      else expect(await stage.token(next.keeper, name)).toMatch(/^platform\/shop-/)
+    },
+  )
+
   test('ends the waiting of a source whose grant was dead', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(source)

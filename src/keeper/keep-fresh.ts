@@ -263,7 +263,8 @@ export class KeepFresh {
         ...(after === undefined ? {} : { after }),
       })
       for (const { name, entry, dueAt } of page.records) {
-        if (this.#room.book.resolve(name, entry) === null) continue
+        // Whether its definition can be read is seen when its time has come.
+        if (entry.definition === null && !this.#room.book.fileSources.has(name)) continue
         this.#queue.add(name, released(this.#room, entry) === entry ? dueAt : this.#room.time.now())
       }
       if (page.next === null) return

@@ -54,6 +54,9 @@ export type SourceState = {
   readonly authorizedAt: number | null
 }
 
+/** A grant as the platform tells it again, and how long ago it was asked for, in milliseconds. */
+export type Told = { readonly value: string; readonly toldAgoMs: number }
+
 /** What a person's authorisation brought, and how long ago it was asked for, in milliseconds. */
 export type Brought = { readonly issued: Issued; readonly sentAgoMs: number }
 
@@ -97,11 +100,20 @@ export type Keeper = {
   deliver(name: string, given: Given): Promise<boolean>
   /**
    * Takes in what a person's authorisation brought: to a source that there is, or with `definition` to one that is made by
-   * it. Throws as `put`, and `not_found`. What the store could not take is kept as soon as it can, behind the error.
+   * it; one that says more than `definition` stays as it is. Throws as `put`, and `not_found`. What the store could not take
+   * is kept as soon as it can, behind the error.
    */
   authorize(name: string, brought: Brought, definition?: JsonObject): Promise<void>
-  /** The platform withdrew the authorisation of a source: its token is dropped, and nobody asks for another. */
-  revoke(name: string): Promise<void>
+  /**
+   * Sees to it that there is a source with the grant that the platform tells again; null where it tells
+   * only that there is one: then the upstream is asked for it. Throws as `put`.
+   */
+  mend(name: string, definition: JsonObject, told: Told | null): Promise<'made' | 'mended' | 'kept'>
+  /**
+   * The platform withdrew the authorisation of a source: its token is dropped, and nobody asks for another. Nothing
+   * happens where it was authorised anew after `at`.
+   */
+  revoke(name: string, at?: number | null): Promise<void>
   /** Removes a source that was added while running; false when there is none. */
   remove(name: string): Promise<boolean>
   /** Replaces the sources of the configuration file, whole. */

@@ -8,7 +8,7 @@ import type { Entry } from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
 import { grantOf } from '../model/grant.ts'
 import type { Source } from '../model/source.ts'
-import type { NeedInput, Tended } from './attempt.ts'
+import { missingOf, type NeedInput, type Tended } from './attempt.ts'
 import { isSound } from './refresh.ts'
 import { lookUp, type Room } from './room.ts'
 
@@ -46,7 +46,8 @@ export class NeededTokens {
     }
     const now = room.time.now()
     const lookAt = tended === null ? now : 'until' in tended ? tended.until : now + unmendedMs
-    const failure = after?.entry.trouble?.failure ?? (tended?.kind === 'blocked' ? tended.failure : null)
+    const above = tended?.kind === 'blocked' ? tended.failure : missingOf(before.source, tended)
+    const failure = after?.entry.trouble?.failure ?? above
     return { failure, until: Math.max(lookAt, now + 500) }
   }
 
@@ -91,5 +92,13 @@ function inputOf(source: Source, entry: Entry, now: number): Awaited<ReturnType<
   if (entry.token === null) throw new ZhongkongError('internal', `${source.name} was judged sound without a token`)
   const { value, version, fields } = entry.token
   const grant = grantOf(source, entry, now)
-  return { input: { token: value, version, fields, ...(grant === null ? {} : { grant: grant.value }) } }
+  return {
+    input: {
+      token: value,
+      version,
+      fields,
+      ...(source.credential === null ? {} : { account: source.credential.account }),
+      ...(grant === null ? {} : { grant: grant.value }),
+    },
+  }
 }

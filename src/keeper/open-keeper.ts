@@ -8,9 +8,10 @@ import type { ZhongkongEvent } from '../model/event.ts'
 import type { Source } from '../model/source.ts'
 import type { EntryStore } from '../stores/store.ts'
 import {
+  authorizeChild,
   authorizeSource,
   deliverGrant,
-  keepBrought,
+  mendSource,
   putSource,
   removeSource,
   replaceSources,
@@ -19,11 +20,12 @@ import {
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
 import { FindOwner } from './find-owner.ts'
+import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
-import { lookUp, tell, type IssueToken, type Room } from './room.ts'
-import { putBackSpilled } from './spill-grants.ts'
+import { lookUp, type IssueToken, type Room } from './room.ts'
+import { putBackSpilled } from './put-back-spilled.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
@@ -123,7 +125,10 @@ function isReady(room: Room, fresh: KeepFresh): boolean {
   return served.length > 0 && served.every(({ stale }) => !stale)
 }
 
-type Changes = Pick<Keeper, 'refresh' | 'put' | 'deliver' | 'authorize' | 'revoke' | 'remove' | 'replaceSources'>
+type Changes = Pick<
+  Keeper,
+  'refresh' | 'put' | 'deliver' | 'authorize' | 'mend' | 'revoke' | 'remove' | 'replaceSources'
+>
 
 function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
   return {
@@ -142,15 +147,14 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
       return isNew
     },
     authorize: (name, brought, definition) =>
-      keepBrought(room, brought, async (kept) => {
+      keepBrought(room, { name, definition }, brought, async (kept) => {
         if (definition === undefined) await authorizeSource(room, name, kept)
-        else {
-          await putSource(room, name, definition, kept)
-          tell(room, 'authorized', name, {})
-        }
+        else await authorizeChild(room, name, definition, kept)
         fresh.poke(name)
       }),
-    revoke: (name) => revokeSource(room, name),
+    // Nobody is poked: there may be a million of them, which the next sweeps take up as fast as they can be asked.
+    mend: (name, definition, told) => mendSource(room, name, definition, told),
+    revoke: (name, at = null) => revokeSource(room, name, at),
     remove: (name) => removeSource(room, name),
     replaceSources: (sources) => replaceSources(room, fresh, sources),
   }

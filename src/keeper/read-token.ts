@@ -12,8 +12,9 @@ import { doubted } from '../model/settle.ts'
 import { graceMsOf, minIntervalMsOf, type Source } from '../model/source.ts'
 import type { KeepFresh } from './keep-fresh.ts'
 import type { GetOptions, Reading, Snapshot } from './keeper.ts'
-import type { Tended } from './attempt.ts'
-import { lookUp, type Found, type Room } from './room.ts'
+import { missingOf, type Tended } from './attempt.ts'
+import type { Found, Room } from './room.ts'
+import { lookUpOrSprout } from './sprout.ts'
 import type { View } from './views.ts'
 
 const waitMsDefault = 5_000
@@ -105,7 +106,7 @@ type Look = { readonly reading: Reading } | { readonly found: Found }
 async function look(room: Room, name: string, minTtlMs: number): Promise<Look> {
   let found: Found | null
   try {
-    found = await lookUp(room, name)
+    found = await lookUpOrSprout(room, name)
   } catch (thrown) {
     const reading = readingOf(room, room.views.read(name))
     if (reading !== null && reading.leftMs >= minTtlMs) return { reading }
@@ -230,7 +231,7 @@ export function unavailable(room: Room, found: Found, tended: Tended | null): Zh
       ...wordsOf(tended.failure),
     })
   }
-  const failure = tended?.kind === 'failed' ? tended.failure : (trouble?.failure ?? null)
+  const failure = tended?.kind === 'failed' ? tended.failure : (trouble?.failure ?? missingOf(found.source, tended))
   const pending = found.entry.token === null ? 'the first token is still being fetched' : 'no new token has come yet'
   const detail = failure === null ? pending : failure.message
   return new ZhongkongError('token_unavailable', detail, { retryAfterSeconds, ...wordsOf(failure) })

@@ -1,10 +1,12 @@
 /** What the files of this room share: one node's store, time, views and the way out to upstreams. */
 import type { Env } from '../base/env.ts'
+import type { JsonObject } from '../base/json.ts'
 import type { SingleFlight } from '../base/single-flight.ts'
 import { wakeAt } from '../model/decide.ts'
 import { isBehind, lifted, newEntry, type Entry } from '../model/entry.ts'
 import type { KeeperEvent, ZhongkongEvent } from '../model/event.ts'
 import type { Attempt } from '../model/failure.ts'
+import { chainLengthMax } from '../model/graph.ts'
 import { sourceName, type Source } from '../model/source.ts'
 import type { Call } from '../providers/provider.ts'
 import type { EntryStore, Spill } from '../stores/store.ts'
@@ -60,6 +62,19 @@ export function released(room: Room, entry: Entry): Entry {
   return isGone ? { ...entry, lease: { ...lease, until: now } } : entry
 }
 
+/**
+ * Sees to it that this node knows the definitions on which one leans, by the key `of` and upwards: a source that was added
+ * while running may lean on others that were, and that nobody has asked for here. What does not exist is not waited for.
+ */
+export async function meetParents(room: Room, definition: JsonObject, levels = chainLengthMax): Promise<void> {
+  const { of } = definition
+  if (typeof of !== 'string' || levels === 0 || room.book.knows(of) || !sourceName.test(of)) return
+  const { entry } = await room.store.read(of)
+  if (entry?.definition == null) return
+  await meetParents(room, entry.definition, levels - 1)
+  room.book.resolve(of, entry)
+}
+
 export type Found = { readonly source: Source; readonly entry: Entry; readonly revision: number }
 
 /**
@@ -83,6 +98,7 @@ export async function lookUp(room: Room, name: string): Promise<Found | null> {
       if (room.views.forgotten !== forgotten) continue
       const known = room.views.get(name)?.entry
       if (entry !== null) {
+        if (entry.definition !== null) await meetParents(room, entry.definition)
         const source = room.book.resolve(name, entry)
         if (source === null) return null
         if (known === undefined || !isBehind(entry, known) || room.views.isPinned(name))

@@ -126,7 +126,10 @@ async function settleIssued(
   } catch {
     // The store cannot be written, but upstream the old token may be dying already: serve the new one from here, and
     // keep trying to commit it.
-    if (issued.grant !== undefined) await spillGrant(room, job, issued.grant, sent.sentAt)
+    if (issued.grant !== undefined) {
+      const { name, identity } = job.source
+      await spillGrant(room, name, { ...issued.grant, sentAt: sent.sentAt, asked: job.grant, identity })
+    }
     const entry = commitment.change(job.entry)
     room.views.learn(job.source, entry, job.revision)
     room.views.pin(job.source.name)

@@ -1,7 +1,7 @@
 /** Entries of a store that lost its history: versions never go back, and no older token replaces a newer one. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { frozen, hour, minute, sampleEntry, sampleToken, t0 } from '../../test/model/samples.ts'
+import { frozen, hour, minute, second, sampleEntry, sampleToken, t0 } from '../../test/model/samples.ts'
 import { lifted, newEntry, type Entry } from './entry.ts'
 
 const known = frozen(
@@ -112,6 +112,19 @@ describe('an entry that fell behind', () => {
       trouble: { count: 7 },
       nextTry: t0 + 2 * hour,
     })
+  })
+
+  test('which lost the refusal of its grant needs authorization again, unless it was granted anew', () => {
+    const grant = { value: 'g1', at: t0 - hour, identity: 'i' }
+    const failure = { code: 'upstream_rejected', message: 'invalid_grant' } as const
+    const unknown = { class: 'unknown', failure, since: t0, at: t0, count: 1, generation: 'g' } as const
+    const refused = { ...unknown, class: 'needs-authorization', at: t0 + second, count: 2 } as const
+    const refusal = { ...grant, refusedAt: t0 + second }
+    const told = { ...known, epoch: 5, resolvedEpoch: 5, trouble: refused, nextTry: t0 + hour, grants: [refusal] }
+    const before = { ...known, epoch: 4, resolvedEpoch: 4, trouble: unknown, nextTry: t0 + second, grants: [grant] }
+    expect(lifted(before, told)).toMatchObject({ trouble: refused, nextTry: t0 + hour, grants: [refusal] })
+    const anew = { ...grant, at: t0 + minute }
+    expect(lifted({ ...before, grants: [anew] }, told)).toMatchObject({ nextTry: t0 + second, grants: [anew] })
   })
 
   test('with an older token keeps the attempts without an answer that were made for the known one', () => {

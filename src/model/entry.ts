@@ -189,11 +189,17 @@ function remembering(entry: Entry, known: Entry): Entry {
     epoch: known.epoch,
     resolvedEpoch: known.resolvedEpoch - unansweredIn(entry),
     doubt: entry.doubt ?? known.doubt,
-    trouble: entry.trouble ?? known.trouble,
-    nextTry: Math.max(entry.nextTry, known.nextTry),
+    trouble: later(entry.trouble, known.trouble),
+    // Whoever granted anew in the other history ended the wait of this one.
+    nextTry: hasLostGrant(known, entry) ? entry.nextTry : Math.max(entry.nextTry, known.nextTry),
     dueAt: Math.min(entry.dueAt, known.dueAt),
     budget: mergedBudget(entry.budget, known.budget),
   }
+}
+
+/** What was found out last is what is wrong now: a refused grant, say, where a lost answer was the trouble before. */
+function later(left: Trouble | null, right: Trouble | null): Trouble | null {
+  return (right?.at ?? -Infinity) > (left?.at ?? -Infinity) ? right : left
 }
 
 /** An entry that gets back the token this node knows. What was to be done about the older token is done. */

@@ -38,6 +38,9 @@ export type Attempt =
   /** The upstream may have issued; we never learned. */
   | { readonly outcome: 'unknown'; readonly failure: Failure }
 
+/** An attempt that brought nothing. */
+export type Failed = Exclude<Attempt, { outcome: 'issued' }>
+
 export type Issued = {
   readonly value: string
   /** Life counted from sending, in milliseconds; null when the answer held no usable one. */

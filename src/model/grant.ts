@@ -153,9 +153,15 @@ export function withRefusal(source: Source, entry: Holding, value: string, now: 
   return withOwn(source, entry, own, now)
 }
 
-/** What two histories of one entry know: the grant that came last is in use, and none is lost. */
+/** What two histories of one entry know: the grant that came last is in use, none is lost, and neither is a refusal. */
 export function mergedGrants(left: readonly Grant[], right: readonly Grant[]): readonly Grant[] {
-  const all = [...left, ...right.filter(({ value }) => left.every((known) => known.value !== value))]
+  const said = ({ at, refusedAt = 0 }: Grant): number => Math.max(at, refusedAt)
+  const newest = new Map<string, Grant>()
+  for (const grant of [...left, ...right]) {
+    const known = newest.get(grant.value)
+    if (known === undefined || said(grant) > said(known)) newest.set(grant.value, grant)
+  }
+  const all = [...newest.values()]
   const [first, ...rest] = all.toSorted((a, b) => b.at - a.at || Number(isRefused(a)) - Number(isRefused(b)))
   if (first === undefined) return []
   return [

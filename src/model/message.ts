@@ -26,6 +26,8 @@ export type Message = {
  *   so that an older one never replaces a newer one; `livesMs` is null where it does not end. With `child` it is for an account
  *   under this source, and the account's source is made by it if there is none.
  * - `authorized`: somebody authorised, and the platform gave a code for it, which is good once (`Authorization.redeem`).
+ *   `child` is the account under this source that it is for, with the definition of its source, where the platform says so
+ *   and tells the grant again to whoever lost it.
  * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself;
  *   `at` is when, where the platform says it, so that one that comes late ends no newer authorisation.
  */
@@ -38,7 +40,7 @@ export type Push =
       readonly livesMs: number | null
       readonly child?: Child
     }
-  | { readonly kind: 'authorized'; readonly code: string }
+  | { readonly kind: 'authorized'; readonly code: string; readonly child?: Child }
   | { readonly kind: 'revoked'; readonly child: string | null; readonly at?: number | null }
 
 /** An account under a source: its name there, and the definition of its source but for the key `of`, which names the parent. */

@@ -68,7 +68,12 @@ export type Source = {
   readonly callback: Callback | null
   /** Absent where no ordinary calls are passed on. */
   readonly gateway?: SourceGateway
+  /** Sources under this one that are made when they are first read; absent where there are none. */
+  readonly offspring?: Offspring
 }
+
+/** Definitions without `of`, by the last part of the name. */
+export type Offspring = Readonly<Record<string, JsonObject>>
 
 export type Credential = { readonly account: string; readonly secret: Secret }
 

@@ -2,10 +2,13 @@
 import { leasedUntil, parkedMs } from './decide.ts'
 import type { Entry } from './entry.ts'
 import type { Issued, IssuedGrant } from './failure.ts'
-import { lacksGrant, withGrant, withIssuedGrant, withoutGrants, type Given } from './grant.ts'
+import { grantOf, lacksGrant, withGrant, withIssuedGrant, withoutGrants, type Given } from './grant.ts'
 import { commit, replaced, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
 import { withoutWish } from './wish.ts'
+
+/** Platforms say when in whole seconds, cut off; in milliseconds. */
+const unitMs = 1_000
 
 /**
  * Takes in a grant from outside: pushed by the platform, or brought by a person who authorised anew. What failed for want
@@ -22,8 +25,13 @@ export function granted(source: Source, entry: Entry, given: Given, now: number)
   return { ...entry, grants, nextTry: 0, dueAt: Math.min(entry.dueAt, now) }
 }
 
-/** The platform withdrew what was granted: the token is dead, and nobody asks for another one. */
-export function revoked(source: Source, entry: Entry, now: number): Entry {
+/**
+ * The platform withdrew what was granted, at the instant `at` where it says so: the token is dead, and nobody asks for
+ * another one. The entry itself where somebody has authorised anew since: messages may come late, and twice.
+ */
+export function revoked(source: Source, entry: Entry, at: number | null, now: number): Entry {
+  const since = grantOf(source, entry, now)?.at ?? 0
+  if (at !== null && since > at + unitMs) return entry
   const failure = source.semantics.grant?.missing ?? { code: 'revoked', message: 'the authorisation was withdrawn' }
   const { generation } = source
   return {
@@ -33,6 +41,16 @@ export function revoked(source: Source, entry: Entry, now: number): Entry {
     trouble: { class: 'needs-authorization', failure, since: now, at: now, count: 1, generation },
     nextTry: now + parkedMs,
   }
+}
+
+/**
+ * The platform says that the account is authorised, and not by which grant: what was withdrawn or refused is no reason to
+ * wait any more. For upstreams that tell the grant again.
+ */
+export function reauthorised(source: Source, entry: Entry, now: number): Entry {
+  if (!lacksGrant(source, entry, now)) return entry
+  const living = (entry.grants ?? []).filter(({ endsAt }) => endsAt === undefined || endsAt > now)
+  return { ...entry, grants: living, nextTry: 0 }
 }
 
 /** Takes in a token and its grant that a person's authorisation has just brought, as a new version. */

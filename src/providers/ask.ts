@@ -8,7 +8,7 @@
 import { until } from '../base/env.ts'
 import { isJsonObject, type JsonObject } from '../base/json.ts'
 import { fingerprint } from '../base/secret.ts'
-import type { Attempt, RejectionClass } from '../model/failure.ts'
+import type { Failed, RejectionClass } from '../model/failure.ts'
 import { notSent, rejected, unknown } from './outcome.ts'
 import type { Call } from './provider.ts'
 import { retryAfterMs } from './retry-after.ts'
@@ -23,6 +23,8 @@ export type Ask = {
   readonly judgesServerErrors?: true
   /** Let `judge` see HTTP 304, with an empty object for a body. */
   readonly judgesNotModified?: true
+  /** How large an answer may be, in bytes after decompression, where it is more than a token. */
+  readonly bytesMax?: number
   /** A header, beside `Retry-After`, in which this protocol says in how many seconds it may be asked again. */
   readonly waitHeader?: string
 }
@@ -43,19 +45,20 @@ const bodyBytesMax = 65_536
 const depthMax = 16
 
 /** Sends `request` and lets `judge` say what a well-formed answer means. */
-export async function ask(request: Ask, call: Call, judge: (answer: Answer) => Attempt): Promise<Attempt> {
+export async function ask<Told>(request: Ask, call: Call, judge: (answer: Answer) => Told): Promise<Told | Failed> {
   if (call.signal.aborted) return notSent('not_started', 'the time was over before the request was sent')
   const sent = requestOf(request, call.signal)
   if (sent === null) return requestRefused('the request has a URL or header that cannot be sent')
   const sentAt = call.env.clock.now()
   const began = call.env.clock.monotonic()
+  const bytesMax = request.bytesMax ?? bodyBytesMax
   let response: Response
   let bytes: Uint8Array | null
   try {
     response = await until(call.env.fetch(sent, call.proxy === undefined ? {} : { proxy: call.proxy }), call.signal)
     const isNotModified = response.status === 304 && request.judgesNotModified === true
     if (isRedirect(response) && !isNotModified) return redirected(response)
-    bytes = await readBytes(response, call.signal)
+    bytes = await readBytes(response, bytesMax, call.signal)
   } catch (thrown) {
     return notAnswered(thrown, call.signal, call.env.clock.monotonic() - began)
   }
@@ -70,25 +73,25 @@ export async function ask(request: Ask, call: Call, judge: (answer: Answer) => A
   }
   if (body !== null) return judge({ status, body, sentAt, waitMs })
   if (status >= 400) return refusedByStatus(status)
-  if (bytes === null) return unknown('upstream_too_large', `the answer is larger than ${bodyBytesMax} bytes`)
+  if (bytes === null) return unknown('upstream_too_large', `the answer is larger than ${bytesMax} bytes`)
   const digest = bytes.length === 0 ? 'empty' : `${bytes.length} bytes, sha256 ${fingerprint(latin1(bytes))}…`
   return unknown('upstream_not_json', `the answer (HTTP ${status}) is no JSON object (${digest})`)
 }
 
 /** What an HTTP status of 400 and above says, where the body says nothing: the request was not carried out. */
-export function refusedByStatus(status: number): Attempt {
+export function refusedByStatus(status: number): Failed {
   const classOf: Readonly<Record<number, RejectionClass>> = { 403: 'permission', 409: 'transient', 425: 'transient' }
   const message = `the upstream refused with HTTP ${status}`
   return rejected({ class: classOf[status] ?? 'configuration', code: 'upstream_status', message })
 }
 
 /** The upstream broke down, and may have issued before it did. */
-export function brokenByStatus(status: number): Attempt {
+export function brokenByStatus(status: number): Failed {
   return unknown('upstream_status', `the upstream answered HTTP ${status}`)
 }
 
 /** The request cannot be formed; `message` names the place and never the value. */
-export function requestRefused(message: string): Attempt {
+export function requestRefused(message: string): Failed {
   return rejected({ class: 'configuration', code: 'request_invalid', message })
 }
 
@@ -111,7 +114,7 @@ function isRedirect(response: Response): boolean {
   return response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)
 }
 
-function redirected(response: Response): Attempt {
+function redirected(response: Response): Failed {
   // A redirect may be an answer to a POST that was carried out, but no token endpoint issues that way.
   response.body?.cancel().catch(() => undefined)
   const message = `the upstream answered with a redirect (HTTP ${response.status})`
@@ -123,13 +126,13 @@ function waitMsOf({ headers }: Response, { waitHeader }: Ask, now: number): numb
   return told ?? (waitHeader === undefined ? null : retryAfterMs(headers.get(waitHeader), now))
 }
 
-function busy(waitMs: number | null): Attempt {
+function busy(waitMs: number | null): Failed {
   const message = 'the upstream answered HTTP 429: too many requests'
   if (waitMs === null) return rejected({ class: 'transient', code: 'upstream_busy', message })
   return rejected({ class: 'quota', code: 'upstream_busy', message, waitMs })
 }
 
-function notAnswered(thrown: unknown, signal: AbortSignal, afterMs: number): Attempt {
+function notAnswered(thrown: unknown, signal: AbortSignal, afterMs: number): Failed {
   const cause = unreachable(thrown)
   if (cause?.kind === 'tls') return notSent('upstream_tls', `no trusted TLS connection (${cause.word})`)
   if (cause !== null) return notSent('upstream_unreachable', `no connection (${cause.word})`)
@@ -140,7 +143,7 @@ function notAnswered(thrown: unknown, signal: AbortSignal, afterMs: number): Att
 }
 
 /** The whole body, or null when it is too large. The signal cuts it short, so a slow drip cannot hold us. */
-async function readBytes(response: Response, signal: AbortSignal): Promise<Uint8Array | null> {
+async function readBytes(response: Response, bytesMax: number, signal: AbortSignal): Promise<Uint8Array | null> {
   if (response.body === null) return new Uint8Array(0)
   const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader()
   const chunks: Uint8Array[] = []
@@ -150,7 +153,7 @@ async function readBytes(response: Response, signal: AbortSignal): Promise<Uint8
       const { done, value } = await until(reader.read(), signal)
       if (done) return Buffer.concat(chunks, length)
       length += value.length
-      if (length > bodyBytesMax) return null
+      if (length > bytesMax) return null
       chunks.push(value)
     }
   } finally {

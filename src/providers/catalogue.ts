@@ -4,7 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
 import { sha256 } from '../base/secret.ts'
 import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
-import type { Attempt } from '../model/failure.ts'
+import type { Attempt, Failed } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { RefreshPolicy, Source, SourceGateway } from '../model/source.ts'
 import { provider as dingtalkCorp } from './dingtalk-corp.ts'
@@ -19,9 +19,22 @@ import { provider as http } from './http.ts'
 import { identityOf, inherit, unknownFields, type Kin } from './kinship.ts'
 import { provider as oauth2 } from './oauth2.ts'
 import { presets } from './presets/presets.ts'
-import type { Authorization, Call, Failed, Heard, Held, Journey, Link, Proof, Provider, Redeemed } from './provider.ts'
+import type {
+  Accounts,
+  Authorization,
+  Call,
+  Heard,
+  Held,
+  Journey,
+  Link,
+  Proof,
+  Provider,
+  Redeemed,
+} from './provider.ts'
 import { readDefinition } from './read-definition.ts'
 import { sourceSchemaOf } from './source-json-schema.ts'
+import { provider as wechatAuthorizer } from './wechat-authorizer.ts'
+import { provider as wechatComponent } from './wechat-component.ts'
 import { provider as wechatTicket } from './wechat-ticket.ts'
 import { provider as wechat } from './wechat.ts'
 import { provider as wecomCorp } from './wecom-corp.ts'
@@ -38,6 +51,8 @@ export type { Call, Heard, Held, Input, Journey, Link, Proof, Provider, Redeemed
 export const providers: readonly Provider[] = [
   wechat,
   wechatTicket,
+  wechatComponent,
+  wechatAuthorizer,
   wecom,
   wecomTicket,
   wecomProvider,
@@ -89,6 +104,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     seed: seedOf(provider, settings),
     callback,
     ...(gateway === null ? {} : { gateway }),
+    ...(provider.offspring === undefined ? {} : { offspring: provider.offspring }),
   }
   return { ok: true, source }
 }
@@ -157,6 +173,15 @@ export async function redeem(source: Source, call: Call, proof: Proof): Promise<
   const authorization = authorizationFor(source)
   if (authorization === undefined) throw new ZhongkongError('internal', `${source.kind} is authorised by nobody`)
   return await authorization.redeem(source.settings, call, proof)
+}
+
+/** A part of the list of the accounts under a source, from `offset` on; undefined where there is no such list. */
+export async function listAccounts(
+  source: Source,
+  call: Call,
+  offset: number,
+): Promise<Accounts | { readonly refused: Failed } | undefined> {
+  return await byKind.get(source.kind)?.authorization?.list?.(source.settings, call, offset)
 }
 
 /** Asks the platform to push a source's grant again; undefined where it cannot be asked. */

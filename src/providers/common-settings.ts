@@ -146,6 +146,13 @@ function passedOn({ base_url, allow, deny, per_second }: Passing): WrittenGatewa
   return base_url === undefined ? rules : { ...rules, baseUrl: base_url }
 }
 
+/** The keys of `callback` where the platform calls like that. */
+export function callbackSchemaOf({ scheme, isSealed }: CalledBack): (typeof callbackSchemas)[CallbackScheme] {
+  return isSealed === true ? sealed : callbackSchemas[scheme]
+}
+
+type CalledBack = { readonly scheme: CallbackScheme; readonly isSealed?: true }
+
 type WrittenCallback = z.output<(typeof callbackSchemas)[CallbackScheme]>
 
 /** The callback of a source whose platform calls by `scheme` and ends what it encrypts in one of `receiveIds`. */

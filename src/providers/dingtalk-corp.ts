@@ -45,6 +45,7 @@ export const provider: Provider<Settings> = {
     inherits: ['suite_key', 'suite_secret', 'stack', 'base_url', 'proxy'],
   },
   api: dingtalkBase,
+  offspring: { jsapi: { provider: 'dingtalk-ticket' } },
   fields: ['accessToken', 'expireIn', 'access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: ({ of }) => [of],
   semantics: ({ stack }) => dingtalkCorpSemantics(stack),

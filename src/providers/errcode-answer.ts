@@ -1,5 +1,5 @@
 /** How WeChat and WeCom answer token and ticket calls: `errcode` and `errmsg`, or the token and `expires_in`. */
-import type { Attempt } from '../model/failure.ts'
+import type { Attempt, Failed } from '../model/failure.ts'
 import { refusedByStatus, type Answer } from './ask.ts'
 import { refused, type ErrorTable } from './error-table.ts'
 import { issued, lifetimeMsOf } from './issued.ts'
@@ -31,7 +31,7 @@ export function isNoError(errcode: unknown): boolean {
 }
 
 /** A refusal by status alone; but an answer that contradicts itself by holding a token may have cost the old one. */
-export function judgeBadStatus(status: number, holdsToken: boolean): Attempt {
+export function judgeBadStatus(status: number, holdsToken: boolean): Failed {
   if (holdsToken) return unknown('upstream_status', `the upstream answered HTTP ${status}, yet with a token`)
   return refusedByStatus(status)
 }

@@ -1,7 +1,7 @@
 /** Error codes as data: what each means for us, and what a person can do. One table per platform and kind of call. */
 import type { Text } from '../base/text.ts'
 import { scrub } from '../base/secret.ts'
-import type { Attempt, RejectionClass } from '../model/failure.ts'
+import type { Failed, RejectionClass } from '../model/failure.ts'
 import { failureHints, rejected } from './outcome.ts'
 
 export type ErrorRow = {
@@ -32,7 +32,7 @@ export type Refusal = {
 }
 
 /** What the upstream's error means. */
-export function refused(refusal: Refusal): Attempt {
+export function refused(refusal: Refusal): Failed {
   const { table, secrets, input, now } = refusal
   const errmsg = typeof refusal.errmsg === 'string' ? scrub(refusal.errmsg, secrets) : ''
   const errcode = codeOf(refusal.errcode, secrets)

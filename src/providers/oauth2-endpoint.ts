@@ -7,10 +7,10 @@
 import type { JsonObject } from '../base/json.ts'
 import { scrub } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
-import type { Attempt } from '../model/failure.ts'
+import type { Attempt, Failed } from '../model/failure.ts'
 import { ask } from './ask.ts'
 import { notSent, rejected } from './outcome.ts'
-import type { Call, Failed } from './provider.ts'
+import type { Call } from './provider.ts'
 import { urlProblem } from './setting.ts'
 
 /** The address of an endpoint, or how the attempt ends without it. */

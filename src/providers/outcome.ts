@@ -3,7 +3,7 @@
  * docs/providers/README.md lists them.
  */
 import type { Text } from '../base/text.ts'
-import type { Attempt, Failure, RejectionClass } from '../model/failure.ts'
+import type { Failed, Failure, RejectionClass } from '../model/failure.ts'
 
 export const failureHints = {
   not_started: {
@@ -86,6 +86,14 @@ export const failureHints = {
     en: 'An administrator of the organisation has to install the app (again). The source goes on by itself then.',
     zh: '需要由该企业（组织）的管理员（重新）安装应用，之后来源会自动恢复。',
   },
+  grant_missing: {
+    en: 'What this source is asked with has not been given yet.',
+    zh: '尚未获得本来源请求所需的凭据。',
+  },
+  grant_not_told: {
+    en: 'The platform did not tell the lost refresh token again. It is asked again soon.',
+    zh: '未能从平台重新取得丢失的 refresh token，稍后会重试。',
+  },
   request_invalid: {
     en: 'With the values of now the request cannot be sent. Check the templates in the URL and the headers.',
     zh: '代入当前值后无法构成合法的请求，请检查 URL 与请求头中的模板。',
@@ -105,7 +113,7 @@ export type Rejection = {
 }
 
 /** The upstream understood and refused, or we could not even form the request: nothing was issued. */
-export function rejected(rejection: Rejection): Extract<Attempt, { outcome: 'rejected' }> {
+export function rejected(rejection: Rejection): Failed {
   const { code, message, upstream, hint = failureHints[code], waitMs, refusedInput } = rejection
   const failure: Failure = upstream === undefined ? { code, message, hint } : { code, message, upstream, hint }
   return {
@@ -118,11 +126,11 @@ export function rejected(rejection: Rejection): Extract<Attempt, { outcome: 'rej
 }
 
 /** The upstream may have issued; we never learned. */
-export function unknown(code: FailureCode, message: string): Attempt {
+export function unknown(code: FailureCode, message: string): Failed {
   return { outcome: 'unknown', failure: { code, message, hint: failureHints[code] } }
 }
 
 /** No byte of the request reached the upstream. */
-export function notSent(code: FailureCode, message: string): Extract<Attempt, { outcome: 'not-sent' }> {
+export function notSent(code: FailureCode, message: string): Failed {
   return { outcome: 'not-sent', failure: { code, message, hint: failureHints[code] } }
 }

@@ -8,9 +8,9 @@ import type { z } from 'zod'
 import type { Env } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
-import type { Attempt } from '../model/failure.ts'
+import type { Attempt, Failed } from '../model/failure.ts'
 import type { Child, Message, Push } from '../model/message.ts'
-import type { CallbackScheme, Credential } from '../model/source.ts'
+import type { CallbackScheme, Credential, Offspring } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
 
 /** The token of a needed source, as an attempt uses it. */
@@ -18,6 +18,8 @@ export type Input = {
   readonly token: string
   readonly version: number
   readonly fields: JsonObject
+  /** The account that it is of, by the name that `credential` has for it; absent where it has none. */
+  readonly account?: string
   /** Its grant, for upstreams that want the parent's ticket beside its token; absent where it has none. */
   readonly grant?: string
 }
@@ -72,9 +74,6 @@ export type Parent = {
   readonly inherits: readonly string[]
 }
 
-/** An attempt that brought nothing. */
-export type Failed = Exclude<Attempt, { outcome: 'issued' }>
-
 /** A way to send a person: a page of the platform, or a refusal in the words of an attempt. */
 export type Link = { readonly url: string } | { readonly refused: Failed }
 
@@ -98,6 +97,15 @@ export type Proof = { readonly code: string; readonly journey: Journey | null }
  */
 export type Redeemed = { readonly attempt: Attempt; readonly child?: Child }
 
+/** An account under a source, as the platform lists it: what is needed to make its source (as in `Redeemed`), or to mend it. */
+export type Listed = Child & {
+  /** What the platform gives once and tells again here; null where it does not. */
+  readonly grant: string | null
+}
+
+/** A part of the list; `next` is where the next part begins, null at the end. */
+export type Accounts = { readonly accounts: readonly Listed[]; readonly total: number; readonly next: number | null }
+
 /** How a person authorises a source, or accounts under it. */
 export type Authorization<S> = {
   /** Whether a source with these settings is authorised by a person; absent: every one of its kind is. */
@@ -111,6 +119,11 @@ export type Authorization<S> = {
   readonly codeParameter: string
   /** Exchanges a proof, which is good once. What it issues holds a grant. */
   redeem(settings: S, call: Call, proof: Proof): Promise<Redeemed>
+  /**
+   * A part of the list of all accounts that are authorised under this source, from `offset` on: how sources that were lost
+   * come back. Absent where the platform has no such list.
+   */
+  list?(settings: S, call: Call, offset: number): Promise<Accounts | { readonly refused: Failed }>
 }
 
 export type Provider<S = unknown> = {
@@ -121,11 +134,19 @@ export type Provider<S = unknown> = {
   /** How the platform calls such a source back (`callback`); absent where it does not. */
   readonly callback?: {
     readonly scheme: CallbackScheme
+    /** The platform encrypts all it sends, so nothing else is believed and the key is required. */
+    readonly isSealed?: true
     /** What encrypted messages for this source end in. */
     receiveIds(settings: S): readonly string[]
   }
   /** Where ordinary calls with the token go, without a slash at the end; absent where nobody can know. */
   api?(settings: S): string
+  /**
+   * Sources under one of this kind that come into being when somebody who may read them reads them first: definitions by
+   * the last part of the name (`{source}/{part}`), to which `of` is added. So nobody has to configure what a million
+   * accounts may need.
+   */
+  readonly offspring?: Offspring
   /** Everything that the upstream's answer is known to hold; absent when that cannot be known. */
   readonly fields?: readonly string[]
   /** References inside templates, for checks against the other sources. */

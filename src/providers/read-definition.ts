@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from '../base/json.ts'
 import type { DefinitionIssue } from '../model/definition.ts'
 import type { Callback, RefreshPolicy } from '../model/source.ts'
-import { callbackOf, callbackSchemas, policyOf, policySchema } from './common-settings.ts'
+import { callbackOf, callbackSchemaOf, policyOf, policySchema } from './common-settings.ts'
 import { definitionIssues } from './definition-problems.ts'
 import type { Provider } from './provider.ts'
 import { settingKeys } from './source-json-schema.ts'
@@ -25,7 +25,7 @@ export function readDefinition(provider: Provider, definition: JsonObject): Read
   const policy = policySchema.safeParse(pick(definition, (key) => policyKeys.includes(key)))
   const settings = provider.schema.safeParse(pick(definition, (key) => !commonKeys.includes(key)))
   const written = definition.callback
-  const schema = called === undefined ? null : callbackSchemas[called.scheme]
+  const schema = called === undefined ? null : callbackSchemaOf(called)
   const callback = written === undefined ? null : (schema?.safeParse(written) ?? null)
   const issues = [
     ...definitionIssues(settings.error?.issues ?? [], definition, known),

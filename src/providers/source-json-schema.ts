@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { JsonObject, Json } from '../base/json.ts'
 import { isJsonObject } from '../base/json.ts'
-import { callbackSchemas, policySchema } from './common-settings.ts'
+import { callbackSchemaOf, policySchema } from './common-settings.ts'
 import type { Provider } from './provider.ts'
 
 /** The keys of a provider's own settings. */
@@ -26,8 +26,8 @@ export function sourceSchemaOf(providers: readonly Provider[]): JsonObject {
 
 function alternative(provider: Provider): JsonObject {
   const own = schemaOf(provider.schema)
-  const scheme = provider.callback?.scheme
-  const callback = scheme === undefined ? {} : { callback: described(schemaOf(callbackSchemas[scheme])) }
+  const callback =
+    provider.callback === undefined ? {} : { callback: described(schemaOf(callbackSchemaOf(provider.callback))) }
   const required = Array.isArray(own.required) ? (own.required as readonly Json[]) : []
   return {
     title: provider.kind,

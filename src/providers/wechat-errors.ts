@@ -34,9 +34,16 @@ function addressRow(en: (address: string) => string, zh: (address: string) => st
   }
 }
 
+/** The address of this server is not in the list of the third-party platform. */
+export const unregisteredAddress = addressRow(
+  (address) => `Register ${address} in the IP allow-list of the third-party platform.`,
+  (address) => `请把${address}登记到第三方平台的 IP 白名单。`,
+)
+
 const waitForMs = (row: ErrorRow, ms: number): ErrorRow => ({ ...row, waitMs: () => ms })
 
-const shared: ErrorTable = {
+/** Codes that mean the same at every call. */
+export const wechatSharedErrors: ErrorTable = {
   '-1': {
     class: 'transient',
     hint: { en: 'WeChat is busy. It is asked again soon.', zh: '微信系统繁忙，很快会重试。' },
@@ -72,10 +79,7 @@ const shared: ErrorTable = {
     'The account is frozen. Unfreeze it in the console of the platform.',
     '账号已被冻结，请在平台后台解冻。',
   ),
-  '61004': addressRow(
-    (address) => `Register ${address} in the IP allow-list of the third-party platform.`,
-    (address) => `请把${address}登记到第三方平台的 IP 白名单。`,
-  ),
+  '61004': unregisteredAddress,
   '61007': forbidden(
     'The authorisation does not cover this interface. Authorise again with more permissions.',
     '授权范围不包含此接口，请重新授权并勾选相应权限。',
@@ -97,7 +101,7 @@ const refusedByAdministrator = forbidden(
 
 /** `/cgi-bin/token` and `/cgi-bin/stable_token`. Here 40001 says that the secret is wrong: asking again is no use. */
 export const wechatTokenErrors: ErrorTable = {
-  ...shared,
+  ...wechatSharedErrors,
   '40001': wrongSecret,
   '40002': misconfigured(
     'The platform did not understand the grant type. Check `base_url`.',
@@ -129,7 +133,7 @@ export const wechatTokenErrors: ErrorTable = {
 
 /** `/cgi-bin/ticket/getticket`. Here 40001 says that the access token is bad. */
 export const wechatTicketErrors: ErrorTable = {
-  ...shared,
+  ...wechatSharedErrors,
   '40001': refusedInput,
   '40014': refusedInput,
   '42001': refusedInput,

@@ -30,7 +30,7 @@ export const provider: Provider<Settings> = {
     type: z.enum(['jsapi', 'wx_card']).default('jsapi').describe('Which ticket.'),
     base_url: baseUrl(wechatHost, 'Where WeChat is asked; as for the source named by `of` when left out.'),
   }),
-  parent: { key: 'of', kinds: ['wechat', 'http'], inherits: ['base_url', 'proxy'] },
+  parent: { key: 'of', kinds: ['wechat', 'wechat-authorizer', 'http'], inherits: ['base_url', 'proxy'] },
   fields: ticketFields,
   needs: ({ of }) => [of],
   semantics: () => wechatTicketSemantics,

@@ -43,6 +43,10 @@ export const provider: Provider<Settings> = {
   }),
   parent: { key: 'of', kinds: ['wecom-suite'], inherits: ['base_url', 'proxy'] },
   api: ({ base_url }) => base_url,
+  offspring: {
+    jsapi: { provider: 'wecom-ticket', type: 'jsapi' },
+    agent_config: { provider: 'wecom-ticket', type: 'agent_config' },
+  },
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: ({ of }) => [of],
   semantics: () => wecomCorpSemantics,

@@ -81,7 +81,7 @@ async function watch(settings: Settings, call: Call & { readonly held: Held }, w
   const waitSeconds = Math.floor(Math.min(waitMs, waitMsMax) / 1_000)
   const request = requestOf(settings, call, `?wait=${waitSeconds}`)
   const headers = { ...request.headers, ...(version === null ? {} : { 'if-none-match': `"${version}"` }) }
-  const answer = await ask({ ...request, headers, judgesNotModified: true }, call, (told) => {
+  const answer = await ask({ ...request, headers, judgesNotModified: true }, call, (told): Attempt => {
     const isKnown = told.status === 304 || told.body.token === held.token || isBehind(told.body, held)
     if (!isKnown) return judge(told, settings, call)
     return { outcome: 'issued', issued: { value: held.token, lifetimeMs: null, fields: held.fields } }

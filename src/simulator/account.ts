@@ -30,6 +30,30 @@ const wechat = z.strictObject({
   knobs,
 })
 
+/** Where and with what a platform pushes. */
+const callback = z
+  .strictObject({
+    url: z.url(),
+    /** What it signs with. */
+    token: text,
+    /** EncodingAESKey, or Feishu's Encrypt Key. */
+    key: text,
+  })
+  .optional()
+
+const wechatComponent = z.strictObject({
+  kind: z.literal('wechat-component'),
+  /** The appid of the third-party platform. */
+  id,
+  secret: text,
+  callback,
+  /** Tickets are pushed from the beginning; false: once `api_start_push_ticket` was called. */
+  pushing: z.boolean().default(true),
+  /** Appids that its page for authorising offers. */
+  offers: z.array(id).max(1_000).readonly().default(['wx0000000000000002', 'wx0000000000000003']),
+  knobs,
+})
+
 const wecom = z
   .strictObject({
     kind: z.literal('wecom'),
@@ -57,17 +81,6 @@ const wecomProvider = z.strictObject({
   secret: text,
   knobs,
 })
-
-/** Where and with what a platform pushes. */
-const callback = z
-  .strictObject({
-    url: z.url(),
-    /** What it signs with. */
-    token: text,
-    /** EncodingAESKey, or Feishu's Encrypt Key. */
-    key: text,
-  })
-  .optional()
 
 const wecomSuite = z.strictObject({
   kind: z.literal('wecom-suite'),
@@ -172,6 +185,7 @@ const platform = z.strictObject({
 
 export const accountSchema = z.discriminatedUnion('kind', [
   wechat,
+  wechatComponent,
   wecom,
   wecomProvider,
   wecomSuite,

@@ -112,13 +112,19 @@ export type Simulator = {
   resetCode(account: string, organisation: string): boolean
   /** What the app may do there changes; nothing else does. False as above. */
   changeAuth(account: string, organisation: string): boolean
-  /** The platform makes a ticket for a third-party app now, and pushes it. Answers it. */
+  /** The platform makes a ticket for a third-party app or platform now, and pushes it. Answers it. */
   makeTicket(account: string): string
   /**
    * Pushes what is due now: tickets at their pace, and what happened to accounts since. Whoever owns the time calls it
    * every so often (`zhongkong simulate` does every second); nothing is pushed by itself.
    */
   pushDue(): Promise<Pushed>
+  /** An account authorises a third-party platform of WeChat, for the first time or anew; answers the auth_code. */
+  authorise(component: string, account: string): string
+  /** It withdraws that; false when there was nothing to withdraw. */
+  withdrawAuthorisation(component: string, account: string): boolean
+  /** It is given another refresh token; the one before is taken for `authorizerGraceSeconds`. */
+  rotateRefreshToken(component: string, account: string): void
 
   state(): SimulatorState
   /** Back to the beginning: the first accounts and knobs, no tokens, faults, counters. */

@@ -24,6 +24,7 @@ type Handler = (order: Order) => unknown
 const done = { ok: true }
 const tokenBody = z.strictObject({ token: z.string().min(1) })
 const accountBody = z.strictObject({ account: z.string().min(1) })
+const authorisationBody = z.strictObject({ component: z.string().min(1), account: z.string().min(1).max(128) })
 const rotateBody = z.strictObject({ account: z.string().min(1), channel: z.string().min(1).optional() })
 const organisationBody = z.strictObject({ account: z.string().min(1), organisation: z.string().min(1).max(128) })
 
@@ -79,6 +80,19 @@ const routes: Readonly<Record<string, Handler>> = {
   'POST withdraw': async ({ simulator, body }) => ({
     withdrawn: simulator.withdraw(parsed(accountBody, await body()).account),
   }),
+  'POST authorise': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    return { auth_code: simulator.authorise(component, account) }
+  },
+  'POST withdraw-authorisation': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    return found(simulator.withdrawAuthorisation(component, account), `authorisation of ${component} by ${account}`)
+  },
+  'POST rotate-refresh-token': async ({ simulator, body }) => {
+    const { component, account } = parsed(authorisationBody, await body())
+    simulator.rotateRefreshToken(component, account)
+    return done
+  },
   'POST accepts': async ({ simulator, body }) => ({
     accepted: simulator.accepts(parsed(tokenBody, await body()).token),
   }),
@@ -99,10 +113,9 @@ const routes: Readonly<Record<string, Handler>> = {
     return found(simulator.changeAuth(account, organisation), `authorisation by ${organisation}`)
   },
   'POST push': async ({ simulator }) => await simulator.pushDue(),
-  'POST ticket': async ({ simulator, body }) => {
-    simulator.makeTicket(parsed(accountBody, await body()).account)
-    return done
-  },
+  'POST ticket': async ({ simulator, body }) => ({
+    ticket: simulator.makeTicket(parsed(accountBody, await body()).account),
+  }),
   'POST reset': ({ simulator }) => {
     simulator.reset()
     return done

@@ -60,6 +60,10 @@ export const knobsSchema = z.strictObject({
   reuseEndsFamily: z.boolean(),
   /** OAuth 2.0: what people say at the authorization endpoint. Default `given`. */
   consent: z.enum(['given', 'denied']),
+  /** WeChat's Open Platform: asking with an authorizer_refresh_token brings another one. Default false. */
+  authorizerRotates: z.boolean(),
+  /** And how long the one before is then taken. Default 300. */
+  authorizerGraceSeconds: seconds,
   /** Milliseconds every answer takes, by kind of call. Default none. */
   delayMs: z.strictObject({ token: wait, stable_token: wait, ticket: wait, api: wait }).partial(),
 })
@@ -101,6 +105,8 @@ export const defaultKnobs: Knobs = {
   refreshGraceSeconds: 0,
   reuseEndsFamily: false,
   consent: 'given',
+  authorizerRotates: false,
+  authorizerGraceSeconds: 300,
   delayMs: {},
 }
 

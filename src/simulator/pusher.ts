@@ -5,8 +5,9 @@
 import type { Fetch } from '../base/env.ts'
 import { deadline, until } from '../base/env.ts'
 import type { JsonObject } from '../base/json.ts'
+import { openPlatformOf, type OpenPlatform } from './open-platform.ts'
 import { isTaken, pushRequest, type PushTarget } from './push.ts'
-import { findSuite, suiteOf } from './suite.ts'
+import { findSuite, suiteOf, type Suite } from './suite.ts'
 import type { World } from './world.ts'
 
 const answerMs = 5_000
@@ -18,18 +19,24 @@ export type Pushed = { readonly taken: number; readonly lost: number }
 export async function pushDue(world: World, send: Fetch): Promise<Pushed> {
   let [taken, lost] = [0, 0]
   for (const { account } of [...world.states()]) {
-    const state = findSuite(world, account.id)
-    if (state === null) continue
-    const suite = suiteOf(world, state)
-    const { target } = suite
-    if (target === null) continue
-    suite.tick()
-    for (let message = suite.outbox.shift(); message !== undefined; message = suite.outbox.shift()) {
+    const pushing = findPushing(world, account.id)
+    if (!pushing?.target) continue
+    const { target, outbox } = pushing
+    pushing.tick()
+    for (let message = outbox.shift(); message !== undefined; message = outbox.shift()) {
       if (await push(world, send, target, message)) taken += 1
       else lost += 1
     }
   }
   return { taken, lost }
+}
+
+/** What a platform that pushes knows of an account; null for an account to which nothing is pushed. */
+export function findPushing(world: World, id: string): Suite | OpenPlatform | null {
+  const app = findSuite(world, id)
+  if (app !== null) return suiteOf(world, app)
+  const component = world.find('wechat-component', id)
+  return component === null ? null : openPlatformOf(world, component)
 }
 
 async function push(world: World, send: Fetch, target: PushTarget, message: JsonObject): Promise<boolean> {

@@ -6,6 +6,7 @@ import { createDingtalk } from './dingtalk.ts'
 import { createFeishu } from './feishu.ts'
 import { createGeneric } from './generic.ts'
 import { createOauth2 } from './oauth2.ts'
+import { createOpenPlatform } from './open-platform-calls.ts'
 import { createPlatforms } from './platforms/play.ts'
 import type { Upstream } from './upstream.ts'
 import { createWechat } from './wechat.ts'
@@ -26,6 +27,7 @@ const dingtalkHosts = new Set(['api.dingtalk.com', 'oapi.dingtalk.com'])
 
 export function createRouter(world: World): Router {
   const wechat = createWechat(world)
+  const openPlatform = createOpenPlatform(world)
   const wecom = createWecom(world)
   const dingtalk = createDingtalk(world)
   const feishu = createFeishu(world)
@@ -36,9 +38,16 @@ export function createRouter(world: World): Router {
   const to = (upstream: Upstream, path: string, known: RegExp): Destination | null =>
     known.test(path) ? { upstream, path } : null
 
+  /** The Open Platform has calls of its own, and those of the accounts that authorised it. */
+  const toWechat = (url: URL, path: string): Destination | null => {
+    const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
+    const isOpen = path.startsWith('/cgi-bin/component/') || world.find('wechat-component', owner) !== null
+    return to(isOpen ? openPlatform : wechat, path, wechatPaths)
+  }
+
   return (url) => {
     const path = url.pathname
-    if (path.startsWith('/wechat/')) return to(wechat, path.slice('/wechat'.length), wechatPaths)
+    if (path.startsWith('/wechat/')) return toWechat(url, path.slice('/wechat'.length))
     if (path.startsWith('/wecom/')) return to(wecom, path.slice('/wecom'.length), wecomPaths)
     if (path.startsWith('/dingtalk/')) return { upstream: dingtalk, path: path.slice('/dingtalk'.length) }
     if (path.startsWith('/feishu/')) return to(feishu, path.slice('/feishu'.length), feishuPaths)
@@ -52,6 +61,6 @@ export function createRouter(world: World): Router {
     const owner = world.book.get(url.searchParams.get('access_token') ?? '')?.channel.account ?? null
     const isWecom =
       url.hostname === 'qyapi.weixin.qq.com' || wecomOnly.test(path) || world.find('wecom', owner) !== null
-    return isWecom ? to(wecom, path, wecomPaths) : to(wechat, path, wechatPaths)
+    return isWecom ? to(wecom, path, wecomPaths) : toWechat(url, path)
   }
 }

@@ -19,10 +19,12 @@ import { Journal } from './journal.ts'
 import { partialKnobsSchema } from './knobs.ts'
 import { bookOf, granted } from './oauth2-person.ts'
 import { oauth2Plans } from './oauth2.ts'
+import { loginPage } from './open-platform-page.ts'
+import { componentPlan, openPlatformOf, type OpenPlatform } from './open-platform.ts'
 import { parsed } from './parse.ts'
 import { perform } from './perform.ts'
 import { platformPlans } from './platforms/play.ts'
-import { pushDue } from './pusher.ts'
+import { findPushing, pushDue } from './pusher.ts'
 import { createRouter, type Router } from './router.ts'
 import { respond } from './spoil.ts'
 import { findSuite, suiteOf, type Suite } from './suite.ts'
@@ -50,6 +52,7 @@ type Stage = { readonly world: World; readonly board: FaultBoard; readonly route
 
 const plansByKind: Readonly<Record<Exclude<Account['kind'], 'platform'>, readonly ChannelPlan[]>> = {
   wechat: wechatPlans,
+  'wechat-component': [componentPlan],
   wecom: wecomPlans,
   'wecom-provider': wecomProviderPlans,
   'wecom-suite': wecomSuitePlans,
@@ -77,7 +80,9 @@ export function createSimulator(options: SimulatorOptions): Simulator {
   const controlled: Controlled = {
     ...accountMethods(() => stage),
     ...tokenMethods(() => stage),
-    ...suiteMethods(() => stage, options),
+    ...pushMethods(() => stage, options),
+    ...suiteMethods(() => stage),
+    ...platformMethods(() => stage),
     ...grantMethods(() => stage),
     addFault: (fault) => stage.board.add(parsed(faultSchema, fault)),
     removeFault: (id) => stage.board.remove(id),
@@ -98,6 +103,8 @@ export function createSimulator(options: SimulatorOptions): Simulator {
     const url = new URL(request.url)
     if (url.pathname.startsWith('/_simulator')) return await control(controlled, request, url)
     const { world, board, route } = stage
+    const page = loginPage(world, url)
+    if (page !== null) return page
     const destination = route(url)
     if (destination === null) return nothingThere(url)
     try {
@@ -184,10 +191,23 @@ function tokenMethods(stage: () => Stage): TokenMethods {
   }
 }
 
-type SuiteMethods = Pick<Simulator, 'pushDue' | 'install' | 'uninstall' | 'resetCode' | 'changeAuth' | 'makeTicket'>
+type PushMethods = Pick<Simulator, 'pushDue' | 'makeTicket'>
+
+function pushMethods(stage: () => Stage, { send }: SimulatorOptions): PushMethods {
+  return {
+    pushDue: () => (send === undefined ? Promise.resolve({ taken: 0, lost: 0 }) : pushDue(stage().world, send)),
+    makeTicket: (id) => {
+      const pushing = findPushing(stage().world, id)
+      if (pushing === null) throw new ZhongkongError('not_found', `there is no third-party app or platform ${id}`)
+      return pushing.makeTicket()
+    },
+  }
+}
+
+type SuiteMethods = Pick<Simulator, 'install' | 'uninstall' | 'resetCode' | 'changeAuth'>
 
 /** What happens to third-party apps and the organisations that install them. */
-function suiteMethods(stage: () => Stage, { send }: SimulatorOptions): SuiteMethods {
+function suiteMethods(stage: () => Stage): SuiteMethods {
   const named = (id: string): Suite => {
     const { world } = stage()
     const state = findSuite(world, id)
@@ -195,12 +215,27 @@ function suiteMethods(stage: () => Stage, { send }: SimulatorOptions): SuiteMeth
     return suiteOf(world, state)
   }
   return {
-    pushDue: () => (send === undefined ? Promise.resolve({ taken: 0, lost: 0 }) : pushDue(stage().world, send)),
     install: (id, organisation) => named(id).install(organisation),
     uninstall: (id, organisation) => named(id).remove(organisation),
     resetCode: (id, organisation) => named(id).reset(organisation),
     changeAuth: (id, organisation) => named(id).change(organisation),
-    makeTicket: (id) => named(id).makeTicket(),
+  }
+}
+
+type PlatformMethods = Pick<Simulator, 'authorise' | 'withdrawAuthorisation' | 'rotateRefreshToken'>
+
+/** What happens to WeChat's third-party platforms and the accounts that authorise them. */
+function platformMethods(stage: () => Stage): PlatformMethods {
+  const platform = (id: string): OpenPlatform => {
+    const { world } = stage()
+    const state = world.find('wechat-component', id)
+    if (state === null) throw new ZhongkongError('not_found', `there is no third-party platform ${id}`)
+    return openPlatformOf(world, state)
+  }
+  return {
+    authorise: (component, account) => platform(component).authorise(account).code,
+    withdrawAuthorisation: (component, account) => platform(component).withdraw(account),
+    rotateRefreshToken: (component, account) => platform(component).rotate(account),
   }
 }
 

@@ -15,8 +15,8 @@ import { secondsLeft, type AccountState, type ChannelPlan, type World } from './
 type State = AccountState<AccountOf<'wechat'>>
 
 const headers = { 'content-type': 'application/json; encoding=utf-8' }
-const tokenShape = /^\d+_[\w-]{16,8000}$/
-const ticketTypes = ['jsapi', 'wx_card', '2']
+export const tokenShape = /^\d+_[\w-]{16,8000}$/
+export const ticketTypes = ['jsapi', 'wx_card', '2']
 
 const plan = (name: string, kind: CallKind, prefix: string, reissue: Reissue): ChannelPlan => ({
   name,
@@ -30,7 +30,7 @@ const classic = plan('classic', 'token', '70_', 'retires-previous')
 const stable = plan('stable', 'stable_token', '71_', 'same-until-window')
 
 /** A ticket is undocumented in what a second fetch gives; like most observers we say: the same, until its window. */
-const ticket = (type: string): ChannelPlan => ({
+export const ticket = (type: string): ChannelPlan => ({
   name: `ticket:${type}`,
   kind: 'ticket',
   use: 'ticket',
@@ -59,17 +59,17 @@ export function createWechat(world: World): Upstream {
   }
 }
 
-function refuse(world: World, code: string | number, text?: string): Answer {
+export function refuse(world: World, code: string | number, text?: string): Answer {
   const words = text ?? wechatTexts[String(code)] ?? 'simulated error'
   const errmsg = `${words} rid: ${world.hex()}-${world.hex()}-${world.hex()}`
   return { status: 200, headers, body: { errcode: code, errmsg }, given: null, refusal: code }
 }
 
-function accept(body: JsonObject, given: Given | null = null): Answer {
+export function accept(body: JsonObject, given: Given | null = null): Answer {
   return { status: 200, headers, body, given, refusal: null }
 }
 
-function callOf(world: World, kind: CallKind, account: string | null, answer: () => Answer): Call {
+export function callOf(world: World, kind: CallKind, account: string | null, answer: () => Answer): Call {
   return { account, kind, forced: false, answer, refuse: (code, text) => refuse(world, code, text) }
 }
 

@@ -6,7 +6,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Random } from '../base/env.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { isJsonObject } from '../base/json.ts'
+import { isJsonObject, parsedObject, type JsonObject } from '../base/json.ts'
 import { sha256 } from '../base/secret.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import type { Keyring } from './keyring.ts'
@@ -55,16 +55,18 @@ async function readSpilled(path: string, keyring: Keyring): Promise<Left | null>
   try {
     const bytes = await readFile(path)
     if (bytes.length > bytesMax) return null
-    const read: unknown = JSON.parse(unseal(bytes.toString('latin1'), place, keyring))
-    return isJsonObject(read) ? leftOf(read) : null
+    const read = parsedObject(unseal(bytes.toString('latin1'), place, keyring))
+    return read === null ? null : leftOf(read)
   } catch {
     return null
   }
 }
 
-function leftOf({ name, value, lifetimeMs, sentAt, asked, identity }: Readonly<Record<string, unknown>>): Left | null {
+function leftOf(read: JsonObject): Left | null {
+  const { name, value, lifetimeMs, sentAt, asked, identity, definition } = read
   if (typeof name !== 'string' || typeof value !== 'string' || typeof identity !== 'string') return null
   if (typeof sentAt !== 'number' || (lifetimeMs !== null && typeof lifetimeMs !== 'number')) return null
   if (asked !== null && typeof asked !== 'string') return null
-  return { name, spilled: { value, lifetimeMs, sentAt, asked, identity } }
+  const made = isJsonObject(definition) ? { definition } : {}
+  return { name, spilled: { value, lifetimeMs, sentAt, asked, identity, ...made } }
 }

@@ -55,6 +55,8 @@ export type ServerEngineOptions = {
 
 /** How often changes by other nodes are looked for, in milliseconds: also where notices come, as they may be lost. */
 const pollMs = 250
+/** And while the store is away. */
+const awayPollMsMax = 2_000
 /** How often the tables are looked at without a cause, in milliseconds. */
 const lookMs = 10_000
 /** Calls end so much before their time is over, in milliseconds: what is under way must be ended too. */
@@ -277,6 +279,7 @@ export class ServerEngine implements SqlEngine {
     const { clock } = this.#env
     let seen: Seen | null = null
     let lookAt = clock.monotonic() + lookMs
+    let failures = 0
     while (!signal.aborted) {
       try {
         if (clock.monotonic() >= lookAt) {
@@ -288,10 +291,13 @@ export class ServerEngine implements SqlEngine {
         if (seen !== null && seen.server !== found.server) this.#sessions.leave()
         if (seen !== null && seen.state !== found.state) this.#watchers.notify()
         seen = found
+        failures = 0
       } catch {
+        failures += 1
         // The store is away, and whoever calls it is told so. The look at the tables that follows tells the watchers.
       }
-      await clock.sleep(pollMs, signal)
+      // Hosts that are all away, or all copies, need not be tried several times a second by every node.
+      await clock.sleep(Math.min(pollMs * 2 ** failures, awayPollMsMax), signal)
     }
   }
 

@@ -31,6 +31,7 @@
  * Bodies are opaque texts: `sealed` encrypts entries into them. A store never looks inside.
  */
 
+import type { JsonObject } from '../base/json.ts'
 import type { Text } from '../base/text.ts'
 import type { Entry } from '../model/entry.ts'
 
@@ -127,6 +128,8 @@ export type Spilled = {
   readonly asked: string | null
   /** The account it is for. */
   readonly identity: string
+  /** Of a source that is made by it, should there be none. */
+  readonly definition?: JsonObject
 }
 
 /**

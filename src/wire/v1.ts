@@ -68,6 +68,18 @@ export type SourcesAnswer = { readonly sources: readonly SourceAnswer[]; readonl
 /** A link by which a person without a key may authorise one source, once. */
 export type AuthorizeAnswer = { readonly url: string; readonly expires_in: number }
 
+/** What became of a part of the accounts that a platform lists under a source. */
+export type RecoveryAnswer = {
+  /** Accounts that have authorised the source, as the platform tells it. */
+  readonly total: number
+  /** Where the next part begins; null: that was the last. */
+  readonly next: number | null
+  readonly made: number
+  readonly mended: number
+  readonly kept: number
+  readonly failed: readonly { readonly name: string; readonly detail: string }[]
+}
+
 /** The last messages that the platform sent to a source, as one process saw them. */
 export type CallbackAnswer = {
   readonly name: string

@@ -13,6 +13,8 @@ import { seededRandom, stage, type ManualClock } from '../simulator/stage.ts'
 
 const accounts: readonly AccountSettings[] = [
   { kind: 'wechat', id: 'wx1', secret: 'canary-wx' },
+  // What it says of replaced tokens is what callers are told, which is less than they live.
+  { kind: 'wechat-component', id: 'wxc', secret: 'canary-wxc', knobs: { overlapSeconds: 0 } },
   { kind: 'wecom', id: 'ww1', corpid: 'ww1', secret: 'canary-ww' },
   { kind: 'dingtalk', id: 'ding1', secret: 'canary-dt' },
   { kind: 'feishu', id: 'cli_1', secret: 'canary-fs' },
@@ -46,6 +48,10 @@ const definitions: Readonly<Record<string, JsonObject>> = {
   },
   jsapi: { provider: 'wechat-ticket', of: 'stable' },
   card: { provider: 'wechat-ticket', of: 'classic', type: 'wx_card' },
+  platform: { provider: 'wechat-component', appid: 'wxc', secret: 'canary-wxc', base_url: 'http://up.test/wechat' },
+  'platform/wx5': { provider: 'wechat-authorizer', of: 'platform', appid: 'wx5' },
+  'platform/wx5/jsapi': { provider: 'wechat-ticket', of: 'platform/wx5' },
+  'platform/wx5/wx_card': { provider: 'wechat-ticket', of: 'platform/wx5', type: 'wx_card' },
   corp: { provider: 'wecom', corpid: 'ww1', secret: 'canary-ww', base_url: 'http://up.test/wecom' },
   'corp-jsapi': { provider: 'wecom-ticket', of: 'corp' },
   'corp-agent': { provider: 'wecom-ticket', of: 'corp', type: 'agent_config' },
@@ -142,6 +148,7 @@ const definitions: Readonly<Record<string, JsonObject>> = {
 const names = Object.keys(definitions)
 /** Whose platform pushes a ticket for which app. */
 const apps: Readonly<Record<string, string>> = {
+  platform: 'wxc',
   'wecom-suite': 'ww_s',
   'ding-suite': 'suite_d',
   'ding-suite-old': 'suite_d',
@@ -159,6 +166,7 @@ type Bench = {
 
 function bench(): Bench {
   const { simulator, clock } = stage({ accounts })
+  simulator.authorise('wxc', 'wx5')
   const source = (name: string): Source => {
     const parsed = parseSource(name, definitions[name] ?? {}, 'file', (other) => definitions[other])
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues))
@@ -171,22 +179,29 @@ function bench(): Bench {
       const attempt = await ask(need)
       if (attempt.outcome !== 'issued') throw new Error(`${need}: ${JSON.stringify(attempt)}`)
       const grant = grants.get(need)
+      const account = source(need).credential?.account
       const { value: token, fields } = attempt.issued
-      found.set(need, { token, version: 1, fields, ...(grant === undefined ? {} : { grant }) })
+      const more = { ...(account === undefined ? {} : { account }), ...(grant === undefined ? {} : { grant }) }
+      found.set(need, { token, version: 1, fields, ...more })
     }
-    await grantOf(name)
+    await grantOf(name, found)
     return found
   }
   const call = { env, signal: new AbortController().signal, force: false, inputs: new Map<string, Input>() }
-  /** What each source was granted: a ticket that was pushed, a permanent code that a corp's installation brought. */
+  /**
+   * What each source was granted: a ticket that was pushed, a permanent code that a corp's installation brought,
+   * a refresh token as the platform's list tells it.
+   */
   const grants = new Map<string, string>()
-  const grantOf = async (name: string): Promise<void> => {
+  const grantOf = async (name: string, given: ReadonlyMap<string, Input>): Promise<void> => {
     const app = apps[name]
     if (app !== undefined && !grants.has(name)) {
       const ticket = simulator.makeTicket(app)
       // One app may have a source for each stack, and a new ticket ends the one before.
       for (const other of Object.keys(apps)) if (apps[other] === app) grants.set(other, ticket)
-      for (const organisation of ['ww9', 'ding9', 'tenant9']) simulator.install(app, organisation)
+      if (name !== 'platform') {
+        for (const organisation of ['ww9', 'ding9', 'tenant9']) simulator.install(app, organisation)
+      }
     }
     if (name === 'wecom-corp' && !grants.has(name)) {
       const suite = valueOf(await ask('wecom-suite'))
@@ -197,6 +212,15 @@ function bench(): Bench {
       expect(child).toEqual({ account: 'ww9', definition: { provider: 'wecom-corp', corpid: 'ww9' } })
       expect(Object.keys(attempt.issued.fields)).toEqual(['access_token', 'expires_in'])
       grants.set(name, attempt.issued.grant?.value ?? '')
+    }
+    if (name === 'platform/wx5' && !grants.has(name)) {
+      const query = `component_access_token=${given.get('platform')?.token ?? ''}`
+      const request = new Request(`http://up.test/wechat/cgi-bin/component/api_get_authorizer_list?${query}`, {
+        method: 'POST',
+        body: JSON.stringify({ component_appid: 'wxc', offset: 0, count: 1 }),
+      })
+      const { list } = (await (await simulator.fetch(request)).json()) as { list: { refresh_token: string }[] }
+      grants.set(name, list[0]?.refresh_token ?? '')
     }
   }
   const ask: Bench['ask'] = async (name, options = {}) => {
@@ -321,6 +345,7 @@ describe('a refused token of another source', () => {
   it.each([
     ['jsapi', 'stable', 'wx1'],
     ['card', 'classic', 'wx1'],
+    ['platform/wx5', 'platform', 'wxc'],
     ['corp-jsapi', 'corp', 'ww1'],
     ['corp-agent', 'corp', 'ww1'],
     ['ding-jsapi', 'ding', 'ding1'],

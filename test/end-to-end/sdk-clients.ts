@@ -117,3 +117,37 @@ function told<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('the SDK called back with nothing')
   return value
 }
+
+/** `node-easywechat` for third-party platforms: the tokens of the platform and of accounts that authorised it. */
+export type OpenPlatformSdk = {
+  getComponentAccessToken(): { getToken(): Promise<string> }
+  refreshAuthorizerToken(appid: string, refreshToken: string): Promise<Readonly<Record<string, unknown>>>
+  getVerifyTicket(): { setTicket(ticket: string): Promise<unknown> }
+}
+
+type OpenPlatformSettings = { readonly appid: string; readonly secret: string; readonly ticket: string }
+
+type OpenPlatformConstructor = new (config: {
+  readonly app_id: string
+  readonly secret: string
+  readonly token: string
+  readonly aes_key: string
+  readonly http: { readonly baseURL: string }
+}) => OpenPlatformSdk & { setCache(cache: object): unknown }
+
+const { OpenPlatform } = require('node-easywechat') as { readonly OpenPlatform: OpenPlatformConstructor }
+
+export async function openPlatform(base: string, settings: OpenPlatformSettings): Promise<OpenPlatformSdk> {
+  const { appid, secret, ticket } = settings
+  const http = { baseURL: `${base}/` }
+  const sdk = new OpenPlatform({ app_id: appid, secret, token: 't', aes_key: 'a'.repeat(43), http })
+  const kept = new Map<string, unknown>()
+  sdk.setCache({
+    get: (key: string) => Promise.resolve(kept.get(key) ?? null),
+    set: (key: string, value: unknown) => Promise.resolve(kept.set(key, value).size > 0),
+    has: (key: string) => Promise.resolve(kept.has(key)),
+    delete: (key: string) => Promise.resolve(kept.delete(key)),
+  })
+  await sdk.getVerifyTicket().setTicket(ticket)
+  return sdk
+}

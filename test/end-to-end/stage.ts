@@ -32,6 +32,8 @@ export type ServeOptions = {
   /** In place of the configuration's. */
   readonly store?: string
   readonly environment?: Readonly<Record<string, string>>
+  /** At the address of the configuration, which somebody knew before; otherwise on a free port. */
+  readonly isListeningAsWritten?: boolean
   /** How long it may take until it is ready, in milliseconds. */
   readonly readyMsMax?: number
 }
@@ -66,9 +68,10 @@ export async function openStage(): Promise<Stage> {
     processes.push(made)
     return made
   }
-  const launch: Stage['launch'] = (path, { store, environment } = {}) => {
+  const launch: Stage['launch'] = (path, { store, environment, isListeningAsWritten } = {}) => {
     const own = store === undefined ? [] : ['--store', store]
-    return start(['serve', '-c', path, '--listen', '127.0.0.1:0', ...own], environment)
+    const address = isListeningAsWritten === true ? [] : ['--listen', '127.0.0.1:0']
+    return start(['serve', '-c', path, ...address, ...own], environment)
   }
   return {
     folder,

@@ -1,19 +1,20 @@
-/**
- * `npm run fuzz`: many random requests against what platforms may send.
- *
- *   -- --inputs 200000 [--seed 1]   exit 0 only without a fault, and with every request done within 50 ms of CPU
- */
-import { parseArgs } from 'node:util'
+/** `npm run fuzz`: many random requests against what platforms may send. */
+import { readOptions, wholeNumber } from '../read-options.ts'
 import { fuzzCallbacks } from './callbacks.ts'
 
 const slowMs = 50
 
-const { values } = parseArgs({
-  options: { inputs: { type: 'string', default: '200000' }, seed: { type: 'string', default: '1' } },
-})
+const usage = `Usage: npm run fuzz -- [--inputs 200000] [--seed 1]
+
+Exit 0 only without a fault, and with every request done within ${slowMs} ms of CPU.`
+
+const values = readOptions(
+  { inputs: { type: 'string', default: '200000' }, seed: { type: 'string', default: '1' } },
+  usage,
+)
 const { inputs, believed, refused, slowestMs, faults } = fuzzCallbacks({
-  inputs: Number(values.inputs),
-  seed: Number(values.seed),
+  inputs: wholeNumber('inputs', values.inputs, 1),
+  seed: wholeNumber('seed', values.seed, 0),
 })
 for (const fault of faults.slice(0, 20)) console.log(fault)
 const reasons = [...refused].map(([reason, count]) => `${reason} ${count}`).join(', ')

@@ -33,6 +33,7 @@ const authorising: Authorising = {
     proofs.push({ name, ...proof })
     return Promise.resolve(name)
   },
+  recover: () => Promise.reject(new ZhongkongError('bad_request', 'nobody does that')),
 }
 
 beforeEach(() => {

@@ -116,7 +116,7 @@ export class FakeKeeper implements Keeper {
   }
 
   /** What was delivered, authorised and revoked, in order. */
-  readonly granted: { readonly name: string; readonly what: 'delivered' | 'authorized' | 'revoked' }[] = []
+  readonly granted: { readonly name: string; readonly what: 'delivered' | 'authorized' | 'mended' | 'revoked' }[] = []
 
   async deliver(name: string): Promise<boolean> {
     this.granted.push({ name, what: 'delivered' })
@@ -126,6 +126,11 @@ export class FakeKeeper implements Keeper {
   async authorize(name: string): Promise<void> {
     this.granted.push({ name, what: 'authorized' })
     await Promise.resolve()
+  }
+
+  async mend(name: string): Promise<'mended'> {
+    this.granted.push({ name, what: 'mended' })
+    return await Promise.resolve('mended')
   }
 
   async revoke(name: string): Promise<void> {

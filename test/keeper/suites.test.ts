@@ -132,17 +132,16 @@ describe.each(platforms)('$parent', ({ parent, app, organisation, ticket }) => {
     towns.simulator.install(app, organisation)
     towns.simulator.install(app, 'another')
     await pass(minute)
-    await hub.ask(`/v1/sources/${encodeURIComponent(`${child}/js`)}`, {
-      method: 'PUT',
-      body: JSON.stringify({ provider: ticket, of: child }),
-    })
     for (let hours = 0; hours < 12; hours += 1) {
-      for (const name of [parent, child, `${parent}/another`, `${child}/js`]) {
+      for (const name of [parent, child, `${parent}/another`, `${child}/jsapi`]) {
         expect(towns.simulator.accepts(await tokenOf(name)), `${name} after ${hours} h`).toBe(true)
       }
       await pass(60 * minute)
     }
     expect(towns.simulator.counters(app).token.refused).toBe(0)
+    // Nobody has configured the ticket: it came into being when it was read.
+    expect((await towns.until(hub.node.keeper.source(`${child}/jsapi`)))?.kind).toBe(ticket)
+    expect((await read(`${child}/other`)).status).toBe(404)
     expect(await tokenOf(child)).not.toBe(await tokenOf(`${parent}/another`))
   }, 60_000)
 
@@ -214,6 +213,11 @@ describe('WeCom', () => {
     const corp = await post(`/cgi-bin/service/get_corp_token?${query}`, { auth_corpid: 'wwcorp1', permanent_code: 'x' })
     expect(corp.json).toMatchObject({ access_token: await tokenOf('suite/wwcorp1') })
     expect(corp.json.errcode).toBeUndefined()
+    const own = `access_token=${corp.json.access_token as string}`
+    for (const path of ['/cgi-bin/get_jsapi_ticket?', '/cgi-bin/ticket/get?type=agent_config&']) {
+      const { errcode, ticket } = (await hub.ask(path + own)).json
+      expect([path, errcode, towns.simulator.accepts(ticket as string)]).toEqual([path, 0, true])
+    }
     const body = { corpid: 'ww_provider', provider_secret: 'canary-4' }
     const provider = await post('/cgi-bin/service/get_provider_token', body)
     expect(provider.json).toMatchObject({ provider_access_token: await tokenOf('provider') })

@@ -44,7 +44,7 @@ export type AskOptions = {
   readonly clock?: ManualClock
   readonly timeoutMs?: number
   /** The grant it is asked with. */
-  readonly grant?: string
+  readonly grant?: string | null
 }
 
 export function input(token: string, fields: JsonObject = {}): Input {

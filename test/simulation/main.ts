@@ -1,15 +1,8 @@
-/**
- * `npm run simulate`: many seeds of the deterministic simulation.
- *
- *   -- --seeds 200 [--from 1] [--nodes 3] [--hours 48] [--workers 2]   exit 0 only without a violation
- *   -- --faults crash,answer-lost=0.3 [--ttl 1200]                     just these faults, each with a rate of its own
- *   -- --seed 7 --trace                                                replays one seed, line by line
- *   -- --mutants [--only M2,M25b]                                      exit 0 only when every mutant is caught
- */
+/** `npm run simulate`: many seeds of the deterministic simulation. */
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readOptions, wholeNumber } from '../read-options.ts'
 import { addCounts } from './coverage.ts'
 import { faultKinds, readPlan, type FaultKind } from './faults.ts'
 import { runMutants } from './run-mutants.ts'
@@ -33,9 +26,17 @@ type Part = {
   readonly refusedReads: number
 }
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
+const usage = `Usage: npm run simulate -- [options]
+
+  --seeds 200 [--from 1] [--nodes 3] [--hours 48] [--workers 2]   exit 0 only without a violation
+  --faults crash,answer-lost=0.3 [--ttl 1200]                     just these faults, each with a rate of its own
+  --seed 7 --trace                                                replays one seed, line by line
+  --mutants [--only M2,M25b]                                      exit 0 only when every mutant is caught
+  --quiet, --fail-fast                                            no progress; an end at the first violation`
+
+const values = readOptions(
+  {
+    seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     nodes: { type: 'string', default: '3' },
@@ -49,10 +50,13 @@ const { values } = parseArgs({
     quiet: { type: 'boolean', default: false },
     'fail-fast': { type: 'boolean', default: false },
   },
-})
+  usage,
+)
 
-const nodes = Number(values.nodes)
-const hours = Number(values.hours)
+const nodes = wholeNumber('nodes', values.nodes, 1)
+const hours = wholeNumber('hours', values.hours, 1)
+const workersSaid = values.workers === undefined ? undefined : wholeNumber('workers', values.workers, 1)
+const ttl = values.ttl === undefined ? undefined : wholeNumber('ttl', values.ttl, 1)
 const plan = values.faults === undefined ? undefined : readPlan(values.faults)
 
 async function runOne(seed: number, trace?: (line: string) => void): Promise<RunResult> {
@@ -61,7 +65,7 @@ async function runOne(seed: number, trace?: (line: string) => void): Promise<Run
     nodes,
     hours,
     ...(plan === undefined ? {} : { plan }),
-    ...(values.ttl === undefined ? {} : { ttl: Number(values.ttl) }),
+    ...(ttl === undefined ? {} : { ttl }),
     ...(trace === undefined ? {} : { trace }),
   })
 }
@@ -94,7 +98,7 @@ const seedsPerProcess = 50
 
 async function runMany(first: number, count: number): Promise<number> {
   const startedAt = performance.now()
-  const workers = Math.min(Number(values.workers ?? availableParallelism()), count)
+  const workers = Math.min(workersSaid ?? availableParallelism(), count)
   const total = new Total()
   const last = first + count - 1
   let next = first
@@ -202,16 +206,16 @@ function progress(total: Total, count: number, startedAt: number): void {
 }
 
 async function replay(seed: number): Promise<number> {
+  const startedAt = performance.now()
   const result = await runOne(seed, values.trace ? (line) => console.log(line) : undefined)
   const total = new Total()
   total.add(partOf(result))
-  total.print(0)
+  total.print((performance.now() - startedAt) / 1_000)
   console.log(`history ${result.history}`)
   return result.violations.length === 0 ? 0 : 1
 }
 
 if (process.env.ZK_WORKER === '1') serveParent()
-else if (values.mutants) {
-  process.exitCode = await runMutants(values.only, values.workers === undefined ? undefined : Number(values.workers))
-} else if (values.seed !== undefined) process.exitCode = await replay(Number(values.seed))
-else process.exitCode = await runMany(Number(values.from), Number(values.seeds ?? 100))
+else if (values.mutants) process.exitCode = await runMutants(values.only, workersSaid)
+else if (values.seed !== undefined) process.exitCode = await replay(wholeNumber('seed', values.seed, 0))
+else process.exitCode = await runMany(wholeNumber('from', values.from, 0), wholeNumber('seeds', values.seeds, 1))

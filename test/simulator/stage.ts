@@ -1,5 +1,5 @@
 /** A simulator under a clock that only moves when told, with chance from a seed, and short ways to call it. */
-import type { Random } from '../../src/base/env.ts'
+import type { Fetch, Random } from '../../src/base/env.ts'
 import {
   createSimulator,
   type AccountSettings,
@@ -85,6 +85,7 @@ export type StageOptions = {
   readonly seed?: number
   readonly startsAt?: number
   readonly journalMax?: number
+  readonly send?: Fetch
 }
 
 export function stage(options: StageOptions = {}): Stage {

@@ -73,7 +73,7 @@ async function token(visit: Visit, wanted: Kind): Promise<Answer> {
   }
 }
 
-function read(visit: Visit, { name }: Source): Promise<Reading> {
+function read(visit: Visit, { name }: Pick<Source, 'name'>): Promise<Reading> {
   return visit.house.keeper.get(name, { signal: visit.request.signal })
 }
 

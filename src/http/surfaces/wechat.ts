@@ -44,7 +44,7 @@ function refusal(visit: Visit, errcode: keyof typeof refusals, more = ''): Answe
 }
 
 /** The error with the `rid` that WeChat ends every text with. */
-function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
+export function told(visit: Visit, { errcode, errmsg }: WireError): Answer {
   const rid = (randomHex(visit, 12).match(/.{8}/g) ?? []).join('-')
   return json(200, { errcode, errmsg: errmsg.includes(' rid: ') ? errmsg : `${errmsg} rid: ${rid}` })
 }

@@ -1,26 +1,28 @@
 /**
  * `npm run chaos`: whole nodes on real servers, struck again and again, and their history checked.
- *
- *   -- --minutes 10 [--seed 1] [--store redis,sentinel,postgres]   exit 0 only without a violation
- *   -- --short                                                     each kind of blow once, as in `npm test`
- *   -- --logs                                                      what the nodes logged in a run with a violation, too
- *
  * A row of runs of a few minutes each, the stores in turn. Seeds count up from the first one, and each run says its own.
  */
-import { parseArgs } from 'node:util'
+import { readOptions, wholeNumber, wrongOption } from '../../read-options.ts'
 import { drawBlows, storeKinds, type Blow, type Plan, type StoreKind } from './draw-blows.ts'
 import { describeOutcomes, describeViolations, outcomeOf, type Outcome } from './report.ts'
 import { runChaos } from './run-chaos.ts'
 
-const { values } = parseArgs({
-  options: {
+const usage = `Usage: npm run chaos -- [options]
+
+  --minutes 10 [--seed 1] [--store redis,sentinel,postgres]   exit 0 only without a violation; mysql too
+  --short                                                     each kind of blow once, as in npm test
+  --logs                                                      what the nodes logged in a run with a violation, too`
+
+const values = readOptions(
+  {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string' },
     store: { type: 'string', default: 'redis,sentinel,postgres' },
     short: { type: 'boolean', default: false },
     logs: { type: 'boolean', default: false },
   },
-})
+  usage,
+)
 
 /** A run is long enough for a minute without a store and everything else, and its history is small enough to keep. */
 const runMsMax = 240_000
@@ -28,18 +30,13 @@ const nodes = 3
 
 const stores = values.store.split(',').map((name): StoreKind => {
   const kind = storeKinds.find((each) => each === name)
-  if (kind === undefined) fail(`--store takes ${storeKinds.join(', ')}; ${name} is none of them`)
+  if (kind === undefined) return wrongOption(`--store takes ${storeKinds.join(', ')}; ${name} is none of them`)
   return kind
 })
 const minutes = Number(values.minutes)
-if (!(minutes > 0)) fail('--minutes takes a number above 0')
-const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed)
-if (!Number.isInteger(firstSeed)) fail('--seed takes a whole number')
-
-function fail(text: string): never {
-  console.error(text)
-  process.exit(2)
-}
+if (!(minutes > 0)) wrongOption('--minutes takes a number above 0')
+const firstSeed =
+  values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : wholeNumber('seed', values.seed, 0)
 
 const stopping = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
