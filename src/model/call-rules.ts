@@ -25,18 +25,19 @@ export function compileRules({ allow, deny }: Pick<CallRules, 'allow' | 'deny'>)
 function anyOf(rules: readonly string[]): MayCall {
   const byMethod = new Map<string, string[]>()
   for (const rule of rules) {
-    const at = rule.indexOf(' ')
-    // A glob may hold spaces behind its first slash; a method stands before it.
-    const method = at !== -1 && at < rule.indexOf('/') ? rule.slice(0, at) : ''
-    const globs = byMethod.get(method) ?? []
-    globs.push(method === '' ? rule : rule.slice(at + 1))
-    byMethod.set(method, globs)
+    const { method, glob } = parted(rule)
+    byMethod.set(method, [...(byMethod.get(method) ?? []), glob])
   }
   const compiled = new Map([...byMethod].map(([method, globs]) => [method, compileGlobs(globs)]))
   return (method, path) => compiled.get('')?.(path) === true || compiled.get(method)?.(path) === true
 }
 
+function parted(rule: string): { readonly method: string; readonly glob: string } {
+  const [, method = '', glob = ''] = /^(?:([A-Z]+) )?(.*)$/s.exec(rule) ?? []
+  return { method, glob }
+}
+
 function lowerPath(rule: string): string {
-  const at = rule.indexOf('/')
-  return at === -1 ? rule : rule.slice(0, at) + rule.slice(at).toLowerCase()
+  const { method, glob } = parted(rule)
+  return method === '' ? glob.toLowerCase() : `${method} ${glob.toLowerCase()}`
 }

@@ -110,15 +110,17 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
 }
 
 /**
- * Where platforms give out tokens. Through the gateway that would retire tokens behind the keeper's back, and what is
- * refused there says nothing about the token that was put in.
+ * Where platforms give out tokens, and take codes that are good once. Through the gateway that would retire tokens or spend
+ * codes behind the keeper's back, and what is refused there says nothing about the token that was put in.
  */
 const issuingPaths = [
   '/cgi-bin/token',
   '/cgi-bin/stable_token',
   '/cgi-bin/gettoken',
   '/cgi-bin/component/api_*_token',
+  '/cgi-bin/component/api_query_auth',
   '/cgi-bin/service/get_*_token',
+  '/cgi-bin/service/*get_permanent_code',
   '/cgi-bin/corpgroup/corp/gettoken',
   '/gettoken',
   '/service/get_*_token',
