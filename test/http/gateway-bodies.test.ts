@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { realClock } from '../../src/base/real-env.ts'
+import type { Limits } from '../../src/http/listen.ts'
 import { ask, bodyOf, key, keyHash, openGatewayStage, talk } from './gateway-stage.ts'
 
 const stage = openGatewayStage()
@@ -14,7 +15,7 @@ afterEach(() => stage.close())
 type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void
 
 /** A node over an upstream that gives out good tokens, and answers all other calls as it is told. */
-async function over(answer: Answer, more: object = {}) {
+async function over(answer: Answer, more: object = {}, limits: Partial<Limits> = {}) {
   let issued = 0
   const upstream = await stage.upstream((incoming, outgoing) => {
     if (incoming.url?.startsWith('/cgi-bin/token') !== true) {
@@ -34,10 +35,13 @@ async function over(answer: Answer, more: object = {}) {
     base_url: upstream.url,
     min_interval: 0,
   }
-  const serving = await stage.node({
-    sources: { weixin: { ...weixin, ...more } },
-    clients: { shop: { key: keyHash, read: ['*'], gateway: ['weixin'] } },
-  })
+  const serving = await stage.node(
+    {
+      sources: { weixin: { ...weixin, ...more } },
+      clients: { shop: { key: keyHash, read: ['*'], gateway: ['weixin'] } },
+    },
+    limits,
+  )
   const calls = (): IncomingMessage[] => upstream.seen.filter(({ url }) => url?.startsWith('/cgi-bin/token') !== true)
   return { ...serving, upstream, calls, issued: () => issued }
 }
@@ -345,4 +349,14 @@ test('a hundred calls on one connection leave nothing behind on it', async () =>
   agent.destroy()
   process.off('warning', heed)
   expect(warnings.map(({ message }) => message)).toEqual([])
+})
+
+test('a connection is closed when it has been idle after a call, like any other', async () => {
+  const { port } = await over((_incoming, outgoing) => outgoing.end('{}'), {}, { keepAliveMs: 300 })
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+  const closed = once(socket, 'close')
+  socket.resume().write(`GET /proxy/weixin/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\n\r\n`)
+  const startedAt = performance.now()
+  await closed
+  expect(performance.now() - startedAt).toBeLessThan(6_000)
 })

@@ -6,14 +6,14 @@ import { openNode, type Node } from '../../src/app.ts'
 import { realEnv } from '../../src/base/real-env.ts'
 import type { JsonObject } from '../../src/base/json.ts'
 import { listenPlain } from '../../src/http/listen-plain.ts'
-import { listen } from '../../src/http/listen.ts'
+import { listen, type Limits } from '../../src/http/listen.ts'
 import { parseSource } from '../../src/providers/catalogue.ts'
 import { load } from '../config/harness.ts'
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts'
 
 export type Stage = {
   /** A node for a configuration as it is written. */
-  node(config: JsonObject): Promise<Serving>
+  node(config: JsonObject, limits?: Partial<Limits>): Promise<Serving>
   simulator(options: Partial<SimulatorOptions>): Promise<{ readonly url: string; readonly simulator: Simulator }>
   /** An upstream that answers as it is told. */
   upstream(answer: (incoming: IncomingMessage, outgoing: ServerResponse) => void): Promise<Scripted>
@@ -30,7 +30,7 @@ export const keyHash = `sha256:${createHash('sha256').update(key).digest('hex')}
 export function openGatewayStage(): Stage {
   const closing: (() => Promise<unknown>)[] = []
   return {
-    node: async (written) => {
+    node: async (written, limits = {}) => {
       const env = realEnv()
       const { config, issues } = await load(JSON.stringify({ store: 'memory:', ...written }), { parseSource })
       if (config === null) throw new Error(JSON.stringify(issues, null, 2))
@@ -38,7 +38,12 @@ export function openGatewayStage(): Stage {
         throw thrown
       }
       const node = await openNode({ config, env, version: '0', onFault, onNotice: () => undefined })
-      const listening = await listen({ handler: node.handler, listen: '127.0.0.1:0', env, limits: { closeMs: 500 } })
+      const listening = await listen({
+        handler: node.handler,
+        listen: '127.0.0.1:0',
+        env,
+        limits: { closeMs: 500, ...limits },
+      })
       let stopped: Promise<void> | undefined
       const stop = (): Promise<void> =>
         (stopped ??= (async () => {

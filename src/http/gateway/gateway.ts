@@ -86,7 +86,7 @@ function admitted({ house, limiter, underWay }: Room, { source, client, target }
   const rules: readonly CallRules[] = client?.calls === undefined ? [gateway] : [gateway, client.calls]
   if (!rules.every((each) => compiled(each)(method, target.decoded))) {
     house.meter.countCall(name, 'denied')
-    throw new ZhongkongError('call_denied', `the gateway may not make this call`)
+    throw new ZhongkongError('call_denied', 'the gateway may not make this call')
   }
   const limits = [
     [`client ${client?.name ?? ''}`, client?.calls?.perSecond ?? null],
@@ -126,7 +126,9 @@ type Called = { readonly carried: Carried; readonly outcome: CallOutcome }
 
 async function call(room: Room, claim: Claim, exchange: Exchange): Promise<Called> {
   const token = await livingToken(room.house, claim.source, exchange.signal)
-  const body = await room.holder.hold(exchange.body, exchange.length)
+  const body = await room.holder.hold(exchange.body, exchange.length).catch((thrown: unknown) => {
+    throw new ZhongkongError('bad_request', 'the body broke off', { cause: thrown })
+  })
   try {
     return await callWith(room, { claim, exchange, body }, token)
   } catch (thrown) {

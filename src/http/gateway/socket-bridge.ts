@@ -20,11 +20,11 @@ export async function carryOver(
   const gone = new AbortController()
   const { socket } = incoming
   outgoing.once('close', () => {
-    socket.setTimeout(0)
     // The reason is ours: without one, a DOMException is made with its stack.
     if (!outgoing.writableFinished) gone.abort(new Error('the caller has gone'))
   })
-  // Node destroys it then. A callback would be one more listener for each call on this connection.
+  // Node destroys it then; after the answer it sets the time of idle connections by itself. A callback here would be one
+  // more listener for each call on this connection.
   socket.setTimeout(stillMsMax)
   const carried = await handler.carry(exchangeOf(incoming, peer, gone.signal))
   if (carried === null) {
