@@ -82,6 +82,29 @@ describe('/proxy/NAME', () => {
   })
 })
 
+test('inside the process, as Request and Response, the same is said; a name may hold a slash', async () => {
+  const { url: base_url, simulator } = await stage.simulator({ accounts: [{ kind: 'wechat', id: appid, secret }] })
+  const { node } = await stage.node({
+    sources: { 'oa/one': { provider: 'wechat', appid, secret, base_url, min_interval: 0 } },
+    clients: { shop: { key: keyHash, read: ['*'], gateway: ['oa/*'] } },
+  })
+  const peer = { address: null, isLoopback: true }
+  const call = async (path: string, init: RequestInit = {}) =>
+    await node.handler(
+      new Request(`http://localhost/proxy/oa%2Fone${path}`, { headers: { authorization: `Bearer ${key}` }, ...init }),
+      peer,
+    )
+  expect(await (await call('/cgi-bin/user/get')).json()).toMatchObject({ total: 1 })
+  simulator.revoke({ account: appid })
+  const upload = await call('/cgi-bin/media/upload', { method: 'POST', body: Buffer.alloc(100_000) })
+  expect(upload.headers.get('zhongkong-replay')).toBe('replayed')
+  const { media_id: id } = (await upload.json()) as { media_id: string }
+  expect(id).toMatch(/^100000\./)
+  const media = await call(`/cgi-bin/media/get?media_id=${id}`)
+  expect((await media.arrayBuffer()).byteLength).toBe(100_000)
+  expect((await call('/cgi-bin/token')).status).toBe(403)
+})
+
 describe('at the root', () => {
   test('a token that we gave out is proof, in the query where the platform takes it there', async () => {
     const { url, token } = await weixin()
@@ -283,6 +306,33 @@ describe('other platforms', () => {
     simulator.revoke({ token: held })
     expect(await call()).toMatchObject({ status: 200, headers: { 'zhongkong-replay': 'replayed' } })
   })
+
+  test.each([
+    ['douyin', { client_key: 'id1', client_secret: secret }],
+    ['baidu', { client_id: 'id1', client_secret: secret }],
+    ['qq-bot', { app_id: '1021', client_secret: secret }],
+    ['qq-mini', { appid: '1021', secret }],
+    ['huawei-push', { client_id: '1021', client_secret: secret }],
+    ['oppo-push', { app_key: 'id1', master_secret: secret }],
+    ['tiktok', { client_key: 'id1', client_secret: secret }],
+  ] as const)(
+    '%s takes the token where it is put, and its own way to refuse one is understood',
+    async (platform, keys) => {
+      const id = Object.values(keys)[0]
+      const { url: simulated, simulator } = await stage.simulator({
+        accounts: [{ kind: 'platform', platform, id, secret }],
+      })
+      const base_url = `${simulated}/platform/${platform}`
+      const { url } = await stage.node({
+        sources: { api: { provider: platform, ...keys, base_url, min_interval: 0, gateway: { base_url } } },
+        clients: { shop: { key: keyHash, read: ['*'], gateway: ['api'] } },
+      })
+      expect(await ask(url, '/proxy/api/some/call', { key })).toMatchObject({ status: 200, json: { ok: true } })
+      simulator.revoke({ account: id })
+      const healed = await ask(url, '/proxy/api/some/call', { key })
+      expect(healed).toMatchObject({ status: 200, json: { ok: true }, headers: { 'zhongkong-replay': 'replayed' } })
+    },
+  )
 
   test('OAuth 2.0 with an address of its own: 401 with invalid_token in a header alone', async () => {
     let issued = 0
