@@ -105,7 +105,7 @@ const rows = {
   },
   no_gateway: {
     status: 501,
-    owner: 'caller',
+    owner: 'config',
     retry: 'never',
     text: {
       en: 'Calls are not passed on for this source: it has no address for them, or they are switched off. See `gateway` of the source.',
