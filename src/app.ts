@@ -10,7 +10,7 @@ import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
 import { openFileSink } from './node-files.ts'
-import { askForPush, issue, parseSource, watch } from './providers/catalogue.ts'
+import { askForPush, issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
 import { keyFor } from './stores/keyring.ts'
@@ -111,6 +111,7 @@ async function openStoreAndKeeper(
       issue: (source, call) => issue(source, { ...call, trail: trail.of(source.name) }),
       watch: (source, call, waitMs) => watch(source, { ...call, trail: trail.of(source.name) }, waitMs),
       askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
+      probe,
       emit: bus.emit,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })
@@ -123,7 +124,9 @@ async function openStoreAndKeeper(
 
 async function gaugesOf(keeper: Keeper, limit: number): Promise<readonly SourceGauge[]> {
   const { states } = await keeper.states({ limit })
-  return states.map(({ source, leftMs, state }) => ({ name: source.name, leftMs, state }))
+  return states.map(({ source, leftMs, state, contest }) => {
+    return { name: source.name, leftMs, state, isContested: contest !== null }
+  })
 }
 
 /** A name for this process that no other one has or ever had. */

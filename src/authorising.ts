@@ -227,7 +227,7 @@ async function withLivingToken<T>(
   const errcode = refusalIn(told)?.failure.upstream?.errcode
   const isDead = errcode !== undefined && source.semantics.invalidTokenCodes.includes(errcode)
   if (token === undefined || !isDead) return told
-  await house.keeper.refresh(source.name, { stale: token })
+  await house.keeper.refresh(source.name, { stale: token, witness: { kind: 'input', client: null } })
   return await withCall(house, source, ask)
 }
 

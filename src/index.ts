@@ -24,7 +24,7 @@ import { openKeeper as openKeeperOver } from './keeper/open-keeper.ts'
 import type { EventType, ZhongkongEvent } from './model/event.ts'
 import { rivals, sourceName, type Source } from './model/source.ts'
 import { findCycles } from './model/graph.ts'
-import { issue, parseSource, watch } from './providers/catalogue.ts'
+import { issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { openStore } from './stores/open-store.ts'
 
 export { ZhongkongError } from './base/errors.ts'
@@ -94,6 +94,7 @@ export async function openKeeper(options: KeeperOptions): Promise<EmbeddedKeeper
     parseSource,
     issue,
     watch,
+    probe,
     emit: bus.emit,
     onFault,
   }).catch(async (thrown: unknown) => {

@@ -28,7 +28,7 @@ describe('a line of the demo', () => {
       { type: 'rotated', at, name: 'weixin_jsticket', version: 123, expiresAt: 7_200_000, reason: 'due' },
       { type: 'recovered', at, name: 'weixin', failures: 100 },
       { type: 'reported', at, name: 'weixin', version: 100 },
-      { type: 'conflict', at, name: 'weixin', deaths: 3 },
+      { type: 'conflict', at, name: 'weixin', deaths: 2, sign: 'refused', since: at },
     ]
     for (const language of ['en', 'zh'] as const) {
       for (const event of events) expect(widthOf(demoLine(event, language) ?? '')).toBeLessThanOrEqual(80)

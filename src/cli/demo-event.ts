@@ -40,6 +40,10 @@ function wordsOf(event: ZhongkongEvent): Text | null {
       return { en: 'the token ended before a new one came', zh: '令牌已到期，新令牌尚未获取到' }
     case 'conflict':
       return { en: 'somebody else fetches tokens for this account', zh: '有其他程序在获取该账号的令牌' }
+    case 'conflict-over':
+      return { en: 'nobody else fetches for this account any more', zh: '已没有其他程序在获取该账号的令牌' }
+    case 'false-reports':
+      return { en: 'a client reports living tokens as dead', zh: '有调用方把有效的令牌报告为失效' }
     case 'authorized':
       return { en: 'authorised', zh: '已授权' }
     case 'revoked':
@@ -51,6 +55,7 @@ function wordsOf(event: ZhongkongEvent): Text | null {
         ? { en: 'asked the platform to push its ticket again', zh: '已请平台重新推送票据' }
         : { en: 'the platform could not be asked to push again', zh: '请平台重新推送票据未成功' }
     case 'attempted':
+    case 'probed':
     case 'grant-at-risk':
     case 'strayed':
     case 'uncommitted':

@@ -232,6 +232,19 @@ describe('status', () => {
     expect(lines.join('')).toContain('企业可信 IP')
   })
 
+  it('tells how often and since when tokens died early, and what to do', () => {
+    const conflict_signs = { sign: 'refused', deaths: 4, since: 0, last: 3_600, hint: '请找到该程序。' } as const
+    const contested = source({ conflict: true, conflict_signs })
+    const english = status.statusLines([contested], 'en', 120).join('\n')
+    expect(english).toContain(
+      '4 times since 1970-01-01T00:00 UTC, last at 1970-01-01T01:00 UTC; the platform refused them.',
+    )
+    const chinese = status.statusLines([contested], 'zh', 80)
+    expect(chinese.join('')).toContain('共 4 次')
+    expect(chinese.at(-1)).toBe('  请找到该程序。')
+    expect(Math.max(...chinese.map(widthOf))).toBeLessThanOrEqual(80)
+  })
+
   it('is Chinese for who reads Chinese, where the upstream said nothing itself', () => {
     const trouble = {
       class: 'not-sent' as const,

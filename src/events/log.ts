@@ -116,7 +116,10 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   recovered: 'info',
   reported: 'info',
   strayed: 'warn',
+  probed: 'info',
+  'false-reports': 'warn',
   conflict: 'warn',
+  'conflict-over': 'info',
   expired: 'error',
   uncommitted: 'error',
   'grant-at-risk': 'error',
@@ -168,8 +171,14 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `${event.name}: version ${event.version} was reported as refused by the upstream`
     case 'strayed':
       return `${event.name}: an answer arrived after its lease was lost`
+    case 'probed':
+      return `${event.name}: version ${event.version} was said to be dead; the platform says: ${event.said}`
+    case 'false-reports':
+      return `${event.name}: ${event.client === null ? 'a caller without a key' : `client ${event.client}`} reports living tokens as dead; look at what it does with them`
     case 'conflict':
       return `${event.name}: tokens die early though nobody here replaces them: somebody else fetches for this account`
+    case 'conflict-over':
+      return `${event.name}: no token has died early for a day: nobody else fetches for this account any more`
     case 'expired':
       return `${event.name}: the token ended before a new one could be had`
     case 'uncommitted':

@@ -9,7 +9,7 @@ async function textOf(requests: readonly number[], isStoreLost = false): Promise
   const metrics = createMetrics({
     bus,
     version: '1.2.3',
-    sources: () => Promise.resolve([{ name: 'a b', leftMs: 60_000, state: 'fresh' as const }]),
+    sources: () => Promise.resolve([{ name: 'a b', leftMs: 60_000, state: 'fresh' as const, isContested: false }]),
   })
   for (const seconds of requests) metrics.observe('/v1/tokens/{name}', 200, seconds)
   if (isStoreLost) bus.emit({ type: 'store-lost', at: 0, message: 'gone' })

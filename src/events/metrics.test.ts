@@ -18,7 +18,9 @@ describe('metrics', () => {
     bus.emit({ type: 'attempted', name: 'a', at: 0, outcome: 'unknown', forced: false, tookMs: 1_500 })
     bus.emit({ type: 'rotated', name: 'a', at: 0, version: 2, expiresAt: 9, reason: 'due' })
     bus.emit({ type: 'failing', name: 'a', at: 0, class: 'transient', failure })
-    bus.emit({ type: 'conflict', name: 'a', at: 0, deaths: 3 })
+    bus.emit({ type: 'conflict', name: 'a', at: 0, deaths: 2, sign: 'refused', since: 0 })
+    bus.emit({ type: 'probed', name: 'a', at: 0, version: 1, said: 'alive', tookMs: 5 })
+    bus.emit({ type: 'false-reports', name: 'a', at: 0, client: 'shop', times: 3 })
     bus.emit({ type: 'store-lost', at: 0, message: 'gone' })
     const { text } = await metrics.expose()
     for (const line of [
@@ -30,6 +32,9 @@ describe('metrics', () => {
       'zhongkong_rotations_total 1',
       'zhongkong_failures_total{class="transient"} 1',
       'zhongkong_conflicts_total 1',
+      'zhongkong_probes_total{said="alive"} 1',
+      'zhongkong_probes_total{said="dead"} 0',
+      'zhongkong_false_reports_total{client="shop"} 1',
       'zhongkong_store_up 0',
     ]) {
       expect(text.split('\n')).toContain(line)
@@ -54,14 +59,17 @@ describe('metrics', () => {
 
   test('sources have gauges, a removed one has none, and their number is bounded', async () => {
     let sources: readonly SourceGauge[] = [
-      { name: 'a', leftMs: 61_500, state: 'fresh' },
-      { name: 'b', leftMs: null, state: 'no-token' },
+      { name: 'a', leftMs: 61_500, state: 'fresh', isContested: true },
+      { name: 'b', leftMs: null, state: 'no-token', isContested: false },
     ]
     const { metrics } = open(() => Promise.resolve(sources))
     const first = (await metrics.expose()).text
     expect(first).toContain('zhongkong_token_left_seconds{source="a"} 61.5')
     expect(first).toContain('zhongkong_source_troubled{source="b"} 1')
-    sources = Array.from({ length: 5_000 }, (_, index) => ({ name: `s${index}`, leftMs: 1, state: 'fresh' }))
+    expect(first).toContain('zhongkong_source_contested{source="a"} 1')
+    sources = Array.from({ length: 5_000 }, (_, index): SourceGauge => {
+      return { name: `s${index}`, leftMs: 1, state: 'fresh', isContested: false }
+    })
     const { text } = await metrics.expose()
     expect(text).not.toContain('source="a"')
     expect(text.match(/zhongkong_token_left_seconds\{/g)).toHaveLength(1_000)

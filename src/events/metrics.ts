@@ -9,7 +9,13 @@ import type { Bus } from './bus.ts'
 import { createRequestMeter } from './request-meter.ts'
 
 /** A source as the gauges show it. */
-export type SourceGauge = { readonly name: string; readonly leftMs: number | null; readonly state: StateWord }
+export type SourceGauge = {
+  readonly name: string
+  readonly leftMs: number | null
+  readonly state: StateWord
+  /** Somebody else fetches for its account. */
+  readonly isContested: boolean
+}
 
 export type MetricsOptions = {
   readonly bus: Bus
@@ -59,7 +65,7 @@ export function createMetrics({ bus, version, sources }: MetricsOptions): Metric
       return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }
     },
     exposeOwn,
-    close: bus.on(countEvents(registers)),
+    close: closeAll([bus.on(countEvents(registers)), bus.on(countSuspicions(registers))]),
   }
 }
 
@@ -133,7 +139,7 @@ function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
   })
   const conflicts = new Counter({
     name: 'zhongkong_conflicts_total',
-    help: 'Signs that somebody else fetches tokens for one of our accounts.',
+    help: 'Conflicts that began: somebody else fetches tokens for one of our accounts.',
     registers,
   })
   const storeUp = new Gauge({
@@ -156,6 +162,33 @@ function countEvents(registers: Registry[]): (event: ZhongkongEvent) => void {
   }
 }
 
+function closeAll(closes: readonly (() => void)[]): () => void {
+  return () => {
+    for (const close of closes) close()
+  }
+}
+
+/** What came of saying that a token is dead. */
+function countSuspicions(registers: Registry[]): (event: ZhongkongEvent) => void {
+  const probes = new Counter({
+    name: 'zhongkong_probes_total',
+    help: 'Questions to platforms whether a reported token lives, by what they said.',
+    labelNames: ['said'],
+    registers,
+  })
+  for (const said of ['alive', 'dead', 'unclear']) probes.inc({ said }, 0)
+  const falseReports = new Counter({
+    name: 'zhongkong_false_reports_total',
+    help: 'Clients that were found to report living tokens as dead, by client; without a name for those without a key.',
+    labelNames: ['client'],
+    registers,
+  })
+  return (event) => {
+    if (event.type === 'probed') probes.inc({ said: event.said })
+    if (event.type === 'false-reports') falseReports.inc({ client: event.client ?? '' })
+  }
+}
+
 /** States that need somebody's attention. */
 const troubled: readonly StateWord[] = ['failing', 'in-doubt', 'no-token', 'needs-authorization']
 
@@ -174,14 +207,22 @@ function sourceGauges(registers: Registry[], sources: NonNullable<MetricsOptions
     labelNames,
     registers,
   })
+  const contested = new Gauge({
+    name: 'zhongkong_source_contested',
+    help: '1 while somebody else fetches tokens for the account of a source, else 0.',
+    labelNames,
+    registers,
+  })
   return async () => {
     // A store that does not answer must not take the other metrics away.
     const shown = await sources(sourcesMax).catch(() => [])
     left.reset()
     trouble.reset()
-    for (const { name, leftMs, state } of shown.slice(0, sourcesMax)) {
+    contested.reset()
+    for (const { name, leftMs, state, isContested } of shown.slice(0, sourcesMax)) {
       left.set({ source: name }, Math.max(0, (leftMs ?? 0) / 1_000))
       trouble.set({ source: name }, troubled.includes(state) ? 1 : 0)
+      contested.set({ source: name }, isContested ? 1 : 0)
     }
   }
 }

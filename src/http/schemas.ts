@@ -29,7 +29,7 @@ export const tokenSchema = z.strictObject(tokenShape)
 export const refreshSchema = z.strictObject({
   ...tokenShape,
   refreshed: z.boolean(),
-  reason: z.enum(['not_current', 'recently_refreshed', 'unchanged']).optional(),
+  reason: z.enum(['not_current', 'recently_refreshed', 'unchanged', 'alive']).optional(),
 })
 
 export const refreshBodySchema = z.strictObject({
@@ -66,6 +66,16 @@ export const sourceSchema = z.strictObject({
     })
     .nullable(),
   conflict: z.boolean(),
+  conflict_signs: z
+    .strictObject({
+      sign: z.enum(['refused', 'replaced']),
+      deaths: z.int().min(1),
+      since: epochSeconds,
+      last: epochSeconds,
+      hint: z.string(),
+    })
+    .optional()
+    .describe('With conflict: how early tokens died, how often, since when, and what to do.'),
   authorized_at: epochSeconds.optional().describe('When a person last authorised it, where one did.'),
   authorize: z.string().optional().describe('With needs-authorization: where on this server a person mends that.'),
 })

@@ -21,6 +21,7 @@ import { createGlance, type Glance } from './glance.ts'
 import { createGuessLimiter } from './guess-limiter.ts'
 import { openapi } from './openapi.ts'
 import { languageOf, problem } from './problem.ts'
+import { createReAsks } from './re-asks.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
 import { createSealer } from './sealed-text.ts'
@@ -101,6 +102,7 @@ export function createHandler(options: ServerOptions): Handler {
     publicUrl: options.publicUrl ?? null,
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
+    noteAsk: createReAsks(keeper, env.clock),
     draining: draining.signal,
     document: () => (document ??= JSON.stringify(openapi([...routes, ...gatewayOperations], version))),
   }

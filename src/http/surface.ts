@@ -11,6 +11,7 @@ import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
 import type { AddressList } from './address.ts'
 import type { GuessLimiter } from './guess-limiter.ts'
+import type { NoteAsk } from './re-asks.ts'
 import type { Sealer } from './sealed-text.ts'
 import type { Trail } from './trail.ts'
 
@@ -98,6 +99,8 @@ export type House = {
   readonly publicUrl: string | null
   /** Who follows the sources of this node. */
   readonly trail: Trail
+  /** Hears of each token that was given out in a platform's own wire format. */
+  readonly noteAsk: NoteAsk
   /** Aborts when the server drains: waits end early. */
   readonly draining: AbortSignal
   /** The OpenAPI document as JSON text. */

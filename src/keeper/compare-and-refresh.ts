@@ -1,18 +1,21 @@
 /**
  * A caller says which token was refused, or asks for a new one. A report about a token that is no longer current costs
- * nothing upstream; all reporters of the current one share one refresh, across the cluster.
+ * nothing upstream, nor does one about a token of which the platform itself says that it lives (`probe-token.ts`). All other
+ * reporters of the current one share one refresh, across the cluster.
  */
 import { deadline, until } from '../base/env.ts'
 import { safeEqual } from '../base/secret.ts'
 import { SingleFlight } from '../base/single-flight.ts'
 import { ZhongkongError } from '../base/errors.ts'
-import { confirmedAt, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
+import { confirmedAt, decide, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
 import { minIntervalMsOf } from '../model/source.ts'
+import { refusedHere, stepFor, type Witness } from '../model/suspicion.ts'
 import { hastened, mayHastenAt } from '../model/wish.ts'
 import type { KeepFresh } from './keep-fresh.ts'
-import type { Reading, Refreshed } from './keeper.ts'
+import type { Reading, RefreshOptions, Refreshed } from './keeper.ts'
+import type { Told, TokenProbe } from './probe-token.ts'
 import { readToken, readingOf, unavailable } from './read-token.ts'
 import type { Tended } from './attempt.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
@@ -22,18 +25,25 @@ const waitMsDefault = 8_000
 /** While another node refreshes, its result is looked for this often, in milliseconds. */
 const lookMs = 200
 const racesMax = 20
+/** What is to be looked into later may have to wait this often because of others who were looked into. */
+const turnsMax = 3
 
-export type RefreshOptions = { readonly stale?: string; readonly waitMs?: number }
+/** Who reports when nobody says who it is. */
+const somebody: Witness = { kind: 'report', client: null }
 
 export class CompareAndRefresh {
   readonly #room: Room
   readonly #fresh: KeepFresh
+  readonly #probe: TokenProbe
+  /** Sources about which a hint is being looked into. */
+  readonly #hinted = new Set<string>()
   /** One refresh for all who wait for the end of the same version. */
   readonly #flights = new SingleFlight<Outcome>()
 
-  constructor(room: Room, fresh: KeepFresh) {
+  constructor(room: Room, fresh: KeepFresh, probe: TokenProbe) {
     this.#room = room
     this.#fresh = fresh
+    this.#probe = probe
   }
 
   async refresh(name: string, options: RefreshOptions): Promise<Refreshed> {
@@ -49,11 +59,80 @@ export class CompareAndRefresh {
       const reading = await readToken(this.#room, this.#fresh, name, waitOf(options))
       return { ...reading, refreshed: false, reason: 'not_current' }
     }
-    const ageMs = this.#room.time.now() - Math.max(token.issuedAt, confirmedAt(found.entry))
-    if (stale !== undefined && ageMs < minIntervalMsOf(found.source, token.lifetimeMs)) {
+    if (stale === undefined) return await this.#seeThrough(found, 'asked', options)
+    if (this.#isYoung(found)) {
       return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'recently_refreshed' }
     }
-    return await this.#seeThrough(found, stale === undefined ? 'asked' : 'reported', options)
+    return await this.#lookInto(found, options)
+  }
+
+  /** A report of the current token: the platform is asked first, where it can be, and a refresh is not due anyway. */
+  async #lookInto(found: Found, options: RefreshOptions): Promise<Refreshed> {
+    const { clock } = this.#room.env
+    const startedAt = clock.monotonic()
+    const witness = options.witness ?? somebody
+    const { said, until: at } = await this.#ask(found, witness)
+    if (said === 'alive') {
+      if (at !== null) this.#followLater(found, witness, at)
+      return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'alive' }
+    }
+    const leftMs = Math.max(1_000, (options.waitMs ?? waitMsDefault) - (clock.monotonic() - startedAt))
+    return await this.#seeThrough(found, 'reported', { ...options, waitMs: leftMs })
+  }
+
+  async #ask(found: Found, witness: Witness): Promise<Told> {
+    if (decide(found.source, found.entry, this.#room.time.now()).act !== 'rest') return { said: 'unclear', until: null }
+    // What the platform told this keeper itself leaves nothing to ask.
+    return witness.kind === 'input' ? { said: 'dead', until: null } : await this.#probe.ask(found, witness)
+  }
+
+  #isYoung({ source, entry }: Found): boolean {
+    const { token } = entry
+    if (token === null) return false
+    const ageMs = this.#room.time.now() - Math.max(token.issuedAt, confirmedAt(entry))
+    return ageMs < minIntervalMsOf(source, token.lifetimeMs)
+  }
+
+  /**
+   * Takes a hint that a version may be dead. It is looked into behind the caller's back, if it is worth a probe, and never
+   * leads to a refresh unless the platform says so.
+   */
+  hint(name: string, version: number, witness: Witness): void {
+    const view = this.#room.views.get(name)
+    if (view?.entry.version !== version || this.#hinted.has(name) || this.#room.stopping.aborted) return
+    if (stepFor(view.source, view.entry, witness, this.#room.time.now()).act !== 'probe') return
+    this.#follow(name, { version, witness, waitMs: 0 })
+  }
+
+  /** A report that was answered by what was known before it: it is looked into as soon as its turn comes. */
+  #followLater({ source: { name }, entry: { version } }: Found, witness: Witness, at: number): void {
+    if (this.#hinted.has(name)) return
+    this.#follow(name, { version, witness, waitMs: at - this.#room.time.now() })
+  }
+
+  #follow(name: string, word: Word): void {
+    this.#hinted.add(name)
+    this.#room.background(this.#followUp(name, word).finally(() => this.#hinted.delete(name)))
+  }
+
+  async #followUp(name: string, { version, witness, waitMs }: Word): Promise<void> {
+    const { clock } = this.#room.env
+    const { stopping, time } = this.#room
+    try {
+      let pauseMs = waitMs
+      for (let turn = 0; turn < turnsMax; turn += 1) {
+        await clock.sleep(pauseMs, stopping)
+        const found = stopping.aborted ? null : await lookUp(this.#room, name)
+        if (found?.entry.version !== version || this.#isYoung(found)) return
+        const { said, until: at } = await this.#ask(found, witness)
+        const isEnough = said === 'dead' || (said === 'unclear' && witness.kind !== 're-ask')
+        if (isEnough) await this.#seeThrough(found, 'reported', { witness })
+        if (said !== 'alive' || at === null) return
+        pauseMs = at - time.now()
+      }
+    } catch {
+      // The store is away, or the refresh failed; both are told elsewhere.
+    }
   }
 
   /** What is served instead of a token that this node knows to be replaced; the store need not be asked, nor be there. */
@@ -67,8 +146,7 @@ export class CompareAndRefresh {
     const { name } = found.source
     const { version } = found.entry
     const key = `${reason} ${String(version)} ${name}`
-    const waitMs = options.waitMs ?? waitMsDefault
-    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, waitMs))
+    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, options))
     const reading = readingOf(this.#room, this.#room.views.read(name))
     if (reading !== null && reading.snapshot.version !== version) return { ...reading, refreshed: true }
     if (outcome.kind === 'repeated' && reading !== null) return { ...reading, refreshed: false, reason: 'unchanged' }
@@ -82,12 +160,12 @@ export class CompareAndRefresh {
   }
 
   /** Marks the version as doubted and sees the refresh through, whoever carries it out. */
-  async #carryOut(found: Found, reason: 'reported' | 'asked', waitMs: number): Promise<Outcome> {
+  async #carryOut(found: Found, reason: 'reported' | 'asked', options: RefreshOptions): Promise<Outcome> {
     const { name } = found.source
     const version = found.entry.version
-    const marked = await this.#mark(found, reason)
+    const marked = await this.#mark(found, reason, options.witness?.kind === 'input')
     if (marked !== 'marked') return marked
-    const time = deadline(this.#room.env.clock, waitMs)
+    const time = deadline(this.#room.env.clock, options.waitMs ?? waitMsDefault)
     try {
       for (;;) {
         const tended = await until(this.#fresh.tendNow(name), time.signal)
@@ -117,7 +195,7 @@ export class CompareAndRefresh {
   }
 
   /** Marks the version; or why not: it was replaced while we were marking it, or a wish cannot be granted soon. */
-  async #mark(found: Found, reason: 'reported' | 'asked'): Promise<'marked' | Outcome> {
+  async #mark(found: Found, reason: 'reported' | 'asked', isProven: boolean): Promise<'marked' | Outcome> {
     const { name } = found.source
     let current: Found | null = found
     for (let race = 0; race < racesMax; race += 1) {
@@ -127,7 +205,7 @@ export class CompareAndRefresh {
       }
       const now = this.#room.time.now()
       const { source } = current
-      const doubtful = doubted(current.entry, reason, now)
+      const doubtful = doubted(isProven ? refusedHere(source, current.entry, now) : current.entry, reason, now)
       const marked = reason === 'asked' ? hastened(source, doubtful, now) : doubtful
       const refusal = reason === 'asked' ? refusalOf(source, marked, now) : null
       if (refusal !== null) {
@@ -149,6 +227,9 @@ export class CompareAndRefresh {
 }
 
 type Outcome = Tended
+
+/** What somebody said of a version, and how long it waits to be looked into. */
+type Word = { readonly version: number; readonly witness: Witness; readonly waitMs: number }
 
 /**
  * How a wish ended that we did not see through: its attempt failed, or repeated the token. If there was no attempt,

@@ -1,10 +1,10 @@
 /** How every source is doing, for people. */
 import { spentInDay } from '../model/budget.ts'
+import { contestOf } from '../model/conflict.ts'
 import { stateOf, tokenOf } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { promiseCapMs, promisedAt } from '../model/expiry.ts'
 import { authorizedAt } from '../model/grant.ts'
-import { isContested } from '../model/settle.ts'
 import type { Source } from '../model/source.ts'
 import type { SourceState } from './keeper.ts'
 import { lookUp, meetParents, type Room } from './room.ts'
@@ -31,6 +31,7 @@ function describe(room: Room, source: Source, entry: Entry): SourceState {
   const now = room.time.now()
   const { word, decision } = stateOf(source, entry, now)
   const token = tokenOf(source, entry)
+  const contest = contestOf(source, entry, now)
   const leftMs =
     token === null ? null : Math.min(promisedAt(source, entry, token, now) - now, promiseCapMs(source, entry))
   const isAlive = token !== null && leftMs !== null && leftMs > 0
@@ -54,7 +55,10 @@ function describe(room: Room, source: Source, entry: Entry): SourceState {
     attemptsToday: spentInDay(entry.budget, now),
     dailyLimit: limits.length === 0 ? null : Math.min(...limits),
     trouble: entry.trouble?.generation === source.generation ? entry.trouble : null,
-    conflict: isContested(entry, now),
+    contest:
+      contest === null
+        ? null
+        : { ...contest, since: room.time.toWall(contest.since), last: room.time.toWall(contest.last) },
     authorizedAt: authorizedAt(source, entry),
   }
 }

@@ -2,9 +2,13 @@
 import type { JsonObject } from '../base/json.ts'
 import type { Issued } from '../model/failure.ts'
 import type { Given } from '../model/grant.ts'
+import type { Contest } from '../model/conflict.ts'
 import type { Trouble } from '../model/entry.ts'
 import type { StateWord } from '../model/state.ts'
 import type { Source } from '../model/source.ts'
+import type { Witness } from '../model/suspicion.ts'
+
+export type { Witness } from '../model/suspicion.ts'
 
 /** One version of a source's token as callers see it: immutable, one object per commit, so no read is torn. */
 export type Snapshot = {
@@ -28,7 +32,16 @@ export type Reading = {
 
 export type Refreshed = Reading & {
   readonly refreshed: boolean
-  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged'
+  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged' | 'alive'
+}
+
+export type RefreshOptions = {
+  /** The token that was refused: refresh only if it is still the current one. Absent: refresh now. */
+  readonly stale?: string
+  /** Who says that it was refused; default: a caller without a name. */
+  readonly witness?: Witness
+  /** Default 8 s. */
+  readonly waitMs?: number
 }
 
 export type GetOptions = {
@@ -49,7 +62,8 @@ export type SourceState = {
   readonly attemptsToday: number
   readonly dailyLimit: number | null
   readonly trouble: Trouble | null
-  readonly conflict: boolean
+  /** Signs that somebody else fetches for this account; instants are wall time. Null while there is none. */
+  readonly contest: Contest | null
   /** When a person last authorised it, by the store's clock; null where none did, or the way is another. */
   readonly authorizedAt: number | null
 }
@@ -77,8 +91,13 @@ export type Keeper = {
   get(name: string, options?: GetOptions): Promise<Reading>
   /** Waits up to `waitMs` for a version other than `version`; null when none came. */
   next(name: string, version: number, waitMs: number, signal?: AbortSignal): Promise<Reading | null>
-  /** Compare-and-refresh with `stale`; without it, a refresh now. Throws as `get`, and `budget_spent`. */
-  refresh(name: string, options?: { readonly stale?: string; readonly waitMs?: number }): Promise<Refreshed>
+  /**
+   * Compare-and-refresh with `stale`; without it, a refresh now. Throws as `get`, and `budget_spent`. Whoever saw the
+   * platform refuse a token passes it here, with the witness, and goes on with the token of the answer.
+   */
+  refresh(name: string, options?: RefreshOptions): Promise<Refreshed>
+  /** A hint that this version may be dead. Answers at once; at most the platform is asked whether it is so. */
+  hint(name: string, version: number, witness: Witness): void
   /** The source that issued this token, current or lately replaced, among those this node has served. */
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
   /** The same, and what other nodes on this store have served; looks through the store when it must, and throws as it does. */

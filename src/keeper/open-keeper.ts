@@ -6,6 +6,7 @@ import { SingleFlight } from '../base/single-flight.ts'
 import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { Source } from '../model/source.ts'
+import type { Witness } from '../model/suspicion.ts'
 import type { EntryStore } from '../stores/store.ts'
 import {
   authorizeChild,
@@ -23,6 +24,7 @@ import { FindOwner } from './find-owner.ts'
 import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Keeper } from './keeper.ts'
+import { TokenProbe, type ProbeToken } from './probe-token.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
 import { putBackSpilled } from './put-back-spilled.ts'
@@ -48,6 +50,8 @@ export type KeeperOptions = {
   readonly watch?: WatchUpstream
   /** Asks a platform to push a grant again; without it, a push that does not come is told of only. */
   readonly askForPush?: AskForPush
+  /** Asks a platform whether a token lives; without it, every report of the current token leads to a refresh. */
+  readonly probe?: ProbeToken
   readonly emit: (event: ZhongkongEvent) => void
   /** A background task failed in a way nobody foresaw. */
   readonly onFault: (thrown: unknown) => void
@@ -72,10 +76,11 @@ export async function openKeeper(options: KeeperOptions): Promise<Keeper> {
   const fresh = new KeepFresh(room, async ({ name, token }) => {
     // The upstream refused the token a source was asked with: the same as a report by a caller. Whether it could be
     // refreshed is seen when the source that needs it looks again.
-    await refresh.refresh(name, { stale: token }).catch(() => undefined)
+    await refresh.refresh(name, { stale: token, witness: keeperItself }).catch(() => undefined)
     fresh.poke(name)
   })
-  const refresh = new CompareAndRefresh(room, fresh)
+  const probe = new TokenProbe(room, options.probe ?? (() => Promise.resolve(undefined)))
+  const refresh = new CompareAndRefresh(room, fresh, probe)
   await fresh.open()
   await putBackSpilled(room, (name) => fresh.poke(name))
   background(fresh.run())
@@ -113,6 +118,8 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
   }
 }
 
+const keeperItself: Witness = { kind: 'input', client: null }
+
 /** A sweep may come late; a silence longer than this means that the store does not answer, in milliseconds. */
 const readyMsMax = 30_000
 
@@ -127,7 +134,7 @@ function isReady(room: Room, fresh: KeepFresh): boolean {
 
 type Changes = Pick<
   Keeper,
-  'refresh' | 'put' | 'deliver' | 'authorize' | 'mend' | 'revoke' | 'remove' | 'replaceSources'
+  'refresh' | 'hint' | 'put' | 'deliver' | 'authorize' | 'mend' | 'revoke' | 'remove' | 'replaceSources'
 >
 
 function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Changes {
@@ -136,6 +143,7 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
       if (room.stopping.aborted) return Promise.reject(new ZhongkongError('closed', 'this node is stopping'))
       return refresh.refresh(name, asked)
     },
+    hint: (name, version, witness) => refresh.hint(name, version, witness),
     put: async (name, definition) => {
       const answer = await putSource(room, name, definition)
       fresh.poke(name)

@@ -6,11 +6,12 @@
  * lease was lost, and the answer is a stray: the upstream may have retired the token that everybody holds.
  */
 import { backoffMs } from '../base/backoff.ts'
+import type { Turn } from '../model/conflict.ts'
 import { wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Attempt, Issued } from '../model/failure.ts'
 import { mayUseUp } from '../model/grant.ts'
-import { commit, fail, isContested, mayRetire, stray, type Committed } from '../model/settle.ts'
+import { commit, fail, mayRetire, stray, type Committed } from '../model/settle.ts'
 import { graceMsOf, type Source } from '../model/source.ts'
 import { saved } from '../model/take-grant.ts'
 import type { EntryRecord } from '../stores/store.ts'
@@ -221,10 +222,16 @@ async function afterCommit(room: Room, job: Job, written: Written, commitment: C
     tell(room, 'repeated', source.name, { version: entry.version, expiresAt })
   }
   if (job.entry.trouble !== null) tell(room, 'recovered', source.name, { failures: job.entry.trouble.count })
-  if (last?.diedEarly === true && isContested(entry, now)) {
-    tell(room, 'conflict', source.name, { deaths: entry.earlyDeaths.length })
-  }
+  tellTurn(room, source.name, last?.turn ?? null)
   return { kind: result, until: lookAgainAt(room, job, entry) }
+}
+
+/** Told by the node whose commit it is, and so by one of all. */
+function tellTurn(room: Room, name: string, turn: Turn | null): void {
+  if (turn === null) return
+  const { count: deaths, sign, since } = turn.conflict
+  if (turn.kind === 'began') tell(room, 'conflict', name, { deaths, sign, since: room.time.toWall(since) })
+  else tell(room, 'conflict-over', name, { deaths, lastedMs: Math.round(turn.endedAt - since) })
 }
 
 /** Shows readers what was written, under the definition of now: it may have changed while the request was in the air. */

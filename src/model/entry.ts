@@ -82,6 +82,50 @@ export type Silence = {
   readonly askedAt?: number
 }
 
+/**
+ * What a witness was found to have said wrongly. `client` is a name of the configuration; null for callers without a key,
+ * and where the witness is none of them.
+ */
+export type Refuted = {
+  readonly kind: WitnessKind
+  readonly client: string | null
+  /** In a row: the platform said each time that the token lives. */
+  readonly times: number
+  readonly at: number
+}
+
+/** Who says that a token is dead (model/suspicion.ts). */
+export type WitnessKind = 'report' | 'gateway' | 'input' | 're-ask'
+
+/** The last look into somebody's word that the token is dead: all nodes share it, so together they ask no oftener than one. */
+export type Suspicion = {
+  /** When the platform was asked. */
+  readonly askedAt: number
+  /** About which version. */
+  readonly version: number
+  /** What it said; absent while its answer is awaited. */
+  readonly said?: Said
+  /** Witnesses that were wrong lately, the latest last. */
+  readonly refuted?: readonly Refuted[]
+}
+
+/** What a platform says of a token: `unclear` is everything that is neither a clear yes nor a clear no. */
+export type Said = 'alive' | 'dead' | 'unclear'
+
+/**
+ * By what an early death shows. `refused`: the platform refused the token. `replaced`: it gives out another one although
+ * ours had time left and nobody here asked it to.
+ */
+export type Sign = 'refused' | 'replaced'
+
+/** A row of early deaths, of which no two that follow each other are more than a day apart. */
+export type Conflict = {
+  readonly since: number
+  readonly count: number
+  /** Of the last one. */
+  readonly sign: Sign
+}
+
 export type Entry = {
   readonly token: Token | null
   readonly previous: readonly Replaced[]
@@ -103,6 +147,10 @@ export type Entry = {
   readonly silence?: Silence
   /** Instants at which a token died before its time though nobody here replaced it; the last ten. */
   readonly earlyDeaths: readonly number[]
+  /** The row that the last of them ends; absent while there is none. */
+  readonly conflict?: Conflict
+  /** Absent while nobody's word has been looked into. */
+  readonly suspicion?: Suspicion
   /** The definition of a source that was added while running; null for one from the configuration file. */
   readonly definition: JsonObject | null
 }

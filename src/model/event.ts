@@ -1,4 +1,5 @@
 /** What happened, as past facts. Never a token or a secret. `docs/events.md` lists them; a test keeps the two equal. */
+import type { Said, Sign } from './entry.ts'
 import type { Failure, RejectionClass } from './failure.ts'
 
 type Fact<Type extends string, Rest = unknown> = {
@@ -24,8 +25,17 @@ export type KeeperEvent =
   | Fact<'reported', { version: number }>
   /** An answer arrived after its lease was lost. */
   | Fact<'strayed'>
-  /** Tokens die early though nobody here replaces them: somebody else fetches for this account. */
-  | Fact<'conflict', { deaths: number }>
+  /** Somebody said that a token is dead, and the platform was asked. `said`: see `Said` in model/entry.ts. */
+  | Fact<'probed', { version: number; said: Said; tookMs: number }>
+  /** A client keeps saying that living tokens are dead. Null is a caller without a key. Once per row, by one node. */
+  | Fact<'false-reports', { client: string | null; times: number }>
+  /**
+   * Tokens die early though nobody here replaces them: somebody else fetches for this account. Once per row of deaths, by
+   * one node; `since` is the first of them, epoch ms.
+   */
+  | Fact<'conflict', { deaths: number; sign: Sign; since: number }>
+  /** No token has died early for a day. `lastedMs`: from the first death to the last. */
+  | Fact<'conflict-over', { deaths: number; lastedMs: number }>
   /** The token ended before a new one could be had. */
   | Fact<'expired', { version: number }>
   /** A token was issued but the store could not be written; it is served and the commit is tried again. */
@@ -69,7 +79,10 @@ export const eventTypes = [
   'recovered',
   'reported',
   'strayed',
+  'probed',
+  'false-reports',
   'conflict',
+  'conflict-over',
   'expired',
   'uncommitted',
   'grant-at-risk',

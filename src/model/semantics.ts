@@ -24,6 +24,8 @@ export type Semantics = {
   readonly retold?: true
   /** The upstream can be waited at: it says when it has another token (`Provider.watch`). */
   readonly announces?: true
+  /** It says of a token whether it lives, without issuing another (`Provider.probe`). */
+  readonly probe?: true
   /** It is asked with a grant (model/grant.ts); absent where secrets are enough. */
   readonly grant?: GrantSemantics
   readonly limits: {

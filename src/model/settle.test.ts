@@ -14,7 +14,7 @@ import {
 import { decide, isUnresolved } from './decide.ts'
 import { unansweredIn, type Doubt, type Entry } from './entry.ts'
 import type { Attempt, Issued } from './failure.ts'
-import { commit, doubted, fail, giveBack, leased, isContested, leaseMsOf, stray, type Sent } from './settle.ts'
+import { commit, doubted, fail, giveBack, leased, leaseMsOf, stray, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
 
 const now = t0 + hour
@@ -123,9 +123,9 @@ describe('a new token', () => {
 
   test('of another account remembers none of the old account', () => {
     const moved = sampleSource({ identity: 'sample:wx2' })
-    const { entry, diedEarly } = commit(moved, granted({}, moved), issued('token-2'), sent())
+    const { entry, turn } = commit(moved, granted({}, moved), issued('token-2'), sent())
     expect(entry.previous).toEqual([])
-    expect(diedEarly).toBe(false)
+    expect([turn, entry.earlyDeaths]).toEqual([null, []])
   })
 
   test('of another account that looks the same is a new version all the same', () => {
@@ -356,27 +356,5 @@ describe('marking a token as doubtful', () => {
   test('a report of an older version does not stand in the way of one of this', () => {
     const entry = frozen(sampleEntry({ doubt: { ...doubt('reported'), version: 0 } }))
     expect(doubted(entry, 'reported', now).doubt).toMatchObject({ version: 1, at: now })
-  })
-})
-
-describe('tokens that die before their time', () => {
-  function dies(entry: Entry, at: number, changed: Partial<Entry> = {}): { entry: Entry; diedEarly: boolean } {
-    const marked = { ...doubted(entry, 'reported', at), ...changed }
-    const held = leased(classic, marked, { node: 'n1', now: at, forced: false })
-    return commit(classic, held, issued(`token-${at}`), sent({ sentAt: at, now: at }))
-  }
-
-  test('twice in a day mean that somebody else fetches for the account', () => {
-    const first = dies(sampleEntry(), now)
-    expect(first.diedEarly).toBe(true)
-    expect(isContested(first.entry, now)).toBe(false)
-    const again = dies(first.entry, now + 10 * minute)
-    expect(isContested(again.entry, now + 10 * minute)).toBe(true)
-    expect(isContested(again.entry, now + 2 * day)).toBe(false)
-  })
-
-  test('nobody is accused when an attempt of ours was left without an answer, or the end was near', () => {
-    expect(dies(sampleEntry(), now, { epoch: 2 }).diedEarly).toBe(false)
-    expect(dies(sampleEntry(), t0 + 2 * hour - 5 * minute).diedEarly).toBe(false)
   })
 })

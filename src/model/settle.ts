@@ -5,6 +5,7 @@
 import { backoffMs } from '../base/backoff.ts'
 import { spend } from './budget.ts'
 import { isUnresolved, leasedUntil, tokenOf } from './decide.ts'
+import { conflictAfter, deathSign, type Turn } from './conflict.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
 import type { Attempt, Issued, RejectionClass } from './failure.ts'
@@ -15,7 +16,6 @@ import { withoutWish } from './wish.ts'
 const dayMs = 86_400_000
 /** Replaced tokens that are remembered, to recognise callers that still hold one. */
 const previousMax = 3
-const earlyDeathsMax = 10
 const anotherMs = 1_000
 
 /** An issue whose answer is lost may have retired the token that everybody holds. */
@@ -78,8 +78,8 @@ export type Sent = {
 export type Committed = {
   readonly entry: Entry
   readonly result: 'rotated' | 'repeated'
-  /** The replaced token had died before its time, and nobody here replaced it. */
-  readonly diedEarly: boolean
+  /** What the end of the replaced token says about somebody else who fetches for this account. */
+  readonly turn: Turn | null
 }
 
 /** Writes an issued token into the entry that granted its lease. */
@@ -94,7 +94,7 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
     trouble: null,
     nextTry: 0,
   }
-  if (isOvertaken(source, current, sent)) return { result: 'repeated', diedEarly: false, entry: settled }
+  if (isOvertaken(source, current, sent)) return { result: 'repeated', turn: null, entry: settled }
   if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: issued.lifetimeMs }, sent)
   const version = entry.version + 1
   const token: Token = {
@@ -109,20 +109,19 @@ export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent)
     fields: issued.fields,
     askedWith: sent.askedWith,
   }
-  const diedEarly = hasDiedEarly(entry, current, sent.now)
+  const isOurs = isUnresolvedBefore(entry) || wasForcedBefore(source, entry, sent.now)
+  const sign = isOurs ? null : deathSign(source, entry, { current, now: sent.now, forced: sent.forced })
+  const conflict = conflictAfter(settled, sign, sent.now)
   return {
     result: 'rotated',
-    diedEarly,
+    turn: conflict.turn,
     entry: {
-      ...settled,
+      ...conflict.entry,
       token,
       version,
       previous: replaced(source, entry, sent.now),
       doubt: doubtAfterRotation(entry.doubt, sent),
       dueAt: Math.min(dueAtOf(source, token, sent.chance), confirmAt(source, token) ?? Infinity),
-      earlyDeaths: diedEarly
-        ? [...entry.earlyDeaths.filter((at) => at > sent.now - dayMs), sent.now].slice(-earlyDeathsMax)
-        : entry.earlyDeaths,
     },
   }
 }
@@ -153,7 +152,7 @@ function repeat(
       : dueAtOfRepeated(source, token, sent.now, sent.chance)
   return {
     result: 'repeated',
-    diedEarly: false,
+    turn: null,
     entry: {
       ...settled,
       token,
@@ -218,14 +217,6 @@ export function replaced(source: Source, entry: Entry, now: number): readonly Re
   // Programs cache a token for its nominal life, so that long it is worth recognising.
   const until = Math.max(entry.token.issuedAt + lifetimeMs, now + graceMsOf(source, lifetimeMs))
   return [{ value, version, until }, ...entry.previous].slice(0, previousMax)
-}
-
-function hasDiedEarly(entry: Entry, current: Token | null, now: number): boolean {
-  if (current === null) return false
-  const isReported = entry.doubt?.reason === 'reported' && entry.doubt.version === current.version
-  if (!isReported) return false
-  if (isUnresolvedBefore(entry)) return false
-  return current.expiresAt - now > current.lifetimeMs / 10
 }
 
 /** Before the attempt that is being committed, an earlier one had been left without an answer. */
@@ -342,9 +333,4 @@ export function doubted(entry: Entry, reason: 'reported' | 'asked' | 'wanted', n
   const isKnown = entry.doubt?.version === entry.version
   if (isKnown && (entry.doubt.reason === reason || entry.doubt.reason === 'reported')) return entry
   return { ...entry, doubt: { reason, at: now, version: entry.version, repeats: 0 } }
-}
-
-/** Tokens died early twice within a day: somebody else fetches for this account. */
-export function isContested(entry: Entry, now: number): boolean {
-  return entry.earlyDeaths.filter((at) => at > now - dayMs).length >= 2
 }

@@ -7,6 +7,7 @@ import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt, Failed } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { RefreshPolicy, Source, SourceGateway } from '../model/source.ts'
+import type { Said } from '../model/suspicion.ts'
 import { provider as dingtalkCorp } from './dingtalk-corp.ts'
 import { provider as dingtalkSuite } from './dingtalk-suite.ts'
 import { provider as dingtalkTicket } from './dingtalk-ticket.ts'
@@ -189,6 +190,11 @@ export async function listAccounts(
 /** Asks the platform to push a source's grant again; undefined where it cannot be asked. */
 export async function askForPush(source: Source, call: Call): Promise<Failed | null | undefined> {
   return await byKind.get(source.kind)?.askForPush?.(source.settings, call)
+}
+
+/** Asks the platform whether a token lives; undefined where it cannot be asked. */
+export async function probe(source: Source, call: Call, token: string): Promise<Said | undefined> {
+  return await byKind.get(source.kind)?.probe?.(source.settings, call, token)
 }
 
 /** Waits at the upstream of a source that announces, up to `waitMs`, for another token than the one held. */

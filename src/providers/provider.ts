@@ -12,6 +12,7 @@ import type { Attempt, Failed } from '../model/failure.ts'
 import type { Child, Message, Push } from '../model/message.ts'
 import type { CallbackScheme, Credential, Offspring } from '../model/source.ts'
 import type { Semantics } from '../model/semantics.ts'
+import type { Said } from '../model/suspicion.ts'
 
 /** The token of a needed source, as an attempt uses it. */
 export type Input = {
@@ -185,6 +186,11 @@ export type Provider<S = unknown> = {
    * cannot be asked.
    */
   askForPush?(settings: S, call: Call): Promise<Failed | null>
+  /**
+   * Whether a token lives, by a call that neither issues another nor costs what issuing costs; there where
+   * `semantics.probe` is. `unclear` for all that is neither a clear yes nor a clear no.
+   */
+  probe?(settings: S, call: Call, token: string): Promise<Said>
   /**
    * Waits at the upstream up to `waitMs` for another token than `call.held`; there where `semantics.announces` is. It
    * changes nothing and holds no lease: what it hears of is then fetched by `issue`.

@@ -4,6 +4,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask, type Ask } from './ask.ts'
 import { judgeErrcodeAnswer } from './errcode-answer.ts'
+import { probeByAddressList } from './probe.ts'
 import type { Provider } from './provider.ts'
 import { baseUrl, identifier, placeOf, secret } from './setting.ts'
 import { wechatTokenErrors } from './wechat-errors.ts'
@@ -24,6 +25,7 @@ const common = {
   invalidTokenCodes: [40001, 40014, 42001],
   limitCodes: [45009, 45011],
   addressCodes: [40164],
+  probe: true,
 } as const
 
 /** `/cgi-bin/token`: every call gives a new token, and the one before dies five minutes later. */
@@ -78,6 +80,7 @@ export const provider: Provider<Settings> = {
         now: call.env.clock.now(),
       }),
     ),
+  probe: ({ base_url }, call, token) => probeByAddressList(base_url, token, common.invalidTokenCodes, call),
 }
 
 function requestOf({ appid, secret, mode, base_url }: Settings, force: boolean): Ask {

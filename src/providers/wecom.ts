@@ -4,6 +4,7 @@ import { sha256, type Secret } from '../base/secret.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask } from './ask.ts'
 import { judgeErrcodeAnswer } from './errcode-answer.ts'
+import { probeByAddressList } from './probe.ts'
 import type { Provider } from './provider.ts'
 import { baseUrl, identifier, placeOf, secret } from './setting.ts'
 import { wecomTokenErrors } from './wecom-errors.ts'
@@ -46,7 +47,7 @@ export const provider: Provider<Settings> = {
   api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
-  semantics: () => wecomSemantics,
+  semantics: () => ({ ...wecomSemantics, probe: true }),
   // An app is known by its secret, too: the token of another one must not be served after the secret was changed.
   identity: ({ corpid, agentid, secret, base_url }) =>
     `wecom:${placeOf(base_url)}/${corpid}/${agentid ?? sha256(secret.reveal()).toString('hex').slice(0, 12)}`,
@@ -62,4 +63,5 @@ export const provider: Provider<Settings> = {
       }),
     )
   },
+  probe: ({ base_url }, call, token) => probeByAddressList(base_url, token, wecomSemantics.invalidTokenCodes, call),
 }

@@ -6,7 +6,18 @@ import { isJsonObject, type JsonObject } from '../base/json.ts'
 import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import type { Budget } from '../model/budget.ts'
-import type { Doubt, Entry, Lease, Replaced, Silence, Token, Trouble } from '../model/entry.ts'
+import type {
+  Conflict,
+  Doubt,
+  Entry,
+  Lease,
+  Refuted,
+  Replaced,
+  Silence,
+  Suspicion,
+  Token,
+  Trouble,
+} from '../model/entry.ts'
 import type { Failure } from '../model/failure.ts'
 import type { Grant } from '../model/grant.ts'
 
@@ -171,6 +182,22 @@ const budget = object<Budget>({ hours: list(pair), recent: list(number), forced:
 
 const silence = object<Silence>({ toldOf: { optional: number }, askedAt: { optional: number } })
 
+const conflict = object<Conflict>({ since: number, count: number, sign: oneOf('refused', 'replaced') })
+
+const refuted = object<Refuted>({
+  kind: oneOf('report', 'gateway', 'input', 're-ask'),
+  client: orNull(text),
+  times: number,
+  at: number,
+})
+
+const suspicion = object<Suspicion>({
+  askedAt: number,
+  version: number,
+  said: { optional: oneOf('alive', 'dead', 'unclear') },
+  refuted: { optional: list(refuted) },
+})
+
 const parseEntry = object<Entry>({
   token: orNull(token),
   previous: list(replaced),
@@ -186,5 +213,7 @@ const parseEntry = object<Entry>({
   grants: { optional: list(grant) },
   silence: { optional: silence },
   earlyDeaths: list(number),
+  conflict: { optional: conflict },
+  suspicion: { optional: suspicion },
   definition: orNull(json),
 })

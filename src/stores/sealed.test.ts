@@ -57,6 +57,16 @@ const full: Entry = {
   dueAt: 4_800_000,
   budget: { hours: [[472_000, 3]], recent: [1, 2], forced: [1] },
   earlyDeaths: [100],
+  conflict: { since: 100, count: 2, sign: 'replaced' },
+  suspicion: {
+    askedAt: 90,
+    version: 3,
+    said: 'alive',
+    refuted: [
+      { kind: 'report', client: 'shop', times: 2, at: 90 },
+      { kind: 're-ask', client: null, times: 1, at: 80 },
+    ],
+  },
   definition: { provider: 'http', url: 'https://api.example.com' },
 }
 
@@ -290,7 +300,7 @@ describe('the text of entries', () => {
     }
   })
 
-  it('without any one of its fields is refused, but for the two that may be absent', () => {
+  it('without any one of its fields is refused, but for those that may be absent', () => {
     const fields = places.filter(
       (path) => path.length > 0 && !/^\d+$/.test(path.at(-1)!) && path.at(-2) !== 'askedWith',
     )
@@ -298,6 +308,10 @@ describe('the text of entries', () => {
     expect(accepted).toEqual([
       ['trouble', 'failure', 'upstream'],
       ['trouble', 'failure', 'hint'],
+      ['conflict'],
+      ['suspicion'],
+      ['suspicion', 'said'],
+      ['suspicion', 'refuted'],
     ])
   })
 

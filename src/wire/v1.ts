@@ -21,8 +21,11 @@ export type TokenAnswer = {
 
 export type RefreshAnswer = TokenAnswer & {
   readonly refreshed: boolean
-  /** Why nothing was refreshed: `not_current` (a newer token is there), `recently_refreshed`, `unchanged` (the upstream gave the same token). */
-  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged'
+  /**
+   * Why nothing was refreshed: `not_current` (a newer token is there), `recently_refreshed`, `unchanged` (the upstream gave
+   * the same token), `alive` (the platform says that the reported token lives).
+   */
+  readonly reason?: 'not_current' | 'recently_refreshed' | 'unchanged' | 'alive'
 }
 
 export type SourceStateWord =
@@ -57,6 +60,18 @@ export type SourceAnswer = {
   }
   /** Somebody else seems to fetch tokens for this account. */
   readonly conflict: boolean
+  /** What speaks for it; absent while there is no conflict. */
+  readonly conflict_signs?: {
+    /** Of the last death: the platform `refused` the token, or has `replaced` it unasked. */
+    readonly sign: 'refused' | 'replaced'
+    /** Tokens that died early since then. */
+    readonly deaths: number
+    /** Epoch seconds. */
+    readonly since: number
+    readonly last: number
+    /** What to do, in the caller's language. */
+    readonly hint: string
+  }
   /** When a person last authorised it, epoch seconds; absent where none did. */
   readonly authorized_at?: number
   /** While it needs to be authorised: the path on this server where a person does that. */

@@ -66,10 +66,25 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'An answer came after its lease was lost; the token in use may have been retired by it, so a refresh follows.',
     zh: '租约失效后才收到应答，当前令牌可能因此作废，随即会重新获取。',
   },
+  probed: {
+    fields: '`version`, `said`, `tookMs`',
+    en: 'Somebody said that this version is dead, and the platform was asked: `alive`, `dead`, or `unclear` where it gave no clear answer.',
+    zh: '有人报告该版本已失效，已向平台查询：`alive` 为有效，`dead` 为失效，`unclear` 为没有得到明确答复。',
+  },
+  'false-reports': {
+    fields: '`client`, `times`',
+    en: 'A client has reported living tokens as dead three times in a row; null is a caller without a key. Told once per row, by one node.',
+    zh: '某个调用方连续三次把有效的令牌报告为失效；null 表示没有密钥的调用方。每轮只由一个节点通知一次。',
+  },
   conflict: {
-    fields: '`deaths`',
-    en: 'Tokens die before their time though nobody here replaces them: somebody else fetches for this account.',
-    zh: '令牌提前失效而本系统并未更换：有其他程序在为同一账号获取令牌。',
+    fields: '`deaths`, `sign`, `since`',
+    en: 'Tokens die before their time though nobody here replaces them: somebody else fetches for this account. Told once, by one node, at the second death of a row; `sign` is `refused` or `replaced` (see docs/operating.md).',
+    zh: '令牌提前失效而本系统并未更换：有其他程序在为同一账号获取令牌。在第二次提前失效时由一个节点通知一次；`sign` 为 `refused` 或 `replaced`（见 docs/operating.zh-CN.md）。',
+  },
+  'conflict-over': {
+    fields: '`deaths`, `lastedMs`',
+    en: 'No token has died early for a day. Told with the next new token.',
+    zh: '已有一天没有令牌提前失效。在下一次获取新令牌时通知。',
   },
   expired: {
     fields: '`version`',

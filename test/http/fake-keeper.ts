@@ -2,7 +2,7 @@
 import { ZhongkongError } from '../../src/base/errors.ts'
 import type { JsonObject } from '../../src/base/json.ts'
 import { Secret } from '../../src/base/secret.ts'
-import type { GetOptions, Keeper, Reading, Refreshed, Snapshot, SourceState } from '../../src/keeper/keeper.ts'
+import type { GetOptions, Keeper, Reading, Refreshed, Snapshot, SourceState, Witness } from '../../src/keeper/keeper.ts'
 import type { Trouble } from '../../src/model/entry.ts'
 import type { Callback, Source } from '../../src/model/source.ts'
 
@@ -164,6 +164,13 @@ export class FakeKeeper implements Keeper {
     return snapshot === undefined || snapshot === null || snapshot.version === version ? null : this.#reading(snapshot)
   }
 
+  /** The hints it was given, in order. */
+  readonly hints: { readonly name: string; readonly version: number; readonly witness: Witness }[] = []
+
+  hint(name: string, version: number, witness: Witness): void {
+    this.hints.push({ name, version, witness })
+  }
+
   async refresh(name: string, options: { readonly stale?: string } = {}): Promise<Refreshed> {
     const { snapshot } = await this.get(name)
     if (this.refreshFailure !== null) throw this.refreshFailure
@@ -214,7 +221,7 @@ export class FakeKeeper implements Keeper {
       attemptsToday: 1,
       dailyLimit: null,
       trouble: held.trouble,
-      conflict: false,
+      contest: null,
       authorizedAt: held.authorizedAt ?? null,
     }
   }

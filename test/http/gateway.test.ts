@@ -318,7 +318,7 @@ describe('other platforms', () => {
   ] as const)(
     '%s takes the token where it is put, and its own way to refuse one is understood',
     async (platform, keys) => {
-      const id = Object.values(keys)[0]
+      const id = Object.values(keys)[0] ?? ''
       const { url: simulated, simulator } = await stage.simulator({
         accounts: [{ kind: 'platform', platform, id, secret }],
       })

@@ -33,6 +33,7 @@ afterEach(async () => {
 /** Rotates at the first town, as a report by a caller would. */
 async function rotate(town: Town): Promise<string> {
   const { token } = await town.get('weixin')
+  towns.simulator.revoke({ token })
   const answer = await town.refresh('weixin', token)
   expect(answer).toMatchObject({ refreshed: true })
   return answer.token
@@ -162,6 +163,7 @@ describe('a report at a follower', () => {
   test('is passed on, and brings the new token to both', async () => {
     const { main, branch } = await pair()
     const { token } = await branch.get('mirror')
+    towns.simulator.revoke({ token })
     const answer = await branch.refresh('mirror', token)
     expect(answer).toMatchObject({ refreshed: true, version: 2 })
     expect(answer.token).not.toBe(token)

@@ -7,6 +7,7 @@ import { ZhongkongError } from '../../src/base/errors.ts'
 import type { Json } from '../../src/base/json.ts'
 import type { Keeper } from '../../src/keeper/keeper.ts'
 import { openKeeper } from '../../src/keeper/open-keeper.ts'
+import type { ProbeToken } from '../../src/keeper/probe-token.ts'
 import type { AskForPush } from '../../src/keeper/watch-grants.ts'
 import type { ParseSource } from '../../src/model/definition.ts'
 import type { Entry } from '../../src/model/entry.ts'
@@ -77,6 +78,16 @@ export class Upstream {
   push(source: Source): ReturnType<AskForPush> {
     if (source.semantics.grant?.pushedEveryMs !== undefined) this.asksForPush.push(this.#clock.now())
     return Promise.resolve(this.pushAnswer)
+  }
+
+  /** The tokens it was asked about, and when; what it says to that. */
+  readonly probed: { readonly token: string; readonly at: number }[] = []
+  says: (token: string) => ReturnType<ProbeToken> = () => Promise.resolve('alive')
+
+  async probe(token: string): ReturnType<ProbeToken> {
+    this.probed.push({ token, at: this.#clock.now() })
+    await this.#clock.time.wait(this.latencyMs)
+    return await this.says(token)
   }
 
   async issue(source: Source, call: Call): Promise<Attempt> {
@@ -322,6 +333,7 @@ export class Stage {
         parseSource: parseSample,
         issue: (source, call) => this.upstream.issue(source, call),
         askForPush: (source) => this.upstream.push(source),
+        probe: (_source, _call, token) => this.upstream.probe(token),
         emit: (event) => events.push(event),
         onFault: (thrown) => this.faults.push(thrown),
       }),

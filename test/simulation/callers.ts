@@ -79,7 +79,7 @@ export async function readAndUse(world: World, node: SimulatedNode, name: string
     world.time.after(world.chance.between(50, 2_000), () => {
       // One that was answered with an error has not been taken down anywhere.
       void report(world, node, name, served.token).then((status) => {
-        if (status === 200) world.checks.reportedDead(node, served.token)
+        if (status === 200) world.checks.reportedDead(node, name, served.token)
       })
     })
     return

@@ -86,6 +86,8 @@ class Watch {
   /** When the upstream gave out a new token. */
   readonly issues: number[] = []
   readonly forced: number[] = []
+  /** When its platform was last asked whether a token lives. */
+  probes: readonly number[] = []
 
   /** Whether the store has lost its row, or the end of its history. */
   hasForgotten(since: number): boolean {
@@ -123,12 +125,22 @@ function floorMs({ class: kind, count }: NonNullable<Entry['trouble']>): number 
   }
 }
 
+function healMsOf(name: string): number {
+  return probed.has(name) ? healProbedMs : healMs
+}
+
 const leaseMs = 15_000
 /** The sources whose upstream retires the previous token with each issue. */
 const retiring: ReadonlySet<string> = new Set(['classic', 'dynamic'])
 const graceMs = 300_000
 /** After a refused token was reported, it is gone within this time. */
 const healMs = 15_000
+/** Where the platform is asked first, whoever was wrong a moment before waits up to a minute to be looked into. */
+const healProbedMs = 90_000
+/** Sources whose platform can be asked whether a token lives. */
+const probed: ReadonlySet<string> = new Set(['classic', 'dynamic', 'stable', 'wecom'])
+/** Two probes of a source are two seconds apart; a process that stood still between may be late with one, not with two. */
+const probeGapMs = 1_500
 /** A token younger than this is not refreshed because of a report: its minimum interval, and the way there. */
 const youngMs = 40_000
 /** The longest a node that hears the store may go on with what was replaced: a sweep, when the notice was lost. */
@@ -210,17 +222,29 @@ export class Checks {
   }
 
   /** A program has said that this token is dead, to a process that may do something about it. */
-  reportedDead(node: SimulatedNode, value: string): void {
+  reportedDead(node: SimulatedNode, name: string, value: string): void {
     const { time } = this.#world
+    const neededMs = healMsOf(name)
     const { process } = node
     const fate = this.fates.of(value)
     const at = time.now()
     // A token so young is not refreshed because of a report.
     if (fate === undefined || at - fate.issuedAt < youngMs) return
-    time.after(healMs, () => {
+    time.after(neededMs, () => {
       // Without the store it could not say so to anybody.
-      if (node.process === process && !node.wasCutOff(healMs)) fate.reportedAt ??= at
+      if (node.process === process && !node.wasCutOff(neededMs)) fate.reportedAt ??= at
     })
+  }
+
+  /** A platform is asked whether a token lives; the name of its source. */
+  probed(token: string): string {
+    const { store, time } = this.#world
+    const name = [...probed].find((each) => store.entry(each)?.token?.value === token) ?? 'classic'
+    const watch = this.watch(name)
+    watch.probes = [...watch.probes.filter((at) => at > time.now() - probeGapMs), time.now()]
+    if (watch.probes.length > 2 && !watch.hasForgotten(time.now() - minuteMs))
+      this.fail('I28', `${name}: ${watch.probes.length} probes in a moment`)
+    return name
   }
 
   /** From now to an instant, nothing can be expected of any source (or of one). */
@@ -594,7 +618,7 @@ export class Checks {
     const { overtaken, killedAt, reportedAt } = fate
     if (killedAt !== null || overtaken.some((by) => this.#isUnknown(name, by))) {
       if (!hasReporters || node === null || reportedAt === null) return true
-      return now - reportedAt <= healMs || isCutOff || this.isHindered(name, recoverMs)
+      return now - reportedAt <= healMsOf(name) || isCutOff || this.isHindered(name, recoverMs)
     }
     // One that puts back a row which was deleted knows within a sweep that another one knew more.
     if (isReplaced && watch.rowDeletedAt > now - 7_200_000 && watch.committedAt > now - newsMs) return true
@@ -699,6 +723,11 @@ export class Checks {
     // A node that was told to forget a source has nothing to hold against a store that has forgotten it, too.
     if (event.type === 'removed' && this.watch(event.name).hasForgotten(this.#world.time.now() - 7_200_000)) {
       this.#versions.delete(`${node.index} ${event.name}`)
+    }
+    if (event.type === 'probed' && event.said === 'dead') {
+      const token = this.#world.store.entry(event.name)?.token
+      if (token?.version === event.version && this.#world.simulator.accepts(token.value))
+        this.fail('I28', `${event.name}: a living token was taken for dead`)
     }
     if (event.type === 'uncommitted') {
       this.watch(event.name).uncommittedAt.set(node.process ?? '', this.#world.time.now())

@@ -22,6 +22,9 @@ export type Flight = {
   givenUpAt: number | null
 }
 
+/** Where platforms are asked whether a token lives. */
+export const probePath = '/cgi-bin/getcallbackip'
+
 export class Network {
   readonly #world: World
   readonly flights = new Set<Flight>()
@@ -68,6 +71,17 @@ export class Network {
     }
   }
 
+  /** A question whether a token lives. Nothing is issued by it, so it is no flight. */
+  async probe(node: SimulatedNode, request: Request): Promise<Response> {
+    const world = this.#world
+    await world.time.wait(world.chance.between(1, 40))
+    if (this.isOut || node.isOffline) throw connectionError('ECONNREFUSED')
+    const token = new URL(request.url).searchParams.get('access_token') ?? ''
+    const name = world.checks.probed(token)
+    const refused = this.#refusal(name)
+    return refused ?? (await this.#back({ channel: name }, await world.simulator.fetch(new Request(request.url))))
+  }
+
   async #travel(flight: Flight, request: Request, body: string | null): Promise<Response> {
     const world = this.#world
     const { chance, time } = world
@@ -107,7 +121,7 @@ export class Network {
     return answer
   }
 
-  async #back({ channel }: Flight, response: Response): Promise<Response> {
+  async #back({ channel }: Pick<Flight, 'channel'>, response: Response): Promise<Response> {
     const world = this.#world
     const { chance, time } = world
     if (world.strikes('answer-slow', channel)) await time.wait(chance.between(500, 20_000))

@@ -9,10 +9,11 @@ import { createHandler, type Handler } from '../../src/http/server.ts'
 import type { Keeper } from '../../src/keeper/keeper.ts'
 import { openKeeper } from '../../src/keeper/open-keeper.ts'
 import type { ZhongkongEvent } from '../../src/model/event.ts'
-import { issue, parseSource } from '../../src/providers/catalogue.ts'
+import { issue, parseSource, probe } from '../../src/providers/catalogue.ts'
 import type { FaultKind } from './faults.ts'
 import { clients } from './keys.ts'
 import { storeLost, storeOf } from './shared-store.ts'
+import { probePath } from './network.ts'
 import type { World } from './world.ts'
 
 /** Never settles: what a dead process waits for. */
@@ -93,6 +94,7 @@ export class SimulatedNode {
         sources,
         parseSource,
         issue,
+        probe,
         emit: bus.emit,
         onFault: (thrown) => this.#world.checks.fault(thrown),
       })
@@ -231,8 +233,9 @@ export class SimulatedNode {
   async #fetch(life: Life, request: Request): Promise<Response> {
     if (life.isOver) return await never
     const label = `request ${new URL(request.url).pathname}`
-    life.requests += 1
-    const trip = this.#world.network.send(this, request)
+    const isProbe = new URL(request.url).pathname.endsWith(probePath)
+    if (!isProbe) life.requests += 1
+    const trip = isProbe ? this.#world.network.probe(this, request) : this.#world.network.send(this, request)
     // When the process dies, nobody is left to hear how the request ended.
     trip.catch(() => undefined)
     if (this.#dies(`${label} after sending`)) return await never

@@ -136,6 +136,7 @@ export function stepOf(before: Entry | null, after: Entry | null, writer: string
     return after.trouble === null ? 'repeat' : 'release'
   }
   if (after.doubt !== null && after.doubt !== before.doubt) return `doubt-${after.doubt.reason}`
+  if (after.suspicion !== before.suspicion) return after.suspicion?.said === undefined ? 'suspect' : 'probed'
   return 'other'
 }
 

@@ -118,6 +118,12 @@ function flood(world: World): void {
   const before = watch.issues.length
   const floodedAt = world.time.now()
   const inFlight = [...world.network.flights].filter((flight) => flight.channel === name).length
+  // Half of them are right, or else the platform would be asked, and there would be nothing to refresh.
+  if (world.chance.is(0.5)) {
+    world.simulator.revoke({ token })
+    world.checks.fates.killed(token, world.time.now())
+    world.checks.disturb(name)
+  }
   for (let count = 0; count < 40; count += 1) {
     const node = alive(world)
     if (node !== null) world.time.after(world.chance.between(0, 500), () => void report(world, node, name, token))

@@ -35,6 +35,7 @@ const reasons: Readonly<Record<NonNullable<RefreshAnswer['reason']>, Text>> = {
   not_current: { en: 'that token had been replaced already', zh: '该令牌此前已被替换' },
   recently_refreshed: { en: 'it was refreshed a moment ago', zh: '刚刚刷新过' },
   unchanged: { en: 'the upstream gave the same token again', zh: '上游返回了相同的令牌' },
+  alive: { en: 'the platform says that it is alive', zh: '平台确认该令牌仍然有效' },
 }
 
 export async function run(input: CommandInput, io: Io): Promise<number> {

@@ -112,14 +112,29 @@ function troubleTexts({ message, hint }: NonNullable<SourceAnswer['trouble']>, l
   return language === 'zh' ? [hint, message] : [message, hint]
 }
 
+/** How often and since when tokens died early, and what to do about it. The hint comes in the reader's language. */
+function signTexts({ conflict_signs: signs }: SourceAnswer, language: Language): string[] {
+  if (signs === undefined) return []
+  const [since, last] = [signs.since, signs.last].map((at) => new Date(at * 1_000).toISOString().slice(0, 16))
+  const seen: Text =
+    signs.sign === 'refused'
+      ? { en: 'the platform refused them', zh: '平台拒绝了这些令牌' }
+      : { en: 'the platform has other ones', zh: '平台上已是另外的令牌' }
+  const counted: Text = {
+    en: `${signs.deaths} times since ${since} UTC, last at ${last} UTC; ${seen.en}.`,
+    zh: `自 ${since} UTC 起共 ${signs.deaths} 次，最近一次在 ${last} UTC；${seen.zh}。`,
+  }
+  return [counted[language], signs.hint]
+}
+
 function explanation(source: SourceAnswer, language: Language, width: number): readonly string[] {
   const isAtRest = source.trouble === null && !source.conflict
   if (isAtRest && source.authorize === undefined) return []
   const conflict: Text = {
-    en: 'Tokens die before their time: another program fetches for this account. Let it read from here, or use mode: stable.',
-    zh: '令牌提前失效：有其他程序在为同一账号获取令牌。请让它改从这里读取，或使用 mode: stable。',
+    en: 'Tokens die before their time though nobody here replaces them: somebody else fetches for this account.',
+    zh: '令牌提前失效，而本系统并未更换：有其他程序在为同一账号获取令牌。',
   }
-  const doubts = source.conflict ? [conflict[language]] : []
+  const doubts = source.conflict ? [conflict[language], ...signTexts(source, language)] : []
   const texts = source.trouble === null ? doubts : troubleTexts(source.trouble, language)
   const times =
     source.trouble === null

@@ -72,7 +72,7 @@ async function remove({ house, name, url }: Visit): Promise<Answer> {
 
 /** The state of a source as callers see it. The definition and its secrets stay inside. */
 function sourceAnswer(state: SourceState, { authorising }: House, language: Language): SourceAnswer {
-  const { source, snapshot, trouble, authorizedAt } = state
+  const { source, snapshot, trouble, authorizedAt, contest } = state
   const isMended = state.state === 'needs-authorization' && authorising.isFor(source)
   return {
     name: source.name,
@@ -99,10 +99,18 @@ function sourceAnswer(state: SourceState, { authorising }: House, language: Lang
             count: trouble.count,
             since: Math.floor(trouble.since / 1_000),
           },
-    conflict: state.conflict,
+    conflict: contest !== null,
+    ...(contest === null ? {} : { conflict_signs: signsOf(contest, language) }),
     ...(authorizedAt === null ? {} : { authorized_at: Math.floor(authorizedAt / 1_000) }),
     ...(isMended ? { authorize: `/authorize/${encodeURIComponent(source.name)}` } : {}),
   }
+}
+
+function signsOf(
+  { sign, deaths, since, last, advice }: NonNullable<SourceState['contest']>,
+  language: Language,
+): NonNullable<SourceAnswer['conflict_signs']> {
+  return { sign, deaths, since: Math.floor(since / 1_000), last: Math.floor(last / 1_000), hint: advice[language] }
 }
 
 export const surfaces: readonly Surface[] = [

@@ -44,7 +44,8 @@ async function refresh(visit: Visit): Promise<Answer> {
   const body = refreshBodySchema.safeParse(await readJsonObject(request))
   if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"stale": "TOKEN"}')
   const { stale } = body.data
-  const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale })
+  const witness = { kind: 'report', client: visit.client?.name ?? null } as const
+  const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale, witness })
   const left = { leftMs: result.leftMs, now: house.env.clock.now() }
   return refreshAnswer(result.snapshot, left, {
     ...(result.stale ? { stale: true } : {}),

@@ -56,7 +56,7 @@ async function sourceFor(
   visit: Visit,
   { appid, secret, grantType }: Question,
   preferred: Source['semantics']['reissue'],
-): Promise<{ readonly source: Source; readonly mayForce: boolean } | Answer> {
+): Promise<{ readonly source: Source; readonly mayForce: boolean; readonly client: string | null } | Answer> {
   if (appid === '') return refusal(visit, 41002)
   if (secret === '') return refusal(visit, (await isKnownAccount(visit, kinds.token, appid)) ? 41004 : 40013)
   const proof = await prove(visit, kinds.token, appid, secret)
@@ -64,11 +64,21 @@ async function sourceFor(
   if (grantType !== 'client_credential') return refusal(visit, 40002)
   // An account may have both a classic and a stable source: each call prefers its own.
   const source = proof.sources.find(({ semantics }) => semantics.reissue === preferred) ?? proof.sources[0]
-  return { source, mayForce: proof.client === null || proof.client.may('refresh', source.name) }
+  const mayForce = proof.client === null || proof.client.may('refresh', source.name)
+  return { source, mayForce, client: proof.client?.name ?? null }
 }
 
 const tokenAnswer = ({ snapshot, leftMs }: Reading): Answer =>
   json(200, { access_token: snapshot.token, expires_in: secondsOf(leftMs) })
+
+async function giveToken(
+  visit: Visit,
+  { source, client }: { readonly source: Source; readonly client: string | null },
+): Promise<Answer> {
+  const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
+  visit.house.noteAsk(source, { client, address: visit.peer.address }, reading)
+  return tokenAnswer(reading)
+}
 
 async function token(visit: Visit): Promise<Answer> {
   const found = await sourceFor(
@@ -82,7 +92,7 @@ async function token(visit: Visit): Promise<Answer> {
   )
   if (!('source' in found)) return found
   try {
-    return tokenAnswer(await visit.house.keeper.get(found.source.name, { signal: visit.request.signal }))
+    return await giveToken(visit, found)
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))
   }
@@ -112,7 +122,7 @@ async function stableToken(visit: Visit): Promise<Answer> {
   const { name } = found.source
   const { keeper } = visit.house
   try {
-    if (body.force_refresh !== true) return tokenAnswer(await keeper.get(name, { signal: visit.request.signal }))
+    if (body.force_refresh !== true) return await giveToken(visit, found)
     if (!found.mayForce) return refusal(visit, 48001, ', this key may not refresh')
     if (isYoung(visit, name)) return tokenAnswer(await keeper.get(name, { signal: visit.request.signal }))
     const refreshed = await keeper.refresh(name).catch((thrown: unknown) => {

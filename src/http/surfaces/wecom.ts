@@ -61,7 +61,10 @@ async function token(visit: Visit): Promise<Answer> {
     return refusal(visit, 40001, ', this key may read several apps of this corp, so send the secret of the app')
   }
   try {
-    const { snapshot, leftMs } = await visit.house.keeper.get(proof.sources[0].name, { signal: visit.request.signal })
+    const [source] = proof.sources
+    const reading = await visit.house.keeper.get(source.name, { signal: visit.request.signal })
+    visit.house.noteAsk(source, { client: proof.client?.name ?? null, address: visit.peer.address }, reading)
+    const { snapshot, leftMs } = reading
     return json(200, { errcode: 0, errmsg: 'ok', access_token: snapshot.token, expires_in: secondsOf(leftMs) })
   } catch (thrown) {
     return told(visit, wireErrorOf(thrown, 'token'))

@@ -317,6 +317,7 @@ describe('a call for a refresh', () => {
     expect(broken([rotated, call(30_000, 'current', 2, { reason: 'recently_refreshed' })])).toEqual([])
     expect(broken([rotated, call(43_500, 'current', 2, { reason: 'recently_refreshed' })])).toContain('refresh')
     expect(broken([rotated, call(30_000, 'current', 2, { reason: 'unchanged' })])).toEqual(['refresh'])
+    expect(broken([rotated, call(30_000, 'current', 2, { reason: 'alive' })])).toEqual([])
     expect(broken([rotated, call(30_000, 'current', 2)])).toEqual(['refresh'])
     const same = call(25_300, 'wish', 1, { refreshed: true, version: 1, token: 't1', from: 24_990 })
     expect(broken([known, issue(2, 25_000), same])).toEqual(['refresh'])

@@ -45,6 +45,13 @@ function checkAnswer(evidence: Evidence, line: ReadLine, refresh: RefreshTold): 
       if (ageMs > youngMs && history.sources[source]?.dueAgeMs !== null) told(`was kept as young at ${ms(ageMs)}`)
       return
     }
+    case 'alive': {
+      // It may have died since the platform was asked, which is done again within a quarter of a life at most.
+      const staleMs = (history.sources[source]?.lifetimeMs ?? 0) / 4 + slackMs + presence.lateMs({ from, to: at })
+      if (isOther) told('was said to live, and another one was answered')
+      else if ((fates.of(token)?.diesAt ?? Infinity) < from - staleMs) told('was said to live, and had died')
+      return
+    }
     case 'unchanged':
       if (history.sources[source]?.dueAgeMs !== null) told('its upstream never gives the same token twice')
       return
