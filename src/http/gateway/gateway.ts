@@ -153,7 +153,8 @@ async function callWith(room: Room, whole: Whole, token: string): Promise<Called
   const first = await ask(room, whole, token)
   if (!first.said.refusesToken) return { carried: first.carry(token, []), outcome: 'answered' }
   // The report comes first: even a call that cannot be sent again heals the next one.
-  const next = await room.house.keeper.refresh(claim.source.name, { stale: token, waitMs }).then(
+  const witness = { kind: 'gateway', client: claim.client?.name ?? null } as const
+  const next = await room.house.keeper.refresh(claim.source.name, { stale: token, waitMs, witness }).then(
     ({ snapshot }) => snapshot.token,
     (thrown: unknown) => failedAs(asZhongkongError(thrown)),
   )
