@@ -21,6 +21,8 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
   gateway: () => import('./gateway.ts'),
+  watchers: () => import('./watchers.ts'),
+  client: () => import('./client.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

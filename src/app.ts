@@ -4,12 +4,13 @@ import { createAccess } from './access/access.ts'
 import { createAuthorising } from './authorising.ts'
 import type { Config } from './config/config.ts'
 import { createBus, type Bus } from './events/bus.ts'
+import { createFeed, type Feed } from './events/feed.ts'
 import { createMetrics, type SourceGauge } from './events/metrics.ts'
 import { createHandler, type Handler } from './http/server.ts'
 import { createTrail, type Trail } from './http/trail.ts'
 import type { Keeper } from './keeper/keeper.ts'
 import { openKeeper } from './keeper/open-keeper.ts'
-import { openFileSink } from './node-files.ts'
+import { openSinks } from './node-sinks.ts'
 import { askForPush, issue, parseSource, probe, watch } from './providers/catalogue.ts'
 import { changeLine, exposeAll, type Siblings } from './siblings.ts'
 import { announced } from './stores/announced.ts'
@@ -47,9 +48,17 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   const bus = options.bus ?? createBus((thrown) => onFault(thrown, 'a subscriber'))
   const node = nodeName(env)
   const trail = createTrail(node, env.clock)
-  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, node, trail })
-  const metrics = createMetrics({ bus, version, sources: (limit) => gaugesOf(keeper, limit) })
-  const authorising = createAuthorising({ keeper, env })
+  const feed = createFeed({ bus, env, onFault: (thrown) => onFault(thrown, 'a watcher') })
+  const { keeper, journeyKey, closeStore } = await openStoreAndKeeper(options, { bus, feed, node, trail })
+  const sinks = openSinks(options, { keeper, bus })
+  const metrics = createMetrics({
+    bus,
+    version,
+    sources: (limit) => gaugesOf(keeper, limit),
+    sinks: () => sinks.status(),
+  })
+  const stopping = new AbortController()
+  const authorising = createAuthorising({ keeper, env, stopping: stopping.signal })
   const handler = createHandler({
     keeper,
     access: createAccess(config.clients),
@@ -62,10 +71,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     authorising,
     ...(journeyKey === null ? {} : { journeyKey }),
     publicUrl: config.server.publicUrl,
+    sinks: () => sinks.status(),
     emit: bus.emit,
+    feed,
     onFault: (thrown, where) => onFault(thrown, where.route),
   })
-  const sink = openFileSink(options, { keeper, bus })
   return {
     keeper,
     handler,
@@ -79,9 +89,11 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     ownMetrics: () => metrics.exposeOwn(),
     stop: async () => {
       handler.drain()
+      stopping.abort('stopping')
       await Promise.all([keeper.stop(), handler.settle()])
       metrics.close()
-      await sink.close()
+      feed.close()
+      await sinks.close()
       await closeStore()
     },
   }
@@ -89,7 +101,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
 
 async function openStoreAndKeeper(
   { config, env, siblings, onFault, onNotice }: NodeOptions,
-  { bus, node, trail }: { readonly bus: Bus; readonly node: string; readonly trail: Trail },
+  { bus, feed, node, trail }: { readonly bus: Bus; readonly feed: Feed; readonly node: string; readonly trail: Trail },
 ): Promise<{ keeper: Keeper; journeyKey: Uint8Array | null; closeStore: () => Promise<void> }> {
   let journeyKey: Uint8Array | null = null
   const opened = await openStore({
@@ -113,6 +125,7 @@ async function openStoreAndKeeper(
       askForPush: (source, call) => askForPush(source, { ...call, trail: trail.of(source.name) }),
       probe,
       emit: bus.emit,
+      audience: feed,
       onFault: (thrown) => onFault(thrown, 'the keeper'),
     })
     return { keeper, journeyKey, closeStore: () => store.close() }

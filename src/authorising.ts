@@ -2,6 +2,7 @@
  * How people and platforms authorise sources: a link to go to, a code that comes back, and the grant for which the code is
  * exchanged. A code is good once, and so is its exchange: it is no attempt under a lease, and one write keeps what it brings.
  */
+import { backoffMs } from './base/backoff.ts'
 import { deadline, until, type Env } from './base/env.ts'
 import { asZhongkongError, ZhongkongError } from './base/errors.ts'
 import type { JsonObject } from './base/json.ts'
@@ -46,14 +47,18 @@ export type Recovered = {
 type House = {
   readonly keeper: Keeper
   readonly env: Env
+  /** Aborts when the node stops: no code is used up after it. */
+  readonly stopping?: AbortSignal
   readonly exchanges: Exchanges<Exchanged>
+  /** Codes that came by a push and are tried again. */
+  readonly pending: Set<string>
 }
 
 /** What a code brought, and when it was asked for, on the monotonic clock. */
 type Exchanged = { readonly issued: Issued; readonly began: number; readonly child: Redeemed['child'] | undefined }
 
-export function createAuthorising(outside: Omit<House, 'exchanges'>): Authorising {
-  const house: House = { ...outside, exchanges: new Exchanges() }
+export function createAuthorising(outside: Omit<House, 'exchanges' | 'pending'>): Authorising {
+  const house: House = { ...outside, exchanges: new Exchanges(), pending: new Set() }
   return {
     isFor: (source) => authorizationOf(source) !== undefined,
     isEnteredByClick: async (name) => (await authorisable(house, name)).way.isEnteredByClick === true,
@@ -102,7 +107,11 @@ async function complete(house: House, source: Source, proof: Proof): Promise<str
 }
 
 async function hear(house: House, source: Source, message: Message): Promise<boolean> {
-  const push = readMessage(source, message)
+  return await take(house, source, readMessage(source, message))
+}
+
+/** Keeps what was pushed; false when others are to be told of it, too. */
+async function take(house: House, source: Source, push: Push): Promise<boolean> {
   switch (push.kind) {
     case 'none':
       return false
@@ -117,6 +126,11 @@ async function hear(house: House, source: Source, message: Message): Promise<boo
       const name = push.child === null ? source.name : childName(source, push.child)
       if ((await house.keeper.source(name)) !== undefined) await house.keeper.revoke(name, push.at)
       return true
+    }
+    case 'several': {
+      let isOurs = push.pushes.length > 0
+      for (const each of push.pushes) isOurs = (await take(house, source, each)) && isOurs
+      return isOurs
     }
   }
 }
@@ -147,8 +161,32 @@ async function completeOrMend(
     if (child !== undefined)
       await house.keeper.mend(childName(source, child.account), definitionUnder(source, child), null)
     // A code that is no good does not get better by being sent again.
-    else if (!isSpent(thrown)) throw thrown
+    else if (!isSpent(thrown)) {
+      void completeLater(house, source, code)
+      throw thrown
+    }
   }
+}
+
+/** Platforms say ten minutes of their codes, and send a message three times within seconds. In milliseconds. */
+const codeMs = 540_000
+const laterBackoff = { baseMs: 1_000, capMs: 15_000 }
+const pendingMax = 1_000
+
+/** Tries a code again whose exchange failed for a reason that may pass. Never rejects; nobody waits for it. */
+async function completeLater(house: House, source: Source, code: string): Promise<void> {
+  const { env, pending, stopping } = house
+  const key = `${source.name} ${code}`
+  if (pending.has(key) || pending.size >= pendingMax) return
+  pending.add(key)
+  const endsAt = env.clock.monotonic() + codeMs
+  let isOver = false
+  for (let failures = 1; !isOver && env.clock.monotonic() < endsAt; failures += 1) {
+    await env.clock.sleep(backoffMs(failures, laterBackoff, env.random.next()), stopping)
+    isOver = stopping?.aborted === true
+    if (!isOver) isOver = await complete(house, source, { code, journey: null }).then(() => true, isSpent)
+  }
+  pending.delete(key)
 }
 
 /** Sources that are made or mended at the same time. */

@@ -26,6 +26,8 @@ export type Random = {
 export type FetchOptions = {
   /** URL of an HTTP proxy for this request. */
   readonly proxy?: string
+  /** Authorities to trust for this request in place of the system's, PEM. */
+  readonly ca?: string
 }
 
 /** Fetch-shaped; redirects are never followed, bodies are never larger than the caller reads. */

@@ -3,11 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { Readable } from 'node:stream'
 import { Agent, ProxyAgent, fetch as undiciFetch, type Dispatcher } from 'undici'
-import { sleepMsMax, type Clock, type Env, type Fetch, type Pass, type Processes } from './env.ts'
+import { sleepMsMax, type Clock, type Env, type Fetch, type FetchOptions, type Pass, type Processes } from './env.ts'
 
 const connectMsMax = 3_000
 /** How long the other side of a request that is passed on may be silent, before its answer and within, in milliseconds. */
 const silentMsMax = 60_000
+/** Authorities of requests (`FetchOptions.ca`) whose connections are kept. */
+const authoritiesMax = 8
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -31,10 +33,25 @@ export const realClock: Clock = {
 }
 
 /** The network over one connection pool: no redirects, no cookies, no proxy from the environment. */
-export function realNetwork(): { fetch: Fetch; pass: Pass; close: () => Promise<void> } {
+export function realFetch(): { fetch: Fetch; pass: Pass; close: () => Promise<void> } {
   const direct = new Agent({ connect: { timeout: connectMsMax }, keepAliveTimeout: 10_000 })
   const proxies = new Map<string, Dispatcher>()
-  const dispatcherFor = (proxy: string | undefined): Dispatcher => {
+  const trusting = new Map<string, Agent>()
+  const agentTrusting = (ca: string): Agent => {
+    const known = trusting.get(ca)
+    if (known !== undefined) return known
+    const made = new Agent({ connect: { timeout: connectMsMax, ca }, keepAliveTimeout: 10_000 })
+    trusting.set(ca, made)
+    // An authority that was renewed is not needed any more.
+    for (const [old, agent] of trusting) {
+      if (trusting.size <= authoritiesMax) break
+      trusting.delete(old)
+      void agent.close().catch(() => undefined)
+    }
+    return made
+  }
+  const dispatcherFor = ({ proxy, ca }: FetchOptions): Dispatcher => {
+    if (ca !== undefined) return agentTrusting(ca)
     if (proxy === undefined) return direct
     const known = proxies.get(proxy)
     if (known !== undefined) return known
@@ -49,7 +66,7 @@ export function realNetwork(): { fetch: Fetch; pass: Pass; close: () => Promise<
       headers: [...request.headers],
       redirect: 'manual',
       signal: request.signal,
-      dispatcher: dispatcherFor(options?.proxy),
+      dispatcher: dispatcherFor(options ?? {}),
       ...(body === undefined ? {} : { body }),
     })
     return answer as unknown as Response
@@ -60,7 +77,7 @@ export function realNetwork(): { fetch: Fetch; pass: Pass; close: () => Promise<
       statusCode,
       headers: answered,
       body: answer,
-    } = await dispatcherFor(proxy).request({
+    } = await dispatcherFor(proxy === undefined ? {} : { proxy }).request({
       origin,
       path,
       method: method,
@@ -74,7 +91,7 @@ export function realNetwork(): { fetch: Fetch; pass: Pass; close: () => Promise<
     return { status: statusCode, headers: answered as unknown as readonly string[], body: answer }
   }
   const close = async (): Promise<void> => {
-    await Promise.all([direct, ...proxies.values()].map((dispatcher) => dispatcher.destroy()))
+    await Promise.all([direct, ...proxies.values(), ...trusting.values()].map((dispatcher) => dispatcher.destroy()))
   }
   return { fetch, pass, close }
 }
@@ -119,7 +136,7 @@ function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
 }
 
 export function realEnv(): Env & { close: () => Promise<void> } {
-  const { fetch, pass, close } = realNetwork()
+  const { fetch, pass, close } = realFetch()
   const processes = realProcesses()
   return {
     ...(processes === undefined ? {} : { processes }),

@@ -12,10 +12,15 @@ export type AtomicWrite = {
   readonly mode: number
   /** Makes the name of the file beside it; hexadecimal digits. */
   readonly suffix: string
+  /** Absent or null: whoever runs this process. Giving files away takes root's right to do so. */
+  readonly owner?: FileOwner | null
 }
 
+/** Null leaves that part as it is. */
+export type FileOwner = { readonly uid: number | null; readonly gid: number | null }
+
 /** Replaces the file. Folders that are missing are made for the owner only. A symbolic link is replaced, not followed. */
-export async function writeAtomically({ path, content, mode, suffix }: AtomicWrite): Promise<void> {
+export async function writeAtomically({ path, content, mode, suffix, owner }: AtomicWrite): Promise<void> {
   const folder = dirname(path)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const draft = join(folder, `.${basename(path)}.${suffix}.tmp`)
@@ -23,6 +28,8 @@ export async function writeAtomically({ path, content, mode, suffix }: AtomicWri
     // 'wx' fails on anything that is there already, a planted symbolic link included.
     const file = await open(draft, 'wx', 0o600)
     try {
+      // Before there is anything in it, and before the mode, which a change of owner may reset.
+      if (owner != null) await file.chown(owner.uid ?? -1, owner.gid ?? -1)
       await file.writeFile(content)
       await file.chmod(mode)
       await file.sync()

@@ -3,6 +3,7 @@ import { formatDuration } from '../base/duration.ts'
 import type { Text } from '../base/text.ts'
 import type { Config } from '../config/config.ts'
 import { shownStore } from '../config/store-url.ts'
+import type { SinkConfig } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
 import type { OnlineFindings, SourceFinding } from './check-online.ts'
 import type { Io } from './command.ts'
@@ -34,14 +35,26 @@ export function summaryLines(config: Config, io: Io): string[] {
       clients.length === 0 ? say(openReads) : clients.map(({ name }) => name).join(', '),
     ],
     [{ en: 'serves', zh: '接口' }, surfaces.join(', ')],
-    ...(sinks.length === 0
-      ? []
-      : [[{ en: 'sinks', zh: '输出' }, sinks.map(({ path }) => path).join(', ')] as [Text, string]]),
+    ...(sinks.length === 0 ? [] : [[{ en: 'sinks', zh: '输出' }, sinks.map(sinkText).join(', ')] as [Text, string]]),
   ]
   const width = Math.max(...rows.map(([label]) => widthOf(say(label))))
   const lines = rows.map(([label, text]) => cut(`  ${pad(say(label), width)}  ${printable(text)}`, io.columns))
   const at = lines.findIndex((_, index) => rows[index]?.[0].en === 'sources')
   return [...lines.slice(0, at + 1), ...sourceLines(sources, io), ...lines.slice(at + 1)]
+}
+
+/** Where a sink writes to, without what may be a secret. */
+function sinkText(sink: SinkConfig): string {
+  switch (sink.kind) {
+    case 'file':
+      return sink.path
+    case 'redis':
+      return `redis ${shownStore(sink.url)} (${sink.layout.preset ?? sink.layout.key})`
+    case 'webhook':
+      return `webhook ${new URL(sink.url).origin}`
+    case 'kubernetes':
+      return `kubernetes ${sink.namespace ?? ''}/${sink.secretName}`
+  }
 }
 
 function sourceLines(sources: readonly Source[], io: Io): string[] {

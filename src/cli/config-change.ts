@@ -62,6 +62,11 @@ function compatText({ compat: { tokenboy, wechatTokenServer } }: Config): string
   return JSON.stringify([tokenboy, wechatTokenServer?.secret.reveal()])
 }
 
+/** Compared, never shown: it holds secrets. */
+function sinkTexts({ sinks }: Config): unknown {
+  return sinks.map((sink) => (sink.kind === 'webhook' ? { ...sink, secret: sink.secret.reveal() } : sink))
+}
+
 function needsRestart(before: Config, after: Config): string[] {
   const key = (config: Config): string => Buffer.from(config.encryptionKey ?? []).toString('hex')
   const fixed: readonly [string, (config: Config) => unknown][] = [
@@ -73,7 +78,7 @@ function needsRestart(before: Config, after: Config): string[] {
     ['store', (config) => config.store],
     ['spill', (config) => config.spill],
     ['encryption_key', key],
-    ['sinks', (config) => config.sinks],
+    ['sinks', sinkTexts],
   ]
   const differs = (part: (config: Config) => unknown): boolean =>
     JSON.stringify(part(before)) !== JSON.stringify(part(after))

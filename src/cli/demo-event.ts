@@ -66,6 +66,9 @@ function wordsOf(event: ZhongkongEvent): Text | null {
     case 'store-back':
     case 'callback-refused':
     case 'forward-failed':
+    case 'sink-failing':
+    case 'sink-recovered':
+    case 'sink-dropped':
       return null
   }
 }

@@ -2,19 +2,8 @@
 import type { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import type { ClientGrant } from '../model/client.ts'
+import type { SinkConfig } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
-
-export type FileSinkConfig = {
-  readonly kind: 'file'
-  /** Globs over source names. */
-  readonly sources: readonly string[]
-  /** `{name}` stands for the source's name (slashes become `__`). */
-  readonly path: string
-  /** `json`: an object with token, expires_at …; `plain`: the token alone. */
-  readonly format: 'json' | 'plain'
-  /** Octal file mode; default 0o600. */
-  readonly mode: number
-}
 
 export type Config = {
   /** Absolute path of the file. */
@@ -42,7 +31,7 @@ export type Config = {
     readonly tokenboy: { readonly allow: readonly string[] } | null
     readonly wechatTokenServer: { readonly secret: Secret } | null
   }
-  readonly sinks: readonly FileSinkConfig[]
+  readonly sinks: readonly SinkConfig[]
 }
 
 /** What can be wrong with a configuration, as stable words for programs; docs/config.md lists them. */
@@ -81,6 +70,7 @@ export type ConfigIssueCode =
   | 'exposed_without_tls'
   | 'exposed_tokenboy'
   | 'exposed_secret'
+  | 'exposed_sink'
 
 /** One thing wrong with a configuration, with its place (lines and columns count from 1) and a way to mend it. */
 export type ConfigIssue = {

@@ -28,6 +28,15 @@ export function isLocal(listen: Listen): boolean {
   return listen.kind === 'unix' || listen.isLoopback
 }
 
+/** Whether a host of some other server is this machine. */
+export function isLoopbackHost(host: string): boolean {
+  return (
+    host.toLowerCase() === 'localhost' ||
+    (isIPv4(host) && host.startsWith('127.')) ||
+    (isIPv6(host) && isLoopbackV6(host))
+  )
+}
+
 function isLoopbackV6(address: string): boolean {
   return /^(0*:)*:?0*1$/.test(address) || /^::ffff:127\./i.test(address)
 }

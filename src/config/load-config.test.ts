@@ -395,15 +395,89 @@ describe('what is wrong is told at its place', () => {
     ],
     [
       'sinks: [{ kind: redis, url: x }, { kind: file, path: "{name}", mode: 0999 }]',
-      ['1:17 not_in_this_version sinks.0.kind', '1:70 value_invalid sinks.1.mode'],
+      ['1:9 key_missing sinks.0.preset', '1:29 value_invalid sinks.0.url', '1:70 value_invalid sinks.1.mode'],
     ],
+    ['sinks: [{ kind: redis, preset: wxjava, url: "redis://10.0.0.5" }]', ['1:45 warning exposed_sink sinks.0.url']],
+    ['sinks: [{ kind: redis, preset: wxjava, url: "redis://10.0.0.5" }]\nserver: { trusted_network: true }', []],
+    ['sinks: [{ kind: redis, preset: wxjava, url: "rediss://10.0.0.5" }]', []],
+    ['sinks: [{ kind: redis, preset: wxjav, url: "redis://localhost" }]', ['1:32 value_invalid sinks.0.preset']],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", preset: wxjava, key: "k:{name}" }]',
+      ['1:71 value_invalid sinks.0.key'],
+    ],
+    ['sinks: [{ kind: redis, url: "redis://localhost", key: "k:{token}" }]', ['1:55 value_invalid sinks.0.key']],
+    ['sinks: [{ kind: redis, url: "redis://localhost", key: "{k}:{name}" }]', ['1:55 value_invalid sinks.0.key']],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", key: "k:{name}", prefix: a }]',
+      ['1:67 value_invalid sinks.0.prefix'],
+    ],
+    [
+      'sinks: [{ kind: redis, url: "redis://u:hunter2-hunter2@localhost", key: "k:{name}" }]',
+      ['1:30 warning secret_literal sinks.0.url'],
+    ],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", key: k }]\nsources: { a: { provider: wechat, appid: wx1, secret: "${S}" }, b: { provider: wechat, appid: wx2, secret: "${S}" } }',
+      ['1:9 value_invalid sinks.0.sources'],
+    ],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", preset: silenceper }]\nsources: { h: { provider: http, url: "https://x.test/t" } }',
+      ['1:9 warning value_invalid sinks.0.sources'],
+    ],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", preset: silenceper, sources: [h] }]\nsources: { h: { provider: http, url: "https://x.test/t" } }',
+      ['1:70 value_invalid sinks.0.sources'],
+    ],
+    [
+      'sinks: [{ kind: redis, url: "redis://localhost", preset: wechat-token-server }]\nsources: { h: { provider: http, url: "https://x.test/t" } }',
+      ['1:58 warning value_invalid sinks.0.preset'],
+    ],
+    ['sinks: [{ kind: webhook, url: "https://x.test/h" }]', ['1:9 key_missing sinks.0.secret']],
+    ['sinks: [{ kind: webhook, url: "ftp://x.test/h", secret: "${LONG}" }]', ['1:31 value_invalid sinks.0.url']],
+    [
+      'sinks: [{ kind: webhook, url: "https://x.test/h", secret: hunter2-hunter2-hunter2 }]',
+      ['1:59 warning secret_literal sinks.0.secret'],
+    ],
+    [
+      'sinks: [{ kind: webhook, url: "https://x.test/h", secret: "${SHORT}" }]',
+      ['1:59 warning secret_short sinks.0.secret'],
+    ],
+    ['sinks: [{ kind: webhook, url: "http://x.test/h", secret: "${LONG}" }]', []],
+    [
+      'sinks: [{ kind: webhook, url: "http://x.test/h", secret: "${LONG}", include_token: true }]',
+      ['1:31 exposed_sink sinks.0.url'],
+    ],
+    ['sinks: [{ kind: webhook, url: "http://127.0.0.1:9/h", secret: "${LONG}", include_token: true }]', []],
+    [
+      'sinks: [{ kind: webhook, url: "https://x.test/h", secret: "${LONG}", timeout: 2h }]',
+      ['1:79 value_invalid sinks.0.timeout'],
+    ],
+    ['sinks: [{ kind: kubernetes }]', []],
+    [
+      'sinks: [{ kind: kubernetes, secret_name: Tokens }]',
+      ['1:42 value_invalid sinks.0.secret_name', '1:42 value_invalid sinks.0.secret_name'],
+    ],
+    ['sinks: [{ kind: kubernetes, server: "http://10.0.0.1" }]', ['1:37 exposed_sink sinks.0.server']],
+    ['sinks: [{ kind: kubernetes, namespace: "a/../b" }]', ['1:40 value_invalid sinks.0.namespace']],
+    [
+      'sinks: [{ kind: file, path: "{name}", name: a }, { kind: kubernetes, name: a }]',
+      ['1:76 value_invalid sinks.1.name'],
+    ],
+    ['sinks: [{ kind: file, path: "{name}", owner: "a b" }]', ['1:46 value_invalid sinks.0.owner']],
+    ['sinks: [{ kind: file, path: "{name}", url: x }]', ['1:39 key_unknown sinks.0.url']],
     ['sinks: [{ kind: fil, path: x }]', ['1:17 value_invalid sinks.0.kind']],
     ['sinks: [{ kind: file, path: all.json }]', ['1:29 value_invalid sinks.0.path']],
     ['sinks: [{ kind: file, path: "{name}", mode: 644 }]', ['1:45 warning secret_file_open sinks.0.mode']],
     ['alerts: [{ kind: wecom-robot }]', ['1:1 not_in_this_version alerts']],
   ])('%s', async (text, expected) => {
     const { config, issues } = await load(text, {
-      environment: { S: 'hunter2-hunter2', HOST: 'db', KEY: hex, SHORT: 'short', ZERO: '0'.repeat(64) },
+      environment: {
+        S: 'hunter2-hunter2',
+        HOST: 'db',
+        KEY: hex,
+        SHORT: 'short',
+        LONG: 'l'.repeat(20),
+        ZERO: '0'.repeat(64),
+      },
     })
     expect(issues.filter(({ code }) => code !== 'no_sources').map(brief)).toEqual(expected)
     expect(config === null).toBe(issues.some(({ severity }) => severity === 'error'))
@@ -440,7 +514,6 @@ describe('what is wrong is told at its place', () => {
       '2:8 value_invalid store',
       '3:12 key_missing clients.a.key',
       '4:9 key_missing sinks.0.kind',
-      '4:9 key_missing sinks.0.path',
       '5:1 not_in_this_version alerts',
       '6:15 value_type sources.b',
       '6:33 source_invalid sources.c.provider',

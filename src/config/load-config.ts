@@ -19,7 +19,7 @@ import { References } from './references.ts'
 import { keysAt, type WrittenConfig } from './schema.ts'
 import { readShape } from './shape.ts'
 import { checkServer } from './server-checks.ts'
-import { checkSinks, laterParts } from './sink-checks.ts'
+import { checkSinks, kindProblems } from './sink-checks.ts'
 import { checkSources } from './source-checks.ts'
 import { checkStore } from './store-checks.ts'
 import { checkTlsFiles } from './tls-files.ts'
@@ -97,7 +97,7 @@ type Understood = { readonly config: Config | null; readonly problems: readonly 
 /** The shape, then the meaning of every part. What stands at an unresolved reference is not judged. */
 async function understand(stage: Stage): Promise<Understood> {
   const { references, document } = stage
-  const later = laterParts(document.value)
+  const later = kindProblems(document.value)
   const shape = readShape(document.value, { overrides: stage.overrides, references, keysAt })
   const meaning = await judge(stage, shape.written)
   const unread = document.problems.filter(({ code }) => code !== 'yaml_duplicate_key' && code !== 'yaml_bad_key')
@@ -107,10 +107,12 @@ async function understand(stage: Stage): Promise<Understood> {
     ...later.map((one) => dotted(one.path.slice(0, 2))),
   ])
   const isKnown = (path: Path): boolean => path.some((_, index) => known.has(dotted(path.slice(0, index + 1))))
-  const problems = [
-    ...shape.problems,
-    ...meaning.problems.map((one) => ({ ...one, path: shape.original(one.path) })),
-  ].filter(({ path }) => !isKnown(path))
+  const misshapen = new Set(shape.problems.map(({ path }) => dotted(path)))
+  const judged = meaning.problems.map((one) => ({ ...one, path: shape.original(one.path) }))
+  // What does not even fit was cut out, and is not missing.
+  const problems = [...shape.problems, ...judged.filter(({ path }) => !misshapen.has(dotted(path)))].filter(
+    ({ path }) => !isKnown(path),
+  )
   return { config: meaning.config, problems: [...later, ...problems] }
 }
 
@@ -128,7 +130,7 @@ async function judge(stage: Stage, written: WrittenConfig): Promise<{ config: Co
   })
   const clients = checkClients(written, raw, names)
   const compat = checkCompat(written, server.value === null || isLocal(server.value))
-  const sinks = checkSinks(written, directory, names)
+  const sinks = checkSinks(written, { directory, sourceNames: names, sources: sources.value })
   const store = checkStore(written.store, {
     directory,
     hasKey: written.encryption_key !== undefined,

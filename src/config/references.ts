@@ -113,7 +113,8 @@ export class References {
     }
     const seen = interpolate(text, blanked).value
     const literal = seen.replaceAll(outside, '')
-    const isUrl = path[0] === 'store' ? holdsPassword(literal) : hasPasswordInUrl(literal) || hasSecretInQuery(literal)
+    const isRedis = path[0] === 'store' || (path[0] === 'sinks' && /^rediss?[+:]/i.test(literal))
+    const isUrl = isRedis ? holdsPassword(literal) : hasPasswordInUrl(literal) || hasSecretInQuery(literal)
     // Beside a reference, a word such as `Bearer` is no secret.
     const isSecret = isUrl || (isSecretPath(path) && (seen === literal || longRun.test(literal)))
     if (!isSecret || literal === '' || isOnlyTemplate(literal)) return
@@ -126,7 +127,7 @@ export class References {
       .replace(/^_+|_+$/g, '')
     this.problems.push(
       isUrl
-        ? warning('secret_literal', where, secretInUrl, secretInUrlFix(`\${${name}_SECRET}`, path[0] === 'store'))
+        ? warning('secret_literal', where, secretInUrl, secretInUrlFix(`\${${name}_SECRET}`, isRedis))
         : warning('secret_literal', where, literalSecret, literalSecretFix(`\${${name}}`)),
     )
   }

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { callRule } from '../model/call-rules.ts'
+import { layoutPresets } from '../model/sink-layout.ts'
 import type { Path } from './problem.ts'
 
 const globs = z.array(z.string())
@@ -77,15 +78,79 @@ const compat = z
   })
   .describe('Surfaces of older token servers, for their clients.')
 
+const sinkName = z
+  .string()
+  .optional()
+  .describe('How logs, metrics and /v1/sinks call it. Default: its kind and place in the list.')
+const sinkSources = globs.default(['*']).describe('Sources that are written; * matches any characters.')
+
+const fileSink = z.strictObject({
+  kind: z.literal('file').describe('Writes files.'),
+  name: sinkName,
+  sources: sinkSources,
+  path: z.string().describe('The file; {name} stands for the source. Relative to this file.'),
+  format: z
+    .enum(['json', 'plain', 'env'])
+    .default('json')
+    .describe('json: an object; plain: the token alone; env: lines of NAME=value.'),
+  mode: z.union([z.string(), z.int()]).default('0600').describe('File mode in octal.'),
+  owner: z.union([z.string(), z.int()]).optional().describe('Whose the file is: a name or a number.'),
+  group: z.union([z.string(), z.int()]).optional().describe('The group of the file: a name or a number.'),
+})
+
+const redisSink = z.strictObject({
+  kind: z.literal('redis').describe('Writes keys of a Redis.'),
+  name: sinkName,
+  sources: sinkSources,
+  url: z.string().describe('redis://, rediss://, redis+sentinel:// or redis+cluster://, as for a store.'),
+  preset: z.enum(layoutPresets).optional().describe('Whose keys and values; or `key` and `value` instead.'),
+  prefix: z
+    .string()
+    .optional()
+    .describe("What the layout's keys begin with, where its readers are set to another prefix."),
+  key: z.string().optional().describe('A key of your own; {name}, {account} and {type} stand for those of the source.'),
+  value: z
+    .string()
+    .optional()
+    .describe(
+      'Its value; {token}, {json}, {version}, {issued_at}, {expires_at}, and what a key takes. Default: {token}.',
+    ),
+})
+
+const webhookSink = z.strictObject({
+  kind: z.literal('webhook').describe('Tells of new tokens by a signed POST.'),
+  name: sinkName,
+  sources: sinkSources,
+  url: z.string().describe('Where to; https, or http without the token.'),
+  secret: z.string().describe('Signs each request (HMAC-SHA256); the receiver has the same.'),
+  include_token: z.boolean().default(false).describe('Sends the token along; over https or to this machine only.'),
+  timeout: z.union([z.string(), z.number()]).default('10s').describe('How long the receiver may take to answer.'),
+})
+
+const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+const kubernetesSink = z.strictObject({
+  kind: z.literal('kubernetes').describe('Keeps Secrets of a Kubernetes cluster.'),
+  name: sinkName,
+  sources: sinkSources,
+  secret_name: z.string().default('zhongkong-{name}').describe('The Secret; {name} stands for the source.'),
+  namespace: z.string().optional().describe('Default: that of the service account.'),
+  server: z.string().default('https://kubernetes.default.svc').describe('URL of the API server.'),
+  token_file: z
+    .string()
+    .default(`${serviceAccount}/token`)
+    .describe('Token of the service account, read for each request.'),
+  ca_file: z.string().default(`${serviceAccount}/ca.crt`).describe('Authority of the API server, PEM.'),
+})
+
 const sink = z
-  .strictObject({
-    kind: z.string().describe('What it writes to. This version has: file.'),
-    path: z.string().describe('The file; {name} stands for the source. Relative to this file.'),
-    sources: globs.default(['*']).describe('Sources that are written; * matches any characters.'),
-    format: z.enum(['json', 'plain']).default('json').describe('json: an object; plain: the token alone.'),
-    mode: z.union([z.string(), z.int()]).default('0600').describe('File mode in octal.'),
-  })
-  .describe('Writes every new token where programs read it.')
+  .discriminatedUnion('kind', [fileSink, redisSink, webhookSink, kubernetesSink])
+  .describe('Passes every new token on to where programs read it.')
+
+/** Every kind of sink. */
+export const sinkKinds: readonly string[] = ['file', 'redis', 'webhook', 'kubernetes']
+
+export type WrittenSink = z.infer<typeof sink>
 
 export const configSchema = z
   .strictObject({
@@ -125,9 +190,11 @@ export function keysAt(path: Path): readonly string[] {
     z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema,
   ]
   for (const segment of path) {
-    nodes = nodes.flatMap((node) => inside(node, segment)).flatMap((node) => [node, ...(node.anyOf ?? [])])
+    nodes = nodes
+      .flatMap((node) => inside(node, segment))
+      .flatMap((node) => [node, ...(node.anyOf ?? node.oneOf ?? [])])
   }
-  return nodes.flatMap((node) => Object.keys(node.properties ?? {}))
+  return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))]
 }
 
 type JsonSchema = {
@@ -135,6 +202,7 @@ type JsonSchema = {
   readonly additionalProperties?: JsonSchema | boolean
   readonly items?: JsonSchema
   readonly anyOf?: readonly JsonSchema[]
+  readonly oneOf?: readonly JsonSchema[]
 }
 
 function inside(node: JsonSchema, segment: string | number): JsonSchema[] {

@@ -15,7 +15,7 @@ export function isSecretPath(path: Path): boolean {
   const name = nameAt(path)
   if (name === undefined || harmless.has(name)) return false
   if (path[0] === 'encryption_key') return true
-  if (path[0] === 'compat') return name === 'secret'
+  if (path[0] === 'compat' || path[0] === 'sinks') return name === 'secret'
   if (path[0] !== 'sources' || path.length < 3) return false
   // DingTalk calls the id of an app so; it stands beside the secret.
   if (path.length === 3 && name === 'appkey') return false
@@ -49,7 +49,8 @@ export function hasSecretInQuery(text: string): boolean {
 
 /** Whether `file:PATH` is understood at this path. */
 export function mayBeFile(path: Path): boolean {
-  return (path[0] === 'sources' && path.length > 2) || path[0] === 'store' || isSecretPath(path)
+  const isSinkUrl = path[0] === 'sinks' && path.at(-1) === 'url'
+  return (path[0] === 'sources' && path.length > 2) || path[0] === 'store' || isSinkUrl || isSecretPath(path)
 }
 
 function nameAt(path: Path): string | undefined {

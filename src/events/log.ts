@@ -134,6 +134,9 @@ const levels: Readonly<Record<EventType, keyof Log>> = {
   'store-back': 'info',
   'callback-refused': 'warn',
   'forward-failed': 'warn',
+  'sink-failing': 'warn',
+  'sink-recovered': 'info',
+  'sink-dropped': 'warn',
 }
 
 /** Writes a line for each event; the answer stops that. */
@@ -207,6 +210,12 @@ function sentenceOf(event: ZhongkongEvent): string {
       return `${event.name}: a callback was refused: ${event.reason}`
     case 'forward-failed':
       return `${event.name}: a message was not taken by ${event.to}: ${event.outcome}`
+    case 'sink-failing':
+      return `sink ${event.sink}: ${event.source} could not be delivered and is tried again: ${event.message}`
+    case 'sink-recovered':
+      return `sink ${event.sink}: works again after ${Math.round(event.failedMs / 1_000)} s`
+    case 'sink-dropped':
+      return `sink ${event.sink}: ${event.source} was not delivered (${event.reason}): ${event.message}`
   }
 }
 

@@ -34,6 +34,12 @@ test('of a gauge the lowest value is told: one process without its store is seen
   expect(merged).toContain('zhongkong_events_total{type="store-lost"} 1\n')
 })
 
+test('of what each process has of its own, the sum is told', () => {
+  const text = (watchers: number): string =>
+    `# HELP zhongkong_watchers w\n# TYPE zhongkong_watchers gauge\nzhongkong_watchers ${watchers}\n`
+  expect(mergeMetrics([text(2), text(0), text(3)])).toContain('\nzhongkong_watchers 5\n')
+})
+
 test('each name has its lines together, once', async () => {
   const merged = mergeMetrics([await textOf([0.01]), await textOf([0.01]), ''])
   const types = merged.match(/^# TYPE \S+/gm) ?? []

@@ -1,7 +1,10 @@
 /**
  * The metrics of several processes as those of one. Counters and histograms are added up. Of a gauge the lowest value is
- * told: a version is the same everywhere, and one process without its store is worth an alert.
+ * told: a version is the same everywhere, and one process without its store is worth an alert. What each has of its own is added up.
  */
+
+/** Gauges of which each process has its own share. */
+const shared: ReadonlySet<string> = new Set(['zhongkong_watchers'])
 
 type Family = { readonly head: readonly string[]; readonly isGauge: boolean; readonly samples: Map<string, number> }
 
@@ -11,7 +14,7 @@ export function mergeMetrics(texts: readonly string[]): string {
   for (const [name, family] of texts.flatMap((text) => [...familiesOf(text)])) {
     const known = merged.get(name)
     if (known === undefined) merged.set(name, family)
-    else for (const [series, value] of family.samples) add(known, series, value)
+    else for (const [series, value] of family.samples) add(known, series, value, shared.has(name))
   }
   return textOf(merged)
 }
@@ -21,10 +24,10 @@ export function countersOf(text: string): string {
   return textOf(new Map([...familiesOf(text)].filter(([, { isGauge }]) => !isGauge)))
 }
 
-function add({ isGauge, samples }: Family, series: string, value: number): void {
+function add({ isGauge, samples }: Family, series: string, value: number, isShared: boolean): void {
   const known = samples.get(series)
   if (known === undefined) samples.set(series, value)
-  else samples.set(series, isGauge ? Math.min(known, value) : known + value)
+  else samples.set(series, isGauge && !isShared ? Math.min(known, value) : known + value)
 }
 
 function familiesOf(text: string): Map<string, Family> {

@@ -1,13 +1,23 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { createBus } from './bus.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import { createMetrics, type SourceGauge } from './metrics.ts'
 
+let sinks: readonly SinkStatus[] = []
 const open = (sources?: (limit: number) => Promise<readonly SourceGauge[]>) => {
   const bus = createBus((thrown) => {
     throw thrown
   })
-  return { bus, metrics: createMetrics({ bus, version: '1.2.3', ...(sources === undefined ? {} : { sources }) }) }
+  return {
+    bus,
+    metrics: createMetrics({
+      bus,
+      version: '1.2.3',
+      ...(sources === undefined ? {} : { sources }),
+      sinks: () => sinks,
+    }),
+  }
 }
 
 const failure = { code: 'upstream_timeout', message: 'no answer' }
@@ -73,6 +83,39 @@ describe('metrics', () => {
     const { text } = await metrics.expose()
     expect(text).not.toContain('source="a"')
     expect(text.match(/zhongkong_token_left_seconds\{/g)).toHaveLength(1_000)
+  })
+
+  test('sinks are shown by name, as they are now', async () => {
+    const sink: SinkStatus = {
+      name: 'redis-1',
+      kind: 'redis',
+      to: '127.0.0.1:6379',
+      state: 'failing',
+      pending: 3,
+      delivered: 7,
+      failures: 2,
+      trouble: { since: 0, message: 'away' },
+      lastDeliveredAt: null,
+      droppedCount: 1,
+      dropped: [],
+    }
+    sinks = [sink]
+    const { metrics } = open()
+    const shown = async (): Promise<string[]> =>
+      (await metrics.expose()).text.split('\n').filter((line) => line.startsWith('zhongkong_sink_'))
+    const lines = [
+      'zhongkong_sink_up{sink="redis-1"} 0',
+      'zhongkong_sink_pending{sink="redis-1"} 3',
+      'zhongkong_sink_delivered_total{sink="redis-1"} 7',
+      'zhongkong_sink_dropped_total{sink="redis-1"} 1',
+    ]
+    expect(await shown()).toEqual(lines)
+    expect(await shown()).toEqual(lines)
+    sinks = [{ ...sink, state: 'ok', delivered: 8 }]
+    expect(await shown()).toEqual(
+      lines.map((line) => line.replace('up{sink="redis-1"} 0', 'up{sink="redis-1"} 1').replace('} 7', '} 8')),
+    )
+    sinks = []
   })
 
   test('a store that does not answer takes no other metric away', async () => {

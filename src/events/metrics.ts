@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { eventTypes, type ZhongkongEvent } from '../model/event.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import type { StateWord } from '../model/state.ts'
 import type { Bus } from './bus.ts'
 import { createRequestMeter } from './request-meter.ts'
@@ -22,6 +23,8 @@ export type MetricsOptions = {
   readonly version: string
   /** The sources to show, asked at each scrape; at most `limit` are shown. */
   readonly sources?: (limit: number) => Promise<readonly SourceGauge[]>
+  /** The sinks of this node, asked at each scrape. */
+  readonly sinks?: () => readonly SinkStatus[]
 }
 
 export type Metrics = {
@@ -33,6 +36,8 @@ export type Metrics = {
   countCall(source: string, outcome: string): void
   /** Counts an answer in which a platform said, by this code, that it was called too often. */
   countLimit(source: string, code: string): void
+  /** How many listen to events now. */
+  watching(watchers: number): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
   /** The same without the gauges of sources, which every node on one store would tell alike. */
   exposeOwn(): Promise<string>
@@ -42,7 +47,7 @@ export type Metrics = {
 /** Sources with gauges of their own; those beyond have none. */
 const sourcesMax = 1_000
 
-export function createMetrics({ bus, version, sources }: MetricsOptions): Metrics {
+export function createMetrics({ bus, version, sources, sinks }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const info = new Gauge({
@@ -52,14 +57,18 @@ export function createMetrics({ bus, version, sources }: MetricsOptions): Metric
     registers,
   })
   info.set({ version }, 1)
+  const watchers = new Gauge({ name: 'zhongkong_watchers', help: 'Open streams of events of this process.', registers })
+  watchers.set(0)
   const requests = createRequestMeter()
   const bySource = new Registry()
   const showSources = sources === undefined ? () => Promise.resolve() : sourceGauges([bySource], sources)
+  if (sinks !== undefined) showSinks(registers, sinks)
   const exposeOwn = async (): Promise<string> => `${await registry.metrics()}\n${requests.expose()}`
   return {
     observe: requests.observe,
     countCallback: callbackCounter(registers),
     ...gatewayCounters(registers),
+    watching: (count) => watchers.set(count),
     expose: async () => {
       await showSources()
       return { type: registry.contentType, text: `${await exposeOwn()}${await bySource.metrics()}` }
@@ -187,6 +196,43 @@ function countSuspicions(registers: Registry[]): (event: ZhongkongEvent) => void
     if (event.type === 'probed') probes.inc({ said: event.said })
     if (event.type === 'false-reports') falseReports.inc({ client: event.client ?? '' })
   }
+}
+
+/** Counters among them go on from what the sinks themselves have counted. */
+function showSinks(registers: Registry[], sinks: () => readonly SinkStatus[]): void {
+  const labelNames = ['sink']
+  const gauge = (name: string, help: string, valueOf: (sink: SinkStatus) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const sink of sinks()) this.set({ sink: sink.name }, valueOf(sink))
+      },
+    })
+  }
+  const counter = (name: string, help: string, valueOf: (sink: SinkStatus) => number): void => {
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const sink of sinks()) this.inc({ sink: sink.name }, valueOf(sink))
+      },
+    })
+  }
+  gauge('zhongkong_sink_up', '1 while a sink takes what it is given, else 0.', ({ state }) => (state === 'ok' ? 1 : 0))
+  gauge('zhongkong_sink_pending', 'Sources that wait for their delivery to a sink.', ({ pending }) => pending)
+  counter('zhongkong_sink_delivered_total', 'Tokens written to a sink.', ({ delivered }) => delivered)
+  counter(
+    'zhongkong_sink_dropped_total',
+    'What was not delivered and never will be.',
+    ({ droppedCount }) => droppedCount,
+  )
 }
 
 /** States that need somebody's attention. */

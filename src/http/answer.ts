@@ -4,7 +4,7 @@ export type Answer = {
   readonly status: number
   /** Content-Type; null together with a null body. */
   readonly type: string | null
-  readonly body: string | Uint8Array<ArrayBuffer> | null
+  readonly body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null
   /** More headers, name after value: `['ETag', '"3-…"']`. */
   readonly headers?: readonly string[]
 }

@@ -64,8 +64,9 @@ export const limitsDefault: Limits = {
   requestMs: 10_000,
   keepAliveMs: 5_000,
   headerBytes: 8_192,
-  connections: 4_096,
-  connectionsPerAddress: 256,
+  // Thousands may listen to events, and all of them may be behind one proxy.
+  connections: 16_384,
+  connectionsPerAddress: 4_096,
   closeMs: 8_000,
 }
 
@@ -230,11 +231,12 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
 const peers = new WeakMap<object, Peer>()
 
 /** Who a connection belongs to: its socket's address and nothing that was sent. */
-function peerOf(socket: Pick<Socket, 'remoteAddress'>): Peer {
+function peerOf(socket: Pick<Socket, 'remoteAddress' | 'destroy'>): Peer {
   const known = peers.get(socket)
   if (known !== undefined) return known
   const address = socket.remoteAddress === undefined ? null : plainAddress(socket.remoteAddress)
-  const peer = { address, isLoopback: address === null || isLoopback(address) }
+  const hangUp = (): void => void socket.destroy()
+  const peer = { address, isLoopback: address === null || isLoopback(address), hangUp }
   peers.set(socket, peer)
   return peer
 }

@@ -6,7 +6,9 @@ import { surfaces as dingtalk } from './surfaces/dingtalk.ts'
 import { surfaces as feishu } from './surfaces/feishu.ts'
 import { surfaces as operating } from './surfaces/operating.ts'
 import { surfaces as tokenboy } from './surfaces/tokenboy.ts'
+import { surfaces as v1Events } from './surfaces/v1-events.ts'
 import { surfaces as v1Recovery } from './surfaces/v1-recovery.ts'
+import { surfaces as v1Sinks } from './surfaces/v1-sinks.ts'
 import { surfaces as v1Sources } from './surfaces/v1-sources.ts'
 import { surfaces as v1Tokens } from './surfaces/v1-tokens.ts'
 import { surfaces as wechatTokenServer } from './surfaces/wechat-token-server.ts'
@@ -18,6 +20,8 @@ import { surfaces as wecom } from './surfaces/wecom.ts'
 export const routes: readonly Surface[] = [
   ...v1Tokens,
   ...v1Sources,
+  ...v1Events,
+  ...v1Sinks,
   ...v1Recovery,
   ...operating,
   ...tokenboy,

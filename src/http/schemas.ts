@@ -206,6 +206,35 @@ export const callbackSchema = z.strictObject({
   refusals: z.array(z.strictObject({ reason: z.string(), count: z.int().min(1), last_at: epochSeconds })),
 })
 
+/** How the sinks of one node are doing. */
+export const sinksSchema = z.strictObject({
+  sinks: z.array(
+    z.strictObject({
+      name: z.string(),
+      kind: z.enum(['file', 'redis', 'webhook', 'kubernetes']),
+      to: z.string(),
+      state: z.enum(['ok', 'failing']),
+      pending: z.int().min(0),
+      delivered: z.int().min(0),
+      failures: z.int().min(0).describe('Since the last success.'),
+      trouble: z.strictObject({ since: epochSeconds, message: z.string() }).nullable(),
+      last_delivered_at: epochSeconds.nullable(),
+      dropped_count: z.int().min(0),
+      dropped: z
+        .array(
+          z.strictObject({
+            source: z.string(),
+            version: z.int().min(1).nullable(),
+            reason: z.enum(['superseded', 'expired', 'refused']),
+            at: epochSeconds,
+            message: z.string(),
+          }),
+        )
+        .describe('What was not delivered and never will be; the newest first.'),
+    }),
+  ),
+})
+
 /** Schemas that the document names, so that each is written once. */
 export const namedSchemas = {
   Token: tokenSchema,
@@ -236,4 +265,5 @@ export const namedSchemas = {
   FeishuToken: feishuTokenSchema,
   FeishuTicket: feishuTicketSchema,
   OlderAnswer: olderSchema,
+  Sinks: sinksSchema,
 } as const

@@ -9,6 +9,7 @@ import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
 import { createCallbacks, type Hear } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import { addressList } from './address.ts'
 import { headersOf, responseOf, type Answer } from './answer.ts'
 import { admit } from './gate.ts'
@@ -27,10 +28,12 @@ import { routes } from './routes.ts'
 import { createSealer } from './sealed-text.ts'
 import type { Authorising, Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
 import { createTrail, type Trail } from './trail.ts'
+import { createWatchers, type Feed } from './watchers.ts'
 
 export type { Authorising, Compat, Meter, Peer } from './surface.ts'
 export type { Carried, Exchange } from './gateway/exchange.ts'
 export type { Glance, Glimpse } from './glance.ts'
+export type { Feed } from './watchers.ts'
 
 /** What a reload replaces. */
 export type Reloadable = { readonly access: Access; readonly compat: Compat }
@@ -52,7 +55,11 @@ export type ServerOptions = Reloadable & {
   readonly journeyKey?: Uint8Array
   /** The address by which browsers reach this server, without a slash at the end. */
   readonly publicUrl?: string | undefined
+  /** How the sinks of this node are doing. */
+  readonly sinks?: () => readonly SinkStatus[]
   readonly emit?: (event: ZhongkongEvent) => void
+  /** What watchers are told; absent, nothing is. */
+  readonly feed?: Feed
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
   readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
 }
@@ -89,6 +96,12 @@ export function createHandler(options: ServerOptions): Handler {
     emit: options.emit ?? (() => undefined),
     count: (source, verdict) => metrics.countCallback(source, verdict),
   })
+  const watchers = createWatchers({
+    feed: options.feed ?? silence,
+    env,
+    versionOf: (name) => keeper.peek(name)?.version,
+    count: (count) => metrics.watching(count),
+  })
   const house: House = {
     keeper,
     env,
@@ -97,9 +110,11 @@ export function createHandler(options: ServerOptions): Handler {
     settings: () => settings,
     guesses: createGuessLimiter(env.clock),
     callbacks,
+    watchers,
     authorising: options.authorising ?? nobodyAuthorises,
     sealer: createSealer(options.journeyKey ?? env.random.bytes(32), env),
     publicUrl: options.publicUrl ?? null,
+    sinks: options.sinks ?? (() => []),
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     noteAsk: createReAsks(keeper, env.clock),
@@ -129,10 +144,22 @@ export function createHandler(options: ServerOptions): Handler {
     carry,
     replace: (next: Reloadable) => {
       settings = settingsOf(next)
+      watchers.readmitAll()
     },
-    drain: () => draining.abort(),
+    drain: () => {
+      draining.abort()
+      watchers.close()
+    },
     settle: () => callbacks.settle(),
   })
+}
+
+const silence: Feed = {
+  run: '-',
+  last: () => 0,
+  since: () => null,
+  on: () => () => undefined,
+  want: () => () => undefined,
 }
 
 const nobodyAuthorises: Authorising = {
@@ -186,7 +213,7 @@ function carrier({ env, meter }: House, gateway: Gateway, { nextRequestId, onFau
 const gatewayRoute = '/proxy/{name}/{path}'
 
 function refusalOf(answer: Answer, requestId: string): Carried {
-  const body = Buffer.from(answer.body ?? '')
+  const body = Buffer.from(typeof answer.body === 'string' ? answer.body : '')
   return { status: answer.status, headers: headersOf(answer, requestId), body, route: gatewayRoute }
 }
 

@@ -6,6 +6,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
 import type { Callbacks, Verdict } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
+import type { SinkStatus } from '../model/sink.ts'
 import type { Source } from '../model/source.ts'
 import type { RecoveryAnswer } from '../wire/v1.ts'
 import type { Answer } from './answer.ts'
@@ -14,6 +15,7 @@ import type { GuessLimiter } from './guess-limiter.ts'
 import type { NoteAsk } from './re-asks.ts'
 import type { Sealer } from './sealed-text.ts'
 import type { Trail } from './trail.ts'
+import type { Watchers } from './watchers.ts'
 
 /** Who is at the other end of the connection. Headers such as X-Forwarded-For say nothing about it. */
 export type Peer = {
@@ -21,6 +23,8 @@ export type Peer = {
   readonly address: string | null
   /** On this machine: a loopback address, a unix socket, or the same process. */
   readonly isLoopback: boolean
+  /** Breaks the connection without waiting for anything; absent inside the process. */
+  readonly hangUp?: () => void
 }
 
 /** The older token servers whose routes are spoken; null is not spoken. */
@@ -54,6 +58,8 @@ export type Meter = {
   countCall(source: string, outcome: CallOutcome): void
   /** Counts an answer in which a platform says that it was called too often. */
   countLimit(source: string, code: string): void
+  /** How many listen to events now. */
+  watching(watchers: number): void
 }
 
 /** Where a person is sent to, and how they come back; as the providers have it. */
@@ -92,11 +98,15 @@ export type House = {
   readonly hosts: ReadonlySet<string>
   /** What platforms send. */
   readonly callbacks: Callbacks
+  /** Who listens to events. */
+  readonly watchers: Watchers
   readonly authorising: Authorising
   /** Seals what travels through browsers. */
   readonly sealer: Sealer
   /** `server.public_url`: the address by which browsers reach this server; null when nobody has said it. */
   readonly publicUrl: string | null
+  /** How the sinks of this node are doing. */
+  readonly sinks: () => readonly SinkStatus[]
   /** Who follows the sources of this node. */
   readonly trail: Trail
   /** Hears of each token that was given out in a platform's own wire format. */

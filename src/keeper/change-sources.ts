@@ -133,8 +133,8 @@ function authorizedNow(room: Room, source: Source, entry: Entry, { issued, sentA
 
 /** Takes in the token and the grant that a person's authorisation brought to a source that there is. */
 export async function authorizeSource(room: Room, name: string, brought: Brought): Promise<void> {
-  await changeSource(room, name, (found) => authorizedNow(room, found.source, found.entry, brought))
-  tell(room, 'authorized', name, {})
+  const isTaken = await changeSource(room, name, (found) => authorizedNow(room, found.source, found.entry, brought))
+  if (isTaken) tell(room, 'authorized', name, {})
 }
 
 /** Takes in a grant that was pushed; false when it, or a later one, is known. */

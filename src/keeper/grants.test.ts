@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AuthorisationServer, invalidGrant, missing, rotating } from '../../test/keeper/authorisation-server.ts'
 import { hour, Ledge, noAnswer, Stage, typesOf, type Node } from '../../test/keeper/stage.ts'
 import { day, minute, second } from '../../test/model/samples.ts'
+import type { Issued } from '../model/failure.ts'
 import type { Source } from '../model/source.ts'
 
 let stage: Stage
@@ -19,6 +20,11 @@ afterEach(async () => {
 function serve(server: AuthorisationServer): AuthorisationServer {
   stage.upstream.does('oauth', server.answer)
   return server
+}
+
+/** What a person's authorisation brings. */
+function broughtBy(value: string): Issued {
+  return { value: `token-${value}`, lifetimeMs: hour, fields: {}, grant: { value, lifetimeMs: null } }
 }
 
 /** The state of a source, as people see it. */
@@ -265,6 +271,44 @@ describe('a grant that the store cannot take, when the process ends', () => {
     for (const { keeper } of [one, two]) expect(await stage.token(keeper, 'oauth')).toBe(`oauth-${server.issues}`)
   })
 
+  test('stays there until the store has it, also when the lease was lost meanwhile', async () => {
+    stage.spill = new Ledge()
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    stage.upstream.does('oauth', (asked, call) => {
+      node.wire.isReadOnly = true
+      return server.answer(asked, call)
+    })
+    void node.keeper.refresh('oauth').catch(() => undefined)
+    await stage.pass(5 * second)
+    await stage.alter('oauth', ({ epoch, ...entry }) => {
+      const lease = { node: 'another', at: stage.clock.now(), until: stage.clock.now() + hour, forced: false }
+      return { ...entry, epoch: epoch + 1, lease }
+    })
+    await stage.pass(10 * second)
+    expect([...stage.spill.kept.values()].map(({ value }) => value)).toEqual(['refresh-2'])
+    node.wire.isReadOnly = false
+    await stage.pass(10 * second)
+    expect((await stage.entry('oauth')).grants!.map(({ value }) => value)).toContain('refresh-2')
+    expect(stage.spill.kept.size).toBe(0)
+  })
+
+  test('and that a person brought is in use when it is put back, though the one before is good', async () => {
+    stage.spill = new Ledge()
+    serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    await stage.pass(minute)
+    node.wire.isReadOnly = true
+    const authorize = node.keeper.authorize('oauth', { issued: broughtBy('by-hand'), sentAgoMs: 0 })
+    expect(await stage.code(authorize)).toBe('store_full')
+    stage.kill(node)
+    stage.missed(node)
+    const next = await stage.open(rotating(0))
+    await stage.pass(2 * second)
+    expect((await stage.entry('oauth')).grants![0]!.value).toBe('by-hand')
+    expect((await stage.until(next.keeper.state('oauth')))?.authorizedAt).toBeGreaterThan(0)
+  })
+
   test('stays where it is for a source that is another account now', async () => {
     stage.spill = new Ledge()
     await dieWithGrant()
@@ -294,6 +338,61 @@ describe('a grant that the store cannot take, when the process ends', () => {
     void node.keeper.refresh('oauth').catch(() => undefined)
     await stage.pass(5 * second)
     expect(typesOf(node.events)).toContain('grant-at-risk')
+  })
+})
+
+describe('an authorisation that the platform withdraws', () => {
+  test('has ended on every node, and nobody brings its token back', async () => {
+    serve(new AuthorisationServer(0))
+    const [one, two] = [await stage.opened(rotating(0)), await stage.opened(rotating(0))]
+    for (const { keeper } of [one, two]) expect(await stage.token(keeper, 'oauth')).toBe('oauth-1')
+    await stage.until(one.keeper.revoke('oauth', stage.clock.now()))
+    await stage.pass(5 * second)
+    for (const { keeper } of [one, two]) expect(await stage.code(keeper.get('oauth'))).toBe('token_unavailable')
+    expect((await stage.entry('oauth')).token).toBeNull()
+  })
+
+  test('is not revived by an answer that was in the air', async () => {
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    let answerLate = (): void => undefined
+    stage.upstream.does('oauth', async (asked, call) => {
+      const answer = server.answer(asked, call)
+      await new Promise<void>((resolve) => {
+        answerLate = resolve
+      })
+      return answer
+    })
+    void node.keeper.refresh('oauth').catch(() => undefined)
+    await stage.pass(second)
+    await stage.until(node.keeper.revoke('oauth', stage.clock.now()))
+    answerLate()
+    await stage.pass(second)
+    expect(await stateOf(node)).toBe('needs-authorization')
+    expect(await stage.entry('oauth')).toMatchObject({ token: null, lease: null })
+  })
+
+  test('is not revived by a code that was exchanged before', async () => {
+    serve(new AuthorisationServer(0))
+    const node = await stage.opened(rotating(0))
+    await stage.pass(minute)
+    await stage.until(node.keeper.revoke('oauth', stage.clock.now()))
+    await stage.until(node.keeper.authorize('oauth', { issued: broughtBy('early'), sentAgoMs: 30 * second }))
+    expect(await stateOf(node)).toBe('needs-authorization')
+    expect(typesOf(node.events)).not.toContain('authorized')
+  })
+
+  test('and given anew counts, though the withdrawal was heard of later than it was given', async () => {
+    const semantics = { grant: { rotates: 'never', graceMs: 0, missing } } as const
+    const node = await stage.opened(rotating(0, { seed: 'corp', semantics }))
+    const withdrawnAt = stage.clock.now()
+    await stage.pass(10 * minute)
+    await stage.until(node.keeper.revoke('oauth', withdrawnAt))
+    const anew = { value: 'corp', at: withdrawnAt + 5 * minute }
+    expect(await stage.until(node.keeper.deliver('oauth', anew))).toBe(true)
+    await stage.pass(second)
+    expect(await stateOf(node)).toBe('fresh')
+    expect(await stage.until(node.keeper.deliver('oauth', { value: 'corp', at: withdrawnAt - minute }))).toBe(false)
   })
 })
 
@@ -412,6 +511,31 @@ describe('a person who authorises', () => {
     expect(await since(await stage.open(source))).toBe(first)
     await stage.until(node.keeper.authorize('oauth', { issued, sentAgoMs: 0 }))
     expect(await since(node)).toBeGreaterThan(first!)
+  })
+
+  test('after another one did is not the last to, however late the answer to the first comes', async () => {
+    const server = serve(new AuthorisationServer(0))
+    const node = await stage.opened(source)
+    await stage.pass(minute)
+    server.authorise('later')
+    await stage.until(node.keeper.authorize('oauth', { issued: broughtBy('later'), sentAgoMs: 0 }))
+    await stage.until(node.keeper.authorize('oauth', { issued: broughtBy('early'), sentAgoMs: 30 * second }))
+    const { grants, token } = await stage.entry('oauth')
+    expect([grants![0]!.value, token!.value]).toEqual(['later', 'token-later'])
+  })
+
+  test('brings a grant that is newer than what refreshes of the one before brought meanwhile', async () => {
+    serve(new AuthorisationServer(0))
+    const node = await stage.opened(source)
+    await stage.pass(minute)
+    await stage.until(node.keeper.refresh('oauth'))
+    await stage.pass(second)
+    await stage.until(node.keeper.authorize('oauth', { issued: broughtBy('by-hand'), sentAgoMs: 10 * second }))
+    const { grants, token, dueAt } = await stage.entry('oauth')
+    expect(grants![0]!.value).toBe('by-hand')
+    // The upstream may have retired the one that came with it; the next one is asked for with the new grant at once.
+    expect(token!.value).toBe('oauth-2')
+    expect(dueAt).toBeLessThanOrEqual(stage.clock.now())
   })
 
   test('while the store fails for a moment waits for it, and what was brought is one version', async () => {

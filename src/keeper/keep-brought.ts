@@ -66,7 +66,7 @@ async function spillBrought(room: Room, { name, definition }: For, { issued, sen
   const { identity } = source
   const sentAt = room.time.now() - sentAgoMs
   const made = definition === undefined ? {} : { definition }
-  await spillGrant(room, name, { ...issued.grant, sentAt, asked: null, identity, ...made })
+  await spillGrant(room, name, { ...issued.grant, sentAt, asked: null, since: sentAt, identity, ...made })
 }
 
 function isOfStore(thrown: unknown): boolean {

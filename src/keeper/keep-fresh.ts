@@ -215,6 +215,7 @@ export class KeepFresh {
         this.#mendAt = 0
         // A store that lost its last writes has older revisions than the views, which would be deaf to it for a while.
         for (const name of names) this.#room.views.rebase(name, 0)
+        this.#room.audience.miss()
       }
       const revisions = new Map(changes.changed.map(({ name, revision }) => [name, revision]))
       await Promise.all(names.map((name) => this.#follow(name, revisions.get(name))))
@@ -232,7 +233,8 @@ export class KeepFresh {
     const mayBeLost = this.#room.book.fileSources.has(name) && this.#flights.current(name) === undefined
     // A look that is under way may be about to make a view of what was there before.
     const isLookedAt = this.#room.reads.current(name) !== undefined
-    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost || isLookedAt
+    const isWanted = view === undefined && this.#room.audience.wants(name)
+    const isOfInterest = view !== undefined || this.#blockedBy.has(name) || mayBeLost || isLookedAt || isWanted
     if (!isOfInterest) return
     if (view !== undefined && revision === view.revision) return
     let found = await lookUp(this.#room, name)
@@ -240,11 +242,15 @@ export class KeepFresh {
     if ((found?.revision ?? 0) < (revision ?? 0)) found = await lookUp(this.#room, name)
     if (found === null) {
       this.#room.views.forget(name)
+      if (this.#room.audience.wants(name)) {
+        this.#room.audience.hear({ type: 'removed', name, at: this.#room.env.clock.now() })
+      }
       return
     }
     // A row that was deleted and put back by another node begins its revisions anew, which would seem older for long.
     if (revision !== undefined && revision < (view?.revision ?? 0)) this.#room.views.rebase(name, 0)
-    if (view !== undefined) this.#room.views.learn(found.source, found.entry, found.revision)
+    // What is watched here is held here: the next change is told from this one, and whoever hears of it comes for it.
+    if (view !== undefined || isWanted) this.#room.views.learn(found.source, found.entry, found.revision)
     if (isSound(found.source, found.entry, this.#room.time.now())) this.#wakeBlocked(name)
     // Whoever is asking may die over it, and only those who know of its lease are there when that ends.
     const { lease, dueAt } = found.entry

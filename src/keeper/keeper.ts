@@ -1,5 +1,6 @@
 /** The door of the keeper's room: what the surfaces, the library and the app may ask of it. */
 import type { JsonObject } from '../base/json.ts'
+import type { KeeperEvent } from '../model/event.ts'
 import type { Issued } from '../model/failure.ts'
 import type { Given } from '../model/grant.ts'
 import type { Contest } from '../model/conflict.ts'
@@ -74,6 +75,19 @@ export type Told = { readonly value: string; readonly toldAgoMs: number }
 /** What a person's authorisation brought, and how long ago it was asked for, in milliseconds. */
 export type Brought = { readonly issued: Issued; readonly sentAgoMs: number }
 
+/**
+ * Those who watch sources from here, whichever node keeps them fresh. What this node does itself is told as its events; an
+ * audience hears what is seen in the store, and that may be the same once more.
+ */
+export type Audience = {
+  /** Whether anybody watches the source of that name: then its changes are looked at, though nobody reads it here. */
+  wants(name: string): boolean
+  /** What another node did, as far as its entry tells. */
+  hear(event: KeeperEvent): void
+  /** The store cannot say what changed since the last look: something may never be told. */
+  miss(): void
+}
+
 export type Keeper = {
   /**
    * The living token of a source that this node serves, without waiting; undefined when `get` must be asked.
@@ -98,6 +112,8 @@ export type Keeper = {
   refresh(name: string, options?: RefreshOptions): Promise<Refreshed>
   /** A hint that this version may be dead. Answers at once; at most the platform is asked whether it is so. */
   hint(name: string, version: number, witness: Witness): void
+  /** The newest token that store and node know, without refreshing; null while none lives. Rejects while neither can say. */
+  newest(name: string): Promise<Snapshot | null>
   /** The source that issued this token, current or lately replaced, among those this node has served. */
   ownerOf(token: string): { readonly source: Source; readonly snapshot: Snapshot | undefined } | undefined
   /** The same, and what other nodes on this store have served; looks through the store when it must, and throws as it does. */

@@ -5,6 +5,7 @@ import { ZhongkongError } from '../base/errors.ts'
 import { SingleFlight } from '../base/single-flight.ts'
 import type { ParseSource } from '../model/definition.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
+import { heard } from '../model/heard.ts'
 import type { Source } from '../model/source.ts'
 import type { Witness } from '../model/suspicion.ts'
 import type { EntryStore } from '../stores/store.ts'
@@ -23,7 +24,8 @@ import { sourceState, sourceStates } from './describe-sources.ts'
 import { FindOwner } from './find-owner.ts'
 import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
-import type { Keeper } from './keeper.ts'
+import type { Audience, Keeper } from './keeper.ts'
+import { newestToken } from './newest-token.ts'
 import { TokenProbe, type ProbeToken } from './probe-token.ts'
 import { isStale, nextToken, readingOf, readToken } from './read-token.ts'
 import { lookUp, type IssueToken, type Room } from './room.ts'
@@ -53,6 +55,8 @@ export type KeeperOptions = {
   /** Asks a platform whether a token lives; without it, every report of the current token leads to a refresh. */
   readonly probe?: ProbeToken
   readonly emit: (event: ZhongkongEvent) => void
+  /** Absent: nobody watches. */
+  readonly audience?: Audience
   /** A background task failed in a way nobody foresaw. */
   readonly onFault: (thrown: unknown) => void
 }
@@ -101,6 +105,7 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
   const outage = new StoreOutage({ clock: env.clock, emit, stopping })
   const store = outage.watched(options.store)
   const time = new StoreTime(env.clock, store)
+  const audience = options.audience ?? nobody
   return {
     env,
     node,
@@ -109,14 +114,21 @@ function roomOf(options: KeeperOptions, background: Room['background'], stopping
     spill: options.store.spill ?? null,
     time,
     book: new SourceBook(options.parseSource, options.sources),
-    views: new Views(time),
+    views: new Views(time, ({ source, entry }, before) => {
+      if (!audience.wants(source.name)) return
+      const told = { at: env.clock.now(), now: time.now(), toWall: (at: number) => time.toWall(at) }
+      for (const event of heard(source.name, { before, after: entry }, told)) audience.hear(event)
+    }),
     issue,
     reads: new SingleFlight(),
     emit,
+    audience,
     background,
     stopping,
   }
 }
+
+const nobody: Audience = { wants: () => false, hear: () => undefined, miss: () => undefined }
 
 const keeperItself: Witness = { kind: 'input', client: null }
 
@@ -186,6 +198,7 @@ function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isRe
       nextToken(room, fresh, name, { version, waitMs, ...(signal === undefined ? {} : { signal }) }),
     ownerOf: (token) => ownerIn(views.ownerOf(token)),
     findOwner: async (token) => ownerIn(await owners.find(token)),
+    newest: (name) => newestToken(room, name),
     byAccount: (account) => inFile((source) => source.credential?.account === account),
     dependents: (name) => inFile((source) => source.needs.includes(name)),
     source: async (name) => book.fileSources.get(name) ?? (await lookUp(room, name))?.source,

@@ -44,8 +44,8 @@ async function tryToPutBack(room: Room, name: string, spilled: Spilled): Promise
     for (let race = 0; race < racesMax; race += 1) {
       const found = await lookUp(room, name)
       const take = (source: Source, entry: Entry): Entry => {
-        const { value, lifetimeMs, sentAt, asked } = spilled
-        return saved(source, entry, { value, lifetimeMs }, { sentAt, now: room.time.now(), grant: asked })
+        const { value, lifetimeMs, sentAt, asked, since } = spilled
+        return saved(source, entry, { value, lifetimeMs, since }, { sentAt, now: room.time.now(), grant: asked })
       }
       if (found === null && spilled.definition !== undefined) {
         await putSource(room, name, spilled.definition, take)

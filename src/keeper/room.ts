@@ -13,6 +13,7 @@ import type { EntryStore, Spill } from '../stores/store.ts'
 import type { SourceBook } from './source-book.ts'
 import type { StoreOutage } from './store-outage.ts'
 import type { StoreTime } from './store-time.ts'
+import type { Audience } from './keeper.ts'
 import type { Views } from './views.ts'
 
 export type IssueToken = (source: Source, call: Call) => Promise<Attempt>
@@ -32,6 +33,7 @@ export type Room = {
   readonly issue: IssueToken
   readonly reads: SingleFlight<Found | null>
   readonly emit: (event: ZhongkongEvent) => void
+  readonly audience: Audience
   /** Keeps a task in sight until it ends; `stop` waits for all of them. */
   readonly background: (task: Promise<void>) => void
   /** Aborts when the node stops: nothing new starts after it. */

@@ -14,7 +14,7 @@ import { mayUseUp } from '../model/grant.ts'
 import { commit, fail, mayRetire, stray, type Committed } from '../model/settle.ts'
 import { graceMsOf, type Source } from '../model/source.ts'
 import { saved } from '../model/take-grant.ts'
-import type { EntryRecord } from '../stores/store.ts'
+import type { EntryRecord, Spilled } from '../stores/store.ts'
 import type { Job, Refused, Tended } from './attempt.ts'
 import { tell, type Room } from './room.ts'
 import { dropSpilled, spillGrant } from './spill-grants.ts'
@@ -127,10 +127,7 @@ async function settleIssued(
   } catch {
     // The store cannot be written, but upstream the old token may be dying already: serve the new one from here, and
     // keep trying to commit it.
-    if (issued.grant !== undefined) {
-      const { name, identity } = job.source
-      await spillGrant(room, name, { ...issued.grant, sentAt: sent.sentAt, asked: job.grant, identity })
-    }
+    if (commitment.spilled !== null) await spillGrant(room, job.source.name, commitment.spilled)
     const entry = commitment.change(job.entry)
     room.views.learn(job.source, entry, job.revision)
     room.views.pin(job.source.name)
@@ -147,6 +144,8 @@ class Commitment {
   readonly #save: (entry: Entry) => Entry
   readonly #value: string
   readonly #epoch: number
+  /** What must not be lost while the store cannot take it; null when there is no such thing. */
+  readonly spilled: Spilled | null
   /** What the last change amounted to. */
   last: Committed | null = null
 
@@ -161,6 +160,8 @@ class Commitment {
         grant: job.grant,
       })
     const { grant } = issued
+    const { identity } = job.source
+    this.spilled = grant === undefined ? null : { ...grant, sentAt: sent.sentAt, asked: job.grant, identity }
     this.#save = (entry) =>
       grant === undefined ? entry : saved(job.source, entry, grant, { ...sent, now: room.time.now(), grant: job.grant })
     this.#value = issued.value
@@ -188,7 +189,7 @@ async function commitLater(room: Room, job: Job, commitment: Commitment): Promis
     try {
       const written = await write(room, job, commitment)
       room.views.unpin(job.source.name)
-      await dropSpilled(room, job.source.name)
+      if (written.kind !== 'lost') await dropSpilled(room, job.source.name)
       await afterCommit(room, job, written, commitment)
       return
     } catch {
@@ -209,7 +210,7 @@ async function afterCommit(room: Room, job: Job, written: Written, commitment: C
   }
   if (written.kind === 'lost') {
     if (mayRetire(source, job.decision.force)) await markStray(room, source, now)
-    if (mayUseUp(source)) await changeAnyway(room, source, (entry) => commitment.save(entry))
+    if (mayUseUp(source)) await saveAnyway(room, job, commitment)
     return { kind: 'wait', until: now, because: 'lease' }
   }
   const { entry } = written
@@ -283,6 +284,17 @@ function isJustRead(room: Room, { entry: { lease } }: Job): boolean {
   return lease !== null && room.time.now() - lease.at < failoverMsMin
 }
 
+/**
+ * Keeps what came with an answer whose lease was lost. Whoever has the lease now asks with what is used up, perhaps, so
+ * until the store has taken it, it stands beside the store: this process may end here.
+ */
+async function saveAnyway(room: Room, { source: { name }, source }: Job, commitment: Commitment): Promise<void> {
+  if (commitment.spilled === null) return
+  if (room.spill !== null) await spillGrant(room, name, commitment.spilled)
+  const change = (entry: Entry): Entry => commitment.save(entry)
+  await changeAnyway(room, source, change, () => dropSpilled(room, name))
+}
+
 /** Marks the entry as doubtful. */
 async function markStray(room: Room, source: Source, arrivedAt: number): Promise<void> {
   tell(room, 'strayed', source.name, {})
@@ -294,26 +306,39 @@ async function markStray(room: Room, source: Source, arrivedAt: number): Promise
   })
 }
 
-/** Changes an entry, whoever holds it: the epoch is not asked. Goes on until the store has taken it. */
-async function changeAnyway(room: Room, source: Source, change: (entry: Entry) => Entry): Promise<void> {
+/** Changes an entry, whoever holds it: the epoch is not asked. Goes on until the store has taken it, and then calls `done`. */
+async function changeAnyway(
+  room: Room,
+  source: Source,
+  change: (entry: Entry) => Entry,
+  done: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   try {
     for (let race = 0; race < racesMax; race += 1) {
       const { entry, revision } = await room.store.read(source.name)
-      if (entry === null) return
-      const changed = change(entry)
-      if (changed === entry) return
+      const changed = entry === null ? null : change(entry)
+      if (changed === null || changed === entry) {
+        await done()
+        return
+      }
       const written = await room.store.write(source.name, { entry: changed, dueAt: wakeAt(changed) }, revision)
       if (written === null) continue
       if (room.views.has(source.name)) room.views.learn(source, changed, written)
+      await done()
       return
     }
   } catch {
     if (room.stopping.aborted) return
   }
-  room.background(changeLater(room, source, change))
+  room.background(changeLater(room, source, change, done))
 }
 
-async function changeLater(room: Room, source: Source, change: (entry: Entry) => Entry): Promise<void> {
+async function changeLater(
+  room: Room,
+  source: Source,
+  change: (entry: Entry) => Entry,
+  done: () => Promise<void>,
+): Promise<void> {
   await room.env.clock.sleep(1_000, room.stopping)
-  if (!room.stopping.aborted) await changeAnyway(room, source, change)
+  if (!room.stopping.aborted) await changeAnyway(room, source, change, done)
 }

@@ -21,8 +21,12 @@ export type View = {
   readonly capMs: number
 }
 
+/** A view has another entry than before; null before where this node held none. */
+type OnMoved = (view: View, before: Entry | null) => void
+
 export class Views {
   readonly #time: StoreTime
+  readonly #onMoved: OnMoved
   readonly #views = new Map<string, View>()
   readonly #promises = new WeakMap<Snapshot, { readonly until: number; readonly capMs: number }>()
   /** Names by token value, current and lately replaced. */
@@ -37,8 +41,9 @@ export class Views {
   /** Names whose view holds a token that is not committed yet. */
   readonly #pinned = new Set<string>()
 
-  constructor(time: StoreTime) {
+  constructor(time: StoreTime, onMoved: OnMoved = () => undefined) {
     this.#time = time
+    this.#onMoved = onMoved
   }
 
   /** Keeps a view through `forgetIdle`. */
@@ -165,6 +170,7 @@ export class Views {
     this.#views.set(source.name, view)
     this.#own(view)
     if (known?.snapshot !== snapshot) this.#wake(source.name)
+    if (known?.entry !== entry) this.#onMoved(view, known?.entry ?? null)
     return view
   }
 

@@ -111,6 +111,17 @@ describe('a platform that stops pushing', () => {
     expect([stage.upstream.asksForPush.length, asked(node)]).toEqual([1, []])
   })
 
+  test('is told of and asked also for a source that was added while running, and no more when that is removed', async () => {
+    const node = await stage.open()
+    const definition = { provider: 'sample', account: 'one', grant: true, pushed: 10 * minute }
+    await stage.until(node.keeper.put('added', definition))
+    await stage.pass(30 * minute)
+    expect([lates(node).length, stage.upstream.asksForPush.length]).toEqual([1, 3])
+    await stage.until(node.keeper.remove('added'))
+    await stage.pass(hour)
+    expect(stage.upstream.asksForPush).toHaveLength(3)
+  })
+
   test('is not told of for the time in which nobody here listened', async () => {
     const node = await stage.open(suite)
     await pushes(node, hour)

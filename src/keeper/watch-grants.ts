@@ -48,7 +48,7 @@ export class WatchGrants {
 
   /** The platform refused a source, perhaps for its grant: it is looked at soon. */
   heed(name: string): void {
-    if (!isPushed(this.#room.book.fileSources.get(name))) return
+    if (!isPushed(this.#room.book.find(name))) return
     this.#isHeeding = true
     this.#wake.abort('woken')
   }
@@ -69,9 +69,9 @@ export class WatchGrants {
   }
 
   async #lookAtAll(): Promise<void> {
-    const sources = [...this.#room.book.fileSources.values()].filter(isPushed)
-    for (const name of this.#since.keys()) if (!this.#room.book.fileSources.has(name)) this.#since.delete(name)
-    for (const { name } of sources) {
+    // Of many sources that were added while running, the definitions come and go; what was met once is looked at again.
+    const met = this.#room.book.known().filter(isPushed)
+    for (const name of new Set([...met.map((source) => source.name), ...this.#since.keys()])) {
       if (this.#room.stopping.aborted) return
       try {
         await this.#look(name)
@@ -84,7 +84,10 @@ export class WatchGrants {
   async #look(name: string): Promise<void> {
     for (let race = 0; race < racesMax; race += 1) {
       const found = await lookUp(this.#room, name)
-      if (found === null) return
+      if (found === null || !isPushed(found.source)) {
+        this.#since.delete(name)
+        return
+      }
       const now = this.#room.time.now()
       const newest = found.entry.grants?.find(({ identity }) => identity === found.source.identity)
       const given = newest?.at ?? 0
@@ -142,6 +145,6 @@ export class WatchGrants {
 
 const noAnswer: Failure = { code: 'upstream_timeout', message: 'no answer in time' }
 
-function isPushed(source: Source | undefined): source is Source {
+function isPushed(source: Source | undefined): boolean {
   return source?.semantics.grant?.pushedEveryMs !== undefined
 }

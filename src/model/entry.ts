@@ -219,7 +219,9 @@ export function lifted(entry: Entry, known: Entry): Entry {
 
 function liftedToken(entry: Entry, known: Entry): Entry {
   if (entry.version === known.version && !isOfAnotherToken(entry, known)) return remembering(entry, known)
-  const isNewer = entry.token !== null && entry.token.issuedAt > (known.token?.issuedAt ?? -Infinity)
+  // A version without a token is that of a withdrawal.
+  const knownAt = known.token?.issuedAt ?? known.grants?.[0]?.refusedAt ?? -Infinity
+  const isNewer = entry.token !== null && entry.token.issuedAt > knownAt
   if (!isNewer) return overtaken(entry, known)
   const version = known.version + 1
   const doubt = entry.doubt?.version === entry.version ? { ...entry.doubt, version } : entry.doubt

@@ -66,7 +66,30 @@ export type CallbackEvent =
   /** A receiver did not take a message; `to` is its address without the query. */
   | Fact<'forward-failed', { to: string; outcome: string }>
 
-export type ZhongkongEvent = KeeperEvent | NodeEvent | CallbackEvent
+/** Where tokens are passed on to. `sink` is its name in the configuration, `source` the source that it was about. */
+export type SinkEvent =
+  /** The first failure of a sink after success; it goes on trying. */
+  | {
+      readonly type: 'sink-failing'
+      readonly at: number
+      readonly sink: string
+      readonly source: string
+      readonly message: string
+    }
+  /** Everything that failed has been delivered or overtaken since. */
+  | { readonly type: 'sink-recovered'; readonly at: number; readonly sink: string; readonly failedMs: number }
+  /** A version will never be delivered; null is the news that the source was removed. Told once a minute at most. */
+  | {
+      readonly type: 'sink-dropped'
+      readonly at: number
+      readonly sink: string
+      readonly source: string
+      readonly version: number | null
+      readonly reason: 'superseded' | 'expired' | 'refused'
+      readonly message: string
+    }
+
+export type ZhongkongEvent = KeeperEvent | NodeEvent | CallbackEvent | SinkEvent
 
 export type EventType = ZhongkongEvent['type']
 
@@ -97,4 +120,7 @@ export const eventTypes = [
   'store-back',
   'callback-refused',
   'forward-failed',
+  'sink-failing',
+  'sink-recovered',
+  'sink-dropped',
 ] as const satisfies readonly EventType[]

@@ -115,13 +115,23 @@ function ownWith(source: Source, grants: readonly Grant[], given: Given, now: nu
 }
 
 /**
+ * The grants of an entry with one that a person has just brought. What refreshes have brought meanwhile comes from an
+ * authorisation of before, and is no newer by that; another person's, or a withdrawal, is.
+ */
+export function withAuthorisedGrant(source: Source, entry: Holding, given: Given, now: number): readonly Grant[] {
+  const [current] = grantsOf(source, entry)
+  const isEarlier = current !== undefined && !isWithdrawn(source, entry) && (current.since ?? 0) <= given.at
+  return withGrant(source, entry, isEarlier ? { ...given, at: Math.max(given.at, current.at) } : given, now)
+}
+
+/**
  * When the last was said about the grant in use. That the upstream refused it says something of this one only, and by our
  * clock: another one may have been given since, by a clock that is a little behind. That it was withdrawn ends all before.
  */
 function lastWord(current: Grant | undefined, given: Given): number {
   if (current === undefined) return 0
-  const { at, refusedAt = 0, endsAt, value } = current
-  return value === given.value || endsAt === refusedAt ? Math.max(at, refusedAt) : at
+  const { at, refusedAt = 0, value } = current
+  return value === given.value || isEndedByRefusal(current) ? Math.max(at, refusedAt) : at
 }
 
 /**
@@ -159,7 +169,8 @@ export function mergedGrants(left: readonly Grant[], right: readonly Grant[]): r
   const newest = new Map<string, Grant>()
   for (const grant of [...left, ...right]) {
     const known = newest.get(grant.value)
-    if (known === undefined || said(grant) > said(known)) newest.set(grant.value, grant)
+    const isLater = known === undefined || said(grant) > said(known)
+    if (isLater || (isRefused(grant) && said(grant) === said(known))) newest.set(grant.value, grant)
   }
   const all = [...newest.values()]
   const [first, ...rest] = all.toSorted((a, b) => b.at - a.at || Number(isRefused(a)) - Number(isRefused(b)))
@@ -180,10 +191,23 @@ function isRefused({ refusedAt }: Grant): boolean {
   return refusedAt !== undefined
 }
 
-/** The grants of an entry after the platform said that they are withdrawn. */
-export function withoutGrants(source: Source, entry: Holding, now: number): readonly Grant[] {
-  const own = grantsOf(source, entry).map((grant) => ({ ...grant, refusedAt: now, endsAt: now }))
+/** The grants of an entry after the platform said that they were withdrawn at `at`: what was given since is good. */
+export function withoutGrants(source: Source, entry: Holding, at: number, now: number): readonly Grant[] {
+  const own = grantsOf(source, entry).map((grant) => {
+    const endedAt = Math.min(now, Math.max(at, grant.at))
+    return { ...grant, refusedAt: endedAt, endsAt: endedAt }
+  })
   return withOwn(source, entry, own, now)
+}
+
+/** Whether the platform has withdrawn what was granted, and nobody has granted anew. */
+export function isWithdrawn(source: Source, entry: Holding): boolean {
+  const [current] = grantsOf(source, entry)
+  return current !== undefined && isEndedByRefusal(current)
+}
+
+function isEndedByRefusal({ refusedAt, endsAt }: Grant): boolean {
+  return refusedAt !== undefined && endsAt === refusedAt
 }
 
 function made(source: Source, { value, at, lifetimeMs, since }: Given): Grant {

@@ -30,6 +30,7 @@ export type Message = {
  *   and tells the grant again to whoever lost it.
  * - `revoked`: an authorisation was withdrawn; `child` is the account under this source that it was for, null the source itself;
  *   `at` is when, where the platform says it, so that one that comes late ends no newer authorisation.
+ * - `several`: what a message that holds others brings, in order.
  */
 export type Push =
   | { readonly kind: 'none' }
@@ -42,6 +43,7 @@ export type Push =
     }
   | { readonly kind: 'authorized'; readonly code: string; readonly child?: Child }
   | { readonly kind: 'revoked'; readonly child: string | null; readonly at?: number | null }
+  | { readonly kind: 'several'; readonly pushes: readonly Push[] }
 
 /** An account under a source: its name there, and the definition of its source but for the key `of`, which names the parent. */
 export type Child = { readonly account: string; readonly definition: JsonObject }

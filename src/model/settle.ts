@@ -9,7 +9,7 @@ import { conflictAfter, deathSign, type Turn } from './conflict.ts'
 import { leaseMarginMs, type Doubt, type Entry, type Replaced, type Token } from './entry.ts'
 import { dueAtOf, dueAtOfRepeated, expiresAtOf, lifetimeMsOf } from './expiry.ts'
 import type { Attempt, Issued, RejectionClass } from './failure.ts'
-import { lacksGrant, mayUseUp, withIssuedGrant, withRefusal, type Grant } from './grant.ts'
+import { isWithdrawn, lacksGrant, mayUseUp, withIssuedGrant, withRefusal, type Grant } from './grant.ts'
 import { graceMsOf, type Source } from './source.ts'
 import { withoutWish } from './wish.ts'
 
@@ -86,14 +86,10 @@ export type Committed = {
 export function commit(source: Source, entry: Entry, issued: Issued, sent: Sent): Committed {
   const told = lifetimeMsOf(source, issued.lifetimeMs)
   const current = tokenOf(source, entry)
-  const settled: Entry = {
-    ...entry,
-    ...grantsAfter(source, entry, issued, sent),
-    lease: null,
-    resolvedEpoch: entry.epoch,
-    trouble: null,
-    nextTry: 0,
-  }
+  const ended: Entry = { ...entry, lease: null, resolvedEpoch: entry.epoch }
+  // Withdrawn while this attempt was in the air, and with the rest also what it brings.
+  if (isWithdrawn(source, entry)) return { result: 'repeated', turn: null, entry: ended }
+  const settled: Entry = { ...ended, ...grantsAfter(source, entry, issued, sent), trouble: null, nextTry: 0 }
   if (isOvertaken(source, current, sent)) return { result: 'repeated', turn: null, entry: settled }
   if (current?.value === issued.value) return repeat(source, settled, { current, toldMs: issued.lifetimeMs }, sent)
   const version = entry.version + 1

@@ -1,8 +1,17 @@
 /** What grants that come by another way than an attempt do to an entry. */
-import { leasedUntil, parkedMs } from './decide.ts'
+import { leasedUntil, parkedMs, tokenOf } from './decide.ts'
 import type { Entry } from './entry.ts'
 import type { Issued, IssuedGrant } from './failure.ts'
-import { grantOf, lacksGrant, withGrant, withIssuedGrant, withoutGrants, type Given } from './grant.ts'
+import {
+  grantOf,
+  isWithdrawn,
+  lacksGrant,
+  withAuthorisedGrant,
+  withGrant,
+  withIssuedGrant,
+  withoutGrants,
+  type Given,
+} from './grant.ts'
 import { commit, replaced, type Sent } from './settle.ts'
 import type { Source } from './source.ts'
 import { withoutWish } from './wish.ts'
@@ -37,7 +46,9 @@ export function revoked(source: Source, entry: Entry, at: number | null, now: nu
   return {
     ...withoutWish(entry),
     token: null,
-    grants: withoutGrants(source, entry, now),
+    // Of two entries with one version, one of which holds no token, nobody could tell which came first.
+    version: entry.version + 1,
+    grants: withoutGrants(source, entry, at ?? now, now),
     trouble: { class: 'needs-authorization', failure, since: now, at: now, count: 1, generation },
     nextTry: now + parkedMs,
   }
@@ -53,30 +64,47 @@ export function reauthorised(source: Source, entry: Entry, now: number): Entry {
   return { ...entry, grants: living, nextTry: 0 }
 }
 
-/** Takes in a token and its grant that a person's authorisation has just brought, as a new version. */
+/**
+ * Takes in a token and its grant that a person's authorisation has brought, as a new version. The entry itself when
+ * another person's was asked for later, or the platform has withdrawn it since. Where the token was issued later, it stays:
+ * the upstream may have retired the one that was brought.
+ */
 export function authorized(source: Source, entry: Entry, issued: Issued, sent: Sent): Entry {
   const isAsking = leasedUntil(source, entry, sent.now) !== null
-  const { entry: settled } = commit(source, { ...entry, token: null }, issued, sent)
   const given = issued.grant === undefined ? null : { ...issued.grant, at: sent.sentAt, since: sent.sentAt }
+  const grants = given === null ? (entry.grants ?? []) : withAuthorisedGrant(source, entry, given, sent.now)
+  if (given !== null && grants[0]?.value !== given.value) return entry
+  if ((tokenOf(source, entry)?.issuedAt ?? 0) > sent.sentAt) {
+    const isKnown = entry.trouble === null && entry.grants?.[0]?.value === grants[0]?.value
+    return { ...entry, grants, nextTry: 0, dueAt: isKnown ? entry.dueAt : Math.min(entry.dueAt, sent.now) }
+  }
+  const { entry: settled } = commit(source, { ...entry, token: null, grants }, issued, sent)
   return {
     ...settled,
     previous: replaced(source, entry, sent.now),
-    grants: given === null ? (entry.grants ?? []) : withGrant(source, entry, given, sent.now),
+    grants,
     // An attempt in the air ends by itself; it was asked with an older grant, and what it brings does not count.
     lease: isAsking ? entry.lease : null,
     resolvedEpoch: isAsking ? entry.resolvedEpoch : settled.resolvedEpoch,
   }
 }
 
-/** Keeps a grant whose answer came when its lease was lost: it may be the only one that the upstream takes. */
+/**
+ * Keeps a grant whose answer came when its lease was lost: it may be the only one that the upstream takes. One that a
+ * person brought, `since` then, is in use from now on.
+ */
 export function saved(
   source: Source,
   entry: Entry,
-  grant: IssuedGrant,
+  grant: IssuedGrant & Pick<Given, 'since'>,
   sent: Pick<Sent, 'sentAt' | 'now' | 'grant'>,
 ): Entry {
   if (entry.grants?.some(({ value }) => value === grant.value) === true) return entry
   const given = { ...grant, at: sent.sentAt }
-  const grants = withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
+  if (given.since === undefined && isWithdrawn(source, entry)) return entry
+  const grants =
+    given.since === undefined
+      ? withIssuedGrant(source, entry, given, { with: sent.grant, now: sent.now })
+      : withAuthorisedGrant(source, entry, given, sent.now)
   return { ...entry, grants, nextTry: lacksGrant(source, entry, sent.now) ? 0 : entry.nextTry }
 }

@@ -3,7 +3,9 @@
  * every five hours; each organisation that installs the app becomes a source of its own, `{suite}/{corpid}`.
  */
 import { z } from 'zod'
+import { isJsonObject, parsedObject, type Json, type JsonObject } from '../base/json.ts'
 import type { Secret } from '../base/secret.ts'
+import type { Message, Push } from '../model/message.ts'
 import type { Semantics } from '../model/semantics.ts'
 import { ask, type Ask } from './ask.ts'
 import { judgeDingtalkAnswer, type Stack } from './dingtalk-answer.ts'
@@ -61,6 +63,12 @@ export const provider: Provider<Settings> = {
     ),
   readMessage: ({ suite_key }, message) => {
     const { event, fields } = message
+    if (event === 'SYNC_HTTP_PUSH_HIGH' && Array.isArray(fields.bizData)) {
+      return {
+        kind: 'several',
+        pushes: fields.bizData.map((each: Json) => (isJsonObject(each) ? synced(each) : nothing)),
+      }
+    }
     if (textIn(fields, 'SuiteKey') !== suite_key) return nothing
     const corpid = textIn(fields, 'AuthCorpId')
     switch (event) {
@@ -68,7 +76,7 @@ export const provider: Provider<Settings> = {
         return ticketIn(message, 'SuiteTicket', null)
       // What its code is good for (a permanent code) no token call asks for: the ticket and the id are enough.
       case 'tmp_auth_code':
-        return consent(corpid, message, { provider: 'dingtalk-corp', corpid: corpid ?? '' })
+        return consentTo(corpid, message)
       case 'suite_relieve':
         return withdrawal(corpid, message)
       case null:
@@ -76,6 +84,31 @@ export const provider: Provider<Settings> = {
         return nothing
     }
   },
+}
+
+function consentTo(corpid: string | null, message: Pick<Message, 'createdAt'>): Push {
+  return consent(corpid, message, { provider: 'dingtalk-corp', corpid: corpid ?? '' })
+}
+
+/**
+ * The same, as DingTalk pushes it to apps that subscribe by SyncHTTP: a list, in which each has its own time, and its
+ * content as a text of JSON. No suite is named, but for the one that the whole is encrypted for.
+ */
+function synced({ biz_data: text, corp_id, gmt_modified: at }: JsonObject): Push {
+  const fields = typeof text === 'string' ? parsedObject(text) : null
+  if (fields === null || typeof at !== 'number') return nothing
+  const corpid = textIn({ corp_id: corp_id ?? null }, 'corp_id')
+  switch (textIn(fields, 'syncAction')) {
+    case 'suite_ticket':
+      return ticketIn({ fields, createdAt: at }, 'suiteTicket', null)
+    case 'org_suite_auth':
+      return consentTo(corpid, { createdAt: at })
+    case 'org_suite_relieve':
+      return withdrawal(corpid, { createdAt: at })
+    case null:
+    default:
+      return nothing
+  }
 }
 
 function requestOf(settings: Settings, ticket: string): Ask {

@@ -28,7 +28,11 @@ export function pushedTicket(pushedEveryMs: number, name: string): GrantSemantic
  * The ticket in a message, which lives for `livesMs` from its making; nothing where there is none, or where the message
  * does not say when it was made: an older one could take the place of a newer one then.
  */
-export function ticketIn({ fields, createdAt }: Message, key: string, livesMs: number | null): Push {
+export function ticketIn(
+  { fields, createdAt }: Pick<Message, 'fields' | 'createdAt'>,
+  key: string,
+  livesMs: number | null,
+): Push {
   const value = textIn(fields, key)
   return value === null || createdAt === null ? nothing : { kind: 'grant', value, at: createdAt, livesMs }
 }
@@ -48,12 +52,16 @@ export function consentSeed(account: string): Secret {
 }
 
 /** An organisation consented at an instant: its source is made if there is none. */
-export function consent(account: string | null, { createdAt }: Message, definition: JsonObject): Push {
+export function consent(
+  account: string | null,
+  { createdAt }: Pick<Message, 'createdAt'>,
+  definition: JsonObject,
+): Push {
   if (account === null || createdAt === null) return nothing
   return { kind: 'grant', value: account, at: createdAt, livesMs: null, child: { account, definition } }
 }
 
 /** An organisation's authorisation was withdrawn; null is nobody. */
-export function withdrawal(account: string | null, { createdAt }: Message): Push {
+export function withdrawal(account: string | null, { createdAt }: Pick<Message, 'createdAt'>): Push {
   return account === null ? nothing : { kind: 'revoked', child: account, at: createdAt }
 }

@@ -183,6 +183,38 @@ describe('dingtalk-suite', () => {
     expect(read('tmp_auth_code', { AuthCode: 'c' })).toEqual({ kind: 'none' })
     expect(read('suite_ticket', { SuiteTicket: 't', SuiteKey: 'another' })).toEqual({ kind: 'none' })
   })
+
+  it('reads what DingTalk pushes by SyncHTTP, of which each has its own time', () => {
+    const read = (...bizData: readonly JsonObject[]): unknown =>
+      readMessage(source(ding), message('SYNC_HTTP_PUSH_HIGH', { bizData: [...bizData] }, { createdAt: null }))
+    const item = (data: JsonObject, more: JsonObject = {}): JsonObject => ({
+      gmt_modified: 7_000,
+      biz_data: JSON.stringify(data),
+      corp_id: 'ding9',
+      ...more,
+    })
+    const definition = { provider: 'dingtalk-corp', corpid: 'ding9' }
+    expect(
+      read(
+        item({ syncAction: 'suite_ticket', suiteTicket: 't' }, { biz_type: 2 }),
+        item({ syncAction: 'org_suite_auth' }, { biz_type: 4 }),
+        item({ syncAction: 'org_suite_relieve' }, { biz_type: 4 }),
+        item({ syncAction: 'org_change' }),
+        item({ syncAction: 'suite_ticket', suiteTicket: 't' }, { gmt_modified: null }),
+        { biz_data: 'no JSON', gmt_modified: 7_000 },
+      ),
+    ).toEqual({
+      kind: 'several',
+      pushes: [
+        { kind: 'grant', value: 't', at: 7_000, livesMs: null },
+        { kind: 'grant', value: 'ding9', at: 7_000, livesMs: null, child: { account: 'ding9', definition } },
+        { kind: 'revoked', child: 'ding9', at: 7_000 },
+        { kind: 'none' },
+        { kind: 'none' },
+        { kind: 'none' },
+      ],
+    })
+  })
 })
 
 describe('dingtalk-corp', () => {

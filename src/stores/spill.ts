@@ -63,10 +63,10 @@ async function readSpilled(path: string, keyring: Keyring): Promise<Left | null>
 }
 
 function leftOf(read: JsonObject): Left | null {
-  const { name, value, lifetimeMs, sentAt, asked, identity, definition } = read
+  const { name, value, lifetimeMs, sentAt, asked, since, identity, definition } = read
   if (typeof name !== 'string' || typeof value !== 'string' || typeof identity !== 'string') return null
   if (typeof sentAt !== 'number' || (lifetimeMs !== null && typeof lifetimeMs !== 'number')) return null
   if (asked !== null && typeof asked !== 'string') return null
-  const made = isJsonObject(definition) ? { definition } : {}
-  return { name, spilled: { value, lifetimeMs, sentAt, asked, identity, ...made } }
+  const more = { ...(typeof since === 'number' ? { since } : {}), ...(isJsonObject(definition) ? { definition } : {}) }
+  return { name, spilled: { value, lifetimeMs, sentAt, asked, identity, ...more } }
 }

@@ -126,6 +126,8 @@ export type Spilled = {
   readonly sentAt: number
   /** The grant it was asked with; null where none was. */
   readonly asked: string | null
+  /** When the person authorised who brought it; absent where none did. */
+  readonly since?: number
   /** The account it is for. */
   readonly identity: string
   /** Of a source that is made by it, should there be none. */

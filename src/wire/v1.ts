@@ -119,3 +119,65 @@ export type CallbackAnswer = {
   /** Requests that were not believed, by reason. */
   readonly refusals: readonly { readonly reason: string; readonly count: number; readonly last_at: number }[]
 }
+
+/** The first thing on a stream of events, and what is told again when something may have been missed. */
+export type StreamStart = {
+  /** Seconds after which something comes, though nothing happens. */
+  readonly heartbeat: number
+  /** What this node serves of the names that were asked for without a `*`, as far as it holds them in memory. */
+  readonly versions: Readonly<Record<string, number>>
+}
+
+/** Why a stream cannot go on where the last one ended: everything must be looked at again. */
+export type StreamReset = StreamStart & { readonly reason: 'unknown-id' | 'too-old' | 'store' }
+
+/** A past fact as `/v1/events` tells it; its type is the type of the event. */
+export type EventAnswer = {
+  readonly type: string
+  /** The source; absent for facts of a whole node. */
+  readonly name?: string
+  /** Epoch seconds with a fraction, by the clock of the node that tells it. */
+  readonly at: number
+  /** Of `rotated`, `repeated`, `uncommitted`, `reported`, `expired`. */
+  readonly version?: number
+  /** Epoch seconds. */
+  readonly expires_at?: number
+  /** Of `rotated`: why it was asked for. */
+  readonly reason?: string
+  /** Of `failing`: the class of the failure, its code and words. */
+  readonly class?: string
+  readonly code?: string
+  readonly message?: string
+  readonly hint?: string
+  readonly upstream?: { readonly errcode: string | number; readonly errmsg: string }
+  readonly [more: string]: unknown
+}
+
+/** How one sink is doing on the node that answers. */
+export type SinkAnswer = {
+  readonly name: string
+  readonly kind: 'file' | 'redis' | 'webhook' | 'kubernetes'
+  /** Where it writes to, without secrets. */
+  readonly to: string
+  readonly state: 'ok' | 'failing'
+  /** Sources that wait for their delivery. */
+  readonly pending: number
+  readonly delivered: number
+  /** Failures since the last success. */
+  readonly failures: number
+  /** Since when it fails, epoch seconds. */
+  readonly trouble: { readonly since: number; readonly message: string } | null
+  readonly last_delivered_at: number | null
+  readonly dropped_count: number
+  /** What was not delivered and never will be; the newest first, fifty at most. */
+  readonly dropped: readonly {
+    readonly source: string
+    /** Null is the news that the source was removed. */
+    readonly version: number | null
+    readonly reason: 'superseded' | 'expired' | 'refused'
+    readonly at: number
+    readonly message: string
+  }[]
+}
+
+export type SinksAnswer = { readonly sinks: readonly SinkAnswer[] }

@@ -8,6 +8,8 @@ const mayTouch: readonly RegExp[] = [
   /^src\/base\/real-env\.ts$/,
   /^src\/http\/listen(-plain)?\.ts$/,
   /^src\/cli\//,
+  // The client runs where there is no Env; it has one of its own.
+  /^src\/client\/world\.ts$/,
   // The store drivers: what opens a database, groups its commits, and reads the machine's own clock for it.
   /^src\/stores\/(sqlite[a-z-]*|group-commit|host-uptime)\.ts$/,
 ]

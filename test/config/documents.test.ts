@@ -20,14 +20,14 @@ function keysOf(node: JsonObject, path: string): string[] {
   })
   const additional = isJsonObject(node.additionalProperties) ? keysOf(node.additionalProperties, `${path}.NAME`) : []
   const items = isJsonObject(node.items) ? keysOf(node.items, `${path}[]`) : []
-  const either = Array.isArray(node.anyOf)
-    ? node.anyOf.flatMap((one: Json) => (isJsonObject(one) ? keysOf(one, path) : []))
-    : []
+  const either = [node.anyOf, node.oneOf].flatMap((shapes) =>
+    Array.isArray(shapes) ? shapes.flatMap((one: Json) => (isJsonObject(one) ? keysOf(one, path) : [])) : [],
+  )
   return [...own, ...additional, ...items, ...either]
 }
 
 const parts = new Set(['server', 'server.tls', 'clients', 'compat', 'compat.wechat_token_server', 'sinks'])
-const keys = keysOf(schema, '').filter((key) => !parts.has(key))
+const keys = [...new Set(keysOf(schema, ''))].filter((key) => !parts.has(key))
 
 describe('docs/config.schema.json', () => {
   // After a change of the schema: npx vitest run test/config -u

@@ -144,6 +144,21 @@ const meanings: Readonly<Record<EventType, Meaning>> = {
     en: 'A receiver did not take a message that was forwarded to it. The same is told once a minute at most.',
     zh: '转发的消息未被接收方收下。相同情况每分钟最多通知一次。',
   },
+  'sink-failing': {
+    fields: '`sink`, `source`, `message`',
+    en: 'A token could not be delivered to a sink, which goes on trying. Told once, until `sink-recovered`; docs/sinks.md.',
+    zh: '令牌未能写入某个 sink，会继续重试。在 `sink-recovered` 之前只通知一次；详见 docs/sinks.zh-CN.md。',
+  },
+  'sink-recovered': {
+    fields: '`sink`, `failedMs`',
+    en: 'The sink has the newest value of everything that had failed.',
+    zh: '该 sink 恢复正常，之前失败的来源都已是最新值。',
+  },
+  'sink-dropped': {
+    fields: '`sink`, `source`, `version`, `reason`, `message`',
+    en: 'A version will never be delivered: `superseded` by a newer one, `expired`, or `refused`. `version` is null for the news that a source was removed. Told once a minute at most; `/v1/sinks` lists them.',
+    zh: '某个版本不会再投递：`superseded`（已有更新的版本）、`expired`（已过期）或 `refused`（被拒绝）。`version` 为 null 表示来源被移除的通知。每分钟最多通知一次，完整列表见 `/v1/sinks`。',
+  },
 }
 
 export function eventsPage(types: readonly EventType[]): string {
@@ -154,11 +169,11 @@ export function eventsPage(types: readonly EventType[]): string {
   return `${note}
 # Events · 事件
 
-What happened, as past facts: in the log, and for programs that embed the library
-(\`keeper.on('rotated', …)\`). Every event has \`type\` and \`at\` (epoch milliseconds, this node's clock); all but the two
-of the store have \`name\`, the source. No event ever holds a token or a secret.
+What happened, as past facts: in the log, for programs that embed the library (\`keeper.on('rotated', …)\`), and, in snake case
+and seconds, on the [stream of events](client.md#the-stream-of-events). Every event has \`type\` and \`at\` (epoch milliseconds, this node's clock); all but those
+of the store and of sinks have \`name\`, the source. No event ever holds a token or a secret.
 
-已发生的事实，写入日志，也提供给嵌入程序库的应用（\`keeper.on('rotated', …)\`）。每个事件都有 \`type\` 和 \`at\`（毫秒时间戳，
+已发生的事实，写入日志，提供给嵌入程序库的应用（\`keeper.on('rotated', …)\`），并以下划线命名、以秒为单位出现在[事件流](client.zh-CN.md#事件流)中。每个事件都有 \`type\` 和 \`at\`（毫秒时间戳，
 取本节点时钟）；除两个存储事件外都有 \`name\`，即来源名称。事件中绝不包含令牌或密钥。
 
 | type | more fields | meaning · 含义 |

@@ -58,7 +58,9 @@ test('get, refresh, on and close do what the first example says', async ({ stage
   expect(late).toMatchObject({ refreshed: false, version: 2 })
 
   await eventually('the rotations are heard', 2_000, async () =>
-    heard.some((event) => 'version' in event && event.name === 'corp' && event.version === 2) ? true : null,
+    heard.some((event) => 'name' in event && 'version' in event && event.name === 'corp' && event.version === 2)
+      ? true
+      : null,
   )
   expect(JSON.stringify(heard)).not.toContain(reading.token)
   stop()
@@ -140,4 +142,15 @@ test('examples/http-client.mjs runs against a server', async ({ stage }) => {
   const told = await runExample('http-client.mjs', 'weixin')
   expect(told).toMatch(/^weixin: \S{6}…, version 1, good for \d+ s$/m)
   expect(told).toMatch(/^(refreshed, version 2|not refreshed \(\w+\))$/m)
+})
+
+test('examples/client.mjs runs against a server, importing the client by its name', async ({ stage }) => {
+  const upstream = await stage.upstream({ accounts: [] })
+  const path = await stage.configure({ store: 'memory:', sources: { weixin: classic(upstream, 'wx-example') } })
+  exampleUrl = (await stage.serve(path)).url
+  const told = await runExample('client.mjs', 'weixin')
+  expect(told).toMatch(/^weixin: \S{6}…, version 1, good for \d+ s$/m)
+  expect(told).toMatch(/^from memory: true$/m)
+  expect(told).toMatch(/^(refreshed, version 2|not refreshed \(\w+\))$/m)
+  expect(told).toMatch(/^expected: not_found$/m)
 })

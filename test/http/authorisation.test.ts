@@ -47,6 +47,8 @@ const expected: Record<string, Partial<Record<Role, number>> & { readonly other:
   'GET /v1/sources/{name}': { none: 401, wrong: 401, reader: 200, admin: 200, other: 404 },
   'PUT /v1/sources/{name}': { none: 401, wrong: 401, admin: 409, other: 403 },
   'DELETE /v1/sources/{name}': { none: 401, wrong: 401, admin: 409, other: 403 },
+  'GET /v1/events': { none: 401, wrong: 401, other: 200 },
+  'GET /v1/sinks': { none: 401, wrong: 401, admin: 200, other: 403 },
   'POST /v1/sources/{name}/recover': { none: 401, wrong: 401, admin: 400, other: 403 },
   'GET /metrics': { none: 401, wrong: 401, admin: 200, other: 403 },
   'GET /': { other: 200 },
@@ -101,7 +103,8 @@ describe('with clients configured', () => {
         peer,
         ...(key === undefined ? {} : { key }),
       })
-      const isOpenHere = peer === loopback && role === 'none' && ['/metrics', '/token'].includes(route.path)
+      const isOpenHere =
+        peer === loopback && role === 'none' && ['/metrics', '/token', '/v1/sinks'].includes(route.path)
       expect(told.status).toBe(isOpenHere ? 200 : (expected[title]![role] ?? expected[title]!.other))
       // Whoever may not read sees no token: not in a success, not in an error.
       const mayHaveToken = isOpenHere || role === 'admin' || role === 'reader' || role === 'refresher'

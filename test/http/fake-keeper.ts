@@ -103,6 +103,10 @@ export class FakeKeeper implements Keeper {
     return this.failure === null ? (this.held.get(name)?.snapshot ?? undefined) : undefined
   }
 
+  async newest(name: string): Promise<Snapshot | null> {
+    return await Promise.resolve(this.peek(name) ?? null)
+  }
+
   leftMs(snapshot: Snapshot): number {
     return Math.min(snapshot.expiresAt - this.now, this.capMs)
   }

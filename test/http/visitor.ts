@@ -98,7 +98,7 @@ export function openHouse(house: House = {}): Visitor {
       ...(signal === undefined ? {} : { signal }),
     })
     const response = await handler(request, peer)
-    const text = await response.text()
+    const text = await textOf(response)
     checkDescribed(method, new URL(request.url).pathname, response, text)
     return { status: response.status, headers: response.headers, text, json: parsed(text) }
   }
@@ -112,6 +112,16 @@ export function openHouse(house: House = {}): Visitor {
     ask,
   }
   return visitor
+}
+
+/** The whole body; of a stream of events, which has no end, what it begins with. */
+async function textOf(response: Response): Promise<string> {
+  if (response.headers.get('content-type') !== 'text/event-stream' || response.body === null)
+    return await response.text()
+  const reader = response.body.getReader()
+  const { value } = await reader.read()
+  await reader.cancel()
+  return new TextDecoder().decode(value)
 }
 
 function parsed(text: string): unknown {

@@ -248,7 +248,9 @@ export const parseSample: ParseSource = (name, definition, origin) => {
   const needs = Array.isArray(definition.needs) ? definition.needs.filter((each: Json) => typeof each === 'string') : []
   const account = typeof definition.account === 'string' ? definition.account : 'wx1'
   const identity = `sample:${account}`
-  const grant = { rotates: 'may', graceMs: 0, missing: { code: 'x', message: 'nobody has authorised it' } } as const
+  const missing = { code: 'x', message: 'nobody has authorised it' }
+  const pushed = typeof definition.pushed === 'number' ? { pushedEveryMs: definition.pushed } : {}
+  const grant = { rotates: 'may', graceMs: 0, missing, ...pushed } as const
   const source = sampleSource({
     name,
     identity,

@@ -2,7 +2,8 @@
  * Third-party apps from an empty store: a whole node at the simulated platforms, which push real encrypted messages to its
  * callback addresses, under virtual time.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { sealedDingtalk } from '../callbacks/platform.ts'
 import { seededRandom } from '../simulator/stage.ts'
 import { Towns, type Town } from './towns.ts'
 import { createAuthorising } from '../../src/authorising.ts'
@@ -188,6 +189,24 @@ describe('WeCom', () => {
     expect(json).toMatchObject({ upstream: { errcode: 48004 } })
   })
 
+  test('a corp that installs while WeCom is busy is there when it is not, though WeCom sends no more', async () => {
+    await pass(minute)
+    const fetch = towns.simulator.fetch.bind(towns.simulator)
+    let isBusy = true
+    vi.spyOn(towns.simulator, 'fetch').mockImplementation((request, origin) =>
+      isBusy && request.url.includes('/get_permanent_code')
+        ? Promise.resolve(Response.json({ errcode: -1 }))
+        : fetch(request, origin),
+    )
+    towns.simulator.install('ww_suite', 'wwcorp1')
+    expect((await push()).lost).toBe(1)
+    await towns.pass(minute)
+    expect((await read('suite/wwcorp1')).status).toBe(404)
+    isBusy = false
+    await towns.pass(minute / 2)
+    expect(towns.simulator.accepts(await tokenOf('suite/wwcorp1'))).toBe(true)
+  })
+
   test('a corp that comes by the page is sent back with a code, which makes its source', async () => {
     await pass(minute)
     const { keeper } = hub.node
@@ -221,6 +240,31 @@ describe('WeCom', () => {
     const body = { corpid: 'ww_provider', provider_secret: 'canary-4' }
     const provider = await post('/cgi-bin/service/get_provider_token', body)
     expect(provider.json).toMatchObject({ provider_access_token: await tokenOf('provider') })
+  })
+})
+
+describe('DingTalk', () => {
+  test('an app that subscribes by SyncHTTP has its ticket and its organisations, too', async () => {
+    const ticket = towns.simulator.makeTicket('suite_key')
+    const item = (corp_id: string, data: JsonObject): JsonObject => {
+      return { corp_id, gmt_modified: towns.clock.now(), biz_data: JSON.stringify(data), status: 0 }
+    }
+    const send = async (...bizData: readonly JsonObject[]): Promise<void> => {
+      const text = JSON.stringify({ EventType: 'SYNC_HTTP_PUSH_HIGH', bizData: [...bizData] })
+      const sending = { token: 'canary-token', key, receiveId: 'suite_key', timestamp: String(towns.clock.now()) }
+      const { search, body } = sealedDingtalk(text, sending)
+      const told = await hub.ask(`/callback/ding${search}`, { method: 'POST', body: Buffer.from(body).toString() })
+      expect(told.status).toBe(200)
+    }
+    towns.simulator.install('suite_key', 'dingcorp1')
+    await send(
+      item('dingprovider', { syncAction: 'suite_ticket', suiteTicket: ticket }),
+      item('dingcorp1', { syncAction: 'org_suite_auth' }),
+    )
+    await towns.pass(minute)
+    expect(towns.simulator.accepts(await tokenOf('ding/dingcorp1'))).toBe(true)
+    await send(item('dingcorp1', { syncAction: 'org_suite_relieve' }))
+    expect(await stateOf('ding/dingcorp1')).toBe('needs-authorization')
   })
 })
 

@@ -112,6 +112,7 @@ export class SimulatedNode {
           countCallback: () => undefined,
           countCall: () => undefined,
           countLimit: () => undefined,
+          watching: () => undefined,
           expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
         },
         version: 'simulated',

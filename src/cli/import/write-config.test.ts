@@ -47,6 +47,19 @@ const wechatArgs = "'grant_type': 'client_credential', 'appid': 'wx1', 'secret':
 const source = (url: string, args: string, more = ''): string => `{'url': '${url}', 'args': {${args}}${more}}`
 
 describe('the examples of both programs', () => {
+  test.each(['en', 'zh'] as const)('programs that read its Redis go on reading it (%s)', async (language) => {
+    const { sinks } = await loaded(
+      convert(
+        "bindIp = '127.0.0.1'\nredisIp = '127.0.0.1'\nredisPort = 6380\nrequestSecret = 'a-long-secret'\ntokenSources = {}",
+        language,
+      ),
+    )
+    const layout = { preset: 'wechat-token-server', prefix: null }
+    expect(sinks).toEqual([{ kind: 'redis', sources: ['*'], url: 'redis://127.0.0.1:6380', layout }])
+    const odd = convert("redisIp = 'a b'\nrequestSecret = 'a-long-secret'\ntokenSources = {}", language)
+    expect((await loaded(odd)).sinks).toEqual([])
+  })
+
   test.each(['en', 'zh'] as const)(
     "TokenBoy's becomes an account and its ticket, on loopback (%s)",
     async (language) => {

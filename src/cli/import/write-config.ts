@@ -1,5 +1,6 @@
 /** The new configuration as text: `zhongkong.yaml` and `.env`. */
 import type { Language, Text } from '../../base/text.ts'
+import { parseRedisUrl } from '../../base/redis-url.ts'
 import { environmentLine } from '../../config/environment-file.ts'
 import { escapeReferences } from '../../config/interpolate.ts'
 import type { LegacyConfig } from './legacy.ts'
@@ -42,7 +43,7 @@ export function newFiles(legacy: LegacyConfig, { language, schema, from }: Optio
     'compat:',
     ...(legacy.flavour === 'tokenboy' ? ['  tokenboy: true'] : []),
     ...(secret === null ? [] : ['  wechat_token_server:', `    secret: ${value(secret)}`]),
-    ...(legacy.redis === null ? [] : ['', ...comments(redisRemark(legacy.redis, say), 0)]),
+    ...(legacy.redis === null ? [] : sinkLines(legacy.redis, say)),
     '',
   ].join('\n')
   const lines = [...vault.values].map(([name, text]) => environmentLine(name, text))
@@ -52,8 +53,20 @@ export function newFiles(legacy: LegacyConfig, { language, schema, from }: Optio
     sources,
     secrets: lines.length,
     expected: [...vault.expected],
-    remarks: [...(opened === null ? [] : [openedShort(opened)]), ...(legacy.redis === null ? [] : [redisShort])],
+    remarks: [
+      ...(opened === null ? [] : [openedShort(opened)]),
+      ...(legacy.redis === null ? [] : [redisShort(legacy.redis)]),
+    ],
   }
+}
+
+/** Programs that read its Redis go on reading it: the keys are the names of the sources, as ever. */
+function sinkLines(address: string, say: (text: Text) => string): string[] {
+  const url = `redis://${address}`
+  const sink = `{ kind: redis, url: ${quoted(url)}, preset: wechat-token-server }`
+  const remark = comments(redisRemark(address, say), 0)
+  if ('problem' in parseRedisUrl(url)) return ['', ...remark, '# sinks:', `#   - ${sink}`]
+  return ['', ...remark, 'sinks:', `  - ${sink}`]
 }
 
 function sourceLines({ name, keys, remarks }: NewSource, say: (text: Text) => string): string[] {
@@ -125,14 +138,16 @@ function openedShort(address: string): Text {
 
 function redisRemark(address: string, say: (text: Text) => string): string {
   return say({
-    en: `Programs that read the tokens from Redis (${address}): the redis sink comes with a later version.
-Until then, let them ask GET /wechat/token, or use a file sink.`,
-    zh: `直接从 Redis（${address}）读取令牌的程序：redis sink 将在后续版本提供，
-在此之前请改用 GET /wechat/token，或使用 file sink。`,
+    en: `For programs that read the tokens from Redis (${address}): each token under the name of its source, with the
+time for which it may be relied on as its TTL. Remove this when all of them ask over HTTP.`,
+    zh: `供直接从 Redis（${address}）读取令牌的程序使用：键为来源名称，TTL 为令牌可放心使用的时间。
+所有程序都改为通过 HTTP 读取后即可删去。`,
   })
 }
 
-const redisShort: Text = {
-  en: 'Redis is not written in this version; programs that read it must ask over HTTP.',
-  zh: '此版本不写 Redis；直接读 Redis 的程序请改为通过 HTTP 读取。',
+function redisShort(address: string): Text {
+  return {
+    en: `Tokens go on being written to Redis at ${address} (sinks), for programs that read them there.`,
+    zh: `令牌会继续写入 Redis（${address}，见 sinks），供直接读取的程序使用。`,
+  }
 }

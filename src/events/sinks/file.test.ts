@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   lstatSync,
@@ -14,75 +15,108 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Env } from '../base/env.ts'
-import { createBus, type Bus } from './bus.ts'
-import { createFileSink, type FileSink, type FileSinkTarget, type SinkFault, type SinkToken } from './file-sink.ts'
+import { VirtualClock } from '../../../test/keeper/virtual-clock.ts'
+import type { Env } from '../../base/env.ts'
+import { compileGlobs } from '../../model/glob.ts'
+import type { FileSinkConfig } from '../../model/sink.ts'
+import { createBus, type Bus } from '../bus.ts'
+import type { ZhongkongEvent } from '../../model/event.ts'
+import { Delivery } from './delivery.ts'
+import { openSink } from './file.ts'
+import type { SinkToken } from './sink.ts'
 
 let folder: string
 let world: World
 
+type Opened = {
+  readonly touch: Delivery['touch']
+  /** Resolves when nothing waits; time goes on meanwhile. */
+  readonly settled: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
 type World = {
   readonly bus: Bus
+  readonly clock: VirtualClock
   readonly tokens: Map<string, SinkToken>
-  readonly faults: SinkFault[]
-  readonly sleeps: number[]
-  readonly open: (target: Partial<FileSinkTarget>) => FileSink
-  /** Runs at each sleep, in place of time. */
-  onSleep: () => void
-  closes: (() => Promise<void>)[]
-  isClosing: boolean
+  readonly told: ZhongkongEvent[]
+  readonly open: (target: Partial<FileSinkConfig>) => Opened
+  readonly closes: (() => Promise<void>)[]
 }
 
 function createWorld(): World {
-  const made: World = {
-    bus: createBus((thrown) => {
-      throw thrown
-    }),
-    tokens: new Map(),
-    faults: [],
-    sleeps: [],
-    closes: [],
-    isClosing: false,
-    onSleep: () => undefined,
-    open: (target) => {
-      const sink = createFileSink({
-        sinks: [{ sources: ['*'], path: join(folder, '{name}.json'), format: 'json', mode: 0o600, ...target }],
-        read: async (name) => made.tokens.get(name) ?? null,
-        bus: made.bus,
-        env,
-        onFault: (fault) => made.faults.push(fault),
-      })
-      const close = async (): Promise<void> => {
-        made.isClosing = true
-        await sink.close()
-      }
-      made.closes.push(close)
-      return { ...sink, close }
-    },
-  }
+  const clock = new VirtualClock()
+  const bus = createBus((thrown) => {
+    throw thrown
+  })
   let serial = 0
   const env: Env = {
-    clock: {
-      now: () => 1_000_000_000,
-      monotonic: () => 0,
-      sleep: async (ms, signal) => {
-        made.sleeps.push(ms)
-        made.onSleep()
-        // Closing sleeps too, as its limit: real writes must be able to win.
-        if (made.isClosing) await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
-      },
-    },
+    clock,
     random: { next: () => 0.5, bytes: (length) => new Uint8Array(length).fill((serial += 1)) },
     fetch: () => Promise.reject(new Error('no network here')),
+  }
+  const made: World = { bus, clock, tokens: new Map(), told: [], closes: [], open }
+  function open(target: Partial<FileSinkConfig>): Opened {
+    const config: FileSinkConfig = {
+      kind: 'file',
+      sources: ['*'],
+      path: join(folder, '{name}.json'),
+      format: 'json',
+      mode: 0o600,
+      ...target,
+    }
+    const tools = { env, describe: () => Promise.resolve(undefined), openRedis: () => expect.fail() }
+    const delivery = new Delivery({
+      name: 'file-1',
+      kind: 'file',
+      sink: openSink(config, tools),
+      matches: compileGlobs(config.sources),
+      read: (name) => Promise.resolve(made.tokens.get(name) ?? null),
+      env,
+      emit: (event) => made.told.push(event),
+    })
+    bus.on((event) => {
+      if (event.type === 'rotated') delivery.touch(event.name, 'current')
+      if (event.type === 'removed') delivery.touch(event.name, 'absent')
+    })
+    const close = async (): Promise<void> => {
+      let isClosed = false
+      const closing = delivery.close().finally(() => (isClosed = true))
+      while (!isClosed) await realMoment()
+      await closing
+    }
+    made.closes.push(close)
+    return { touch: (name, wanted) => delivery.touch(name, wanted), settled: () => settle(delivery), close }
   }
   return made
 }
 
-const token = (version: number, issuedAt = 1_000_000_000): SinkToken => ({
+/** Real files take real time; between them virtual time goes on. */
+async function settle(delivery: Delivery): Promise<void> {
+  let isSettled = false
+  const settled = delivery.settled().then(() => (isSettled = true))
+  for (let turn = 0; !isSettled; turn += 1) {
+    if (turn > 3_000) throw new Error('it does not settle')
+    await realMoment()
+    if (turn % 10 === 9) await world.clock.time.runUntil(world.clock.time.now() + 100)
+  }
+  await settled
+}
+
+function realMoment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1))
+}
+
+const dropped = (): ZhongkongEvent[] => world.told.filter(({ type }) => type === 'sink-dropped')
+const failing = (): ZhongkongEvent[] => world.told.filter(({ type }) => type === 'sink-failing')
+
+const issuedAt = Date.UTC(2026, 0, 5, 8)
+
+const token = (version: number, at = issuedAt): SinkToken => ({
   token: `token-${version}`,
   version,
-  issuedAt,
-  expiresAt: 1_000_000_000 + 7_200_500,
+  issuedAt: at,
+  expiresAt: issuedAt + 7_200_500,
   fields: { access_token: `token-${version}`, expires_in: 7200 },
 })
 
@@ -112,8 +146,8 @@ describe('what is written', () => {
       name: 'weixin',
       token: 'token-3',
       expires_in: 7200,
-      expires_at: 1_007_200,
-      issued_at: 1_000_000,
+      expires_at: issuedAt / 1_000 + 7_200,
+      issued_at: issuedAt / 1_000,
       version: 3,
       fields: { access_token: 'token-3', expires_in: 7200 },
     })
@@ -137,7 +171,8 @@ describe('what is written', () => {
   it('brings files up to date at start, without waiting for a rotation', async () => {
     world.tokens.set('weixin', token(7))
     const sink = world.open({})
-    sink.catchUp(['weixin', 'without_token'])
+    sink.touch('weixin', 'current')
+    sink.touch('without_token', 'current')
     await sink.settled()
     expect(readdirSync(folder)).toEqual(['weixin.json'])
   })
@@ -204,6 +239,18 @@ describe('who may read it', () => {
     expect(lstatSync(join(folder, 'weixin.json')).isSymbolicLink()).toBe(false)
   })
 
+  it('replaces a link that leads to the very same content, and a pipe, which it does not read', async () => {
+    const sink = world.open({ format: 'plain' })
+    writeFileSync(join(folder, 'same'), 'token-1', { mode: 0o600 })
+    symlinkSync(join(folder, 'same'), join(folder, 'weixin.json'))
+    execFileSync('mkfifo', ['-m', '600', join(folder, 'corp.json')])
+    rotated('weixin', token(1))
+    rotated('corp', token(1))
+    await sink.settled()
+    for (const name of ['weixin.json', 'corp.json']) expect(lstatSync(join(folder, name)).isFile()).toBe(true)
+    expect(inFile('corp.json')).toBe('token-1')
+  })
+
   it.each(['a/b', 'a/b/c.d'])('keeps source %s inside its folder', async (name) => {
     mkdirSync(join(folder, 'in'))
     const sink = world.open({ path: join(folder, 'in', '{name}') })
@@ -220,38 +267,37 @@ describe('who may read it', () => {
       rotated(name, token(1))
       await sink.settled()
       expect(readdirSync(folder)).toEqual([])
-      expect(world.faults).toHaveLength(1)
+      expect(dropped()).toMatchObject([{ source: name, reason: 'refused' }])
     },
   )
 
-  it('never tells a token in a fault', async () => {
+  it('never tells a token when it fails', async () => {
     writeFileSync(join(folder, 'in'), '')
     const sink = world.open({ path: join(folder, 'in', '{name}') })
-    const failed = new Promise<void>((resolve) => {
-      world.onSleep = resolve
-    })
     rotated('weixin', token(1))
-    await failed
+    while (failing().length === 0) await realMoment()
     await sink.close()
-    expect(world.faults).toHaveLength(1)
-    expect(`${String(world.faults[0]?.cause)} ${JSON.stringify(world.faults)}`).not.toContain('token-1')
+    expect(JSON.stringify(world.told)).not.toContain('token-1')
   })
 })
 
 describe('never an older version over a newer one', () => {
   it('keeps what another node wrote, when this node is behind', async () => {
-    writeFileSync(join(folder, 'weixin.json'), JSON.stringify({ version: 9, issued_at: 1_000_000, token: 'token-9' }))
+    writeFileSync(
+      join(folder, 'weixin.json'),
+      JSON.stringify({ version: 9, issued_at: issuedAt / 1_000, token: 'token-9' }),
+    )
     const sink = world.open({})
-    rotated('weixin', token(8, 999_000_000))
+    rotated('weixin', token(8, issuedAt - 1_000_000))
     await sink.settled()
     expect(JSON.parse(inFile('weixin.json'))).toMatchObject({ version: 9 })
   })
 
   it('keeps a newer version when a late answer brings an older one, also in a plain file', async () => {
     const sink = world.open({ format: 'plain' })
-    rotated('weixin', token(2, 1_000_000_900))
+    rotated('weixin', token(2, issuedAt + 900))
     await sink.settled()
-    rotated('weixin', token(1, 1_000_000_100))
+    rotated('weixin', token(1, issuedAt + 100))
     await sink.settled()
     expect(inFile('weixin.json')).toBe('token-2')
   })
@@ -278,7 +324,7 @@ describe('never an older version over a newer one', () => {
     rotated('a__b', token(2))
     await sink.settled()
     expect(inFile('a__b.json')).toBe('token-1')
-    expect(world.faults.map((fault) => fault.name)).toEqual(['a__b'])
+    expect(dropped()).toMatchObject([{ source: 'a__b', reason: 'refused' }])
   })
 })
 
@@ -286,26 +332,24 @@ describe('when a write fails', () => {
   it('tries again until it works, tells it once, and writes the newest value then', async () => {
     writeFileSync(join(folder, 'in'), 'a file where a folder should be')
     const sink = world.open({ path: join(folder, 'in', '{name}'), format: 'plain' })
-    world.onSleep = () => {
-      if (world.sleeps.length === 2) world.tokens.set('weixin', token(2))
-      if (world.sleeps.length === 4) rmSync(join(folder, 'in'))
-    }
     rotated('weixin', token(1))
+    world.clock.time.after(1_000, () => world.tokens.set('weixin', token(2)))
+    world.clock.time.after(5_000, () => rmSync(join(folder, 'in')))
     await sink.settled()
     expect(inFile('in/weixin')).toBe('token-2')
-    expect(world.faults).toHaveLength(1)
-    expect(world.sleeps).toEqual([375, 750, 1_500, 3_000])
+    expect(world.told.map(({ type }) => type)).toEqual(['sink-failing', 'sink-recovered'])
+    expect(world.clock.time.now() - issuedAt).toBeLessThan(10_000)
   })
 
   it('goes on with the other sources meanwhile', async () => {
     mkdirSync(join(folder, 'stuck.json'))
     const sink = world.open({})
-    world.onSleep = () => {
-      if (readdirSync(folder).includes('weixin.json'))
-        rmSync(join(folder, 'stuck.json'), { recursive: true, force: true })
-    }
     rotated('stuck', token(1))
     rotated('weixin', token(1))
+    world.clock.time.after(500, () => {
+      expect(readdirSync(folder)).toContain('weixin.json')
+      rmSync(join(folder, 'stuck.json'), { recursive: true, force: true })
+    })
     await sink.settled()
     expect(readdirSync(folder)).toEqual(['stuck.json', 'weixin.json'])
   })
@@ -329,5 +373,97 @@ describe('when a write fails', () => {
     rotated('weixin', token(2))
     await sink.settled()
     expect(readdirSync(folder)).toEqual([])
+  })
+})
+
+describe('as lines for a shell', () => {
+  it('holds the token and its times under the name of the source', async () => {
+    const sink = world.open({ format: 'env', path: join(folder, '{name}.env') })
+    rotated('corp/shop-1', token(3))
+    await sink.settled()
+    expect(inFile('corp__shop-1.env').split('\n')).toEqual([
+      'CORP_SHOP_1_TOKEN=token-3',
+      `CORP_SHOP_1_EXPIRES_AT=${issuedAt / 1_000 + 7_200}`,
+      `CORP_SHOP_1_ISSUED_AT=${issuedAt / 1_000}`,
+      'CORP_SHOP_1_VERSION=3',
+      '',
+    ])
+  })
+
+  it.each(["it's", '$(touch /tmp/owned)', '`id`;"x" #', '~root', '\\'])(
+    'gives %j to a shell as it is',
+    async (value) => {
+      const sink = world.open({ format: 'env', path: join(folder, '{name}.env') })
+      rotated('1st', { ...token(1), token: value })
+      await sink.settled()
+      const script = '. "$1"; printf %s "$_1ST_TOKEN"'
+      expect(execFileSync('sh', ['-c', script, 'sh', join(folder, '1st.env')], { encoding: 'utf8' })).toBe(value)
+    },
+  )
+
+  it('refuses a token that would begin another line', async () => {
+    const sink = world.open({ format: 'env' })
+    rotated('weixin', { ...token(1), token: 'x\nPATH=/tmp' })
+    await sink.settled()
+    expect(readdirSync(folder)).toEqual([])
+    expect(dropped()).toMatchObject([{ reason: 'refused', version: 1 }])
+  })
+
+  it('keeps what another node wrote, when this node is behind', async () => {
+    writeFileSync(
+      join(folder, 'weixin.json'),
+      `WEIXIN_TOKEN=t9\nWEIXIN_ISSUED_AT=${issuedAt / 1_000}\nWEIXIN_VERSION=9\n`,
+    )
+    const sink = world.open({ format: 'env' })
+    rotated('weixin', token(8, issuedAt - 1_000))
+    await sink.settled()
+    expect(inFile('weixin.json')).toContain('t9')
+  })
+})
+
+describe('looked at again', () => {
+  it('leaves a file alone that is as it should be', async () => {
+    const sink = world.open({})
+    rotated('weixin', token(1))
+    await sink.settled()
+    const { ino, mtimeMs } = statSync(join(folder, 'weixin.json'))
+    sink.touch('weixin', 'current')
+    await sink.settled()
+    expect(statSync(join(folder, 'weixin.json'))).toMatchObject({ ino, mtimeMs })
+  })
+
+  it.each(['json', 'plain', 'env'] as const)('puts back a %s file that somebody changed or deleted', async (format) => {
+    const sink = world.open({ format })
+    rotated('weixin', token(1))
+    await sink.settled()
+    const before = inFile('weixin.json')
+    for (const spoil of [
+      () => rmSync(join(folder, 'weixin.json')),
+      () => writeFileSync(join(folder, 'weixin.json'), ''),
+    ]) {
+      spoil()
+      sink.touch('weixin', 'current')
+      await sink.settled()
+      expect(inFile('weixin.json').replace(/"expires_in": \d+/, '')).toBe(before.replace(/"expires_in": \d+/, ''))
+    }
+  })
+})
+
+describe.runIf(process.getuid?.() === 0)('whose it is', () => {
+  it('belongs to the user and group that were asked for, by name or number', async () => {
+    const sink = world.open({ owner: 'daemon', group: '12345', mode: 0o640 })
+    rotated('weixin', token(1))
+    await sink.settled()
+    const { uid, gid, mode } = statSync(join(folder, 'weixin.json'))
+    expect([uid, gid, mode & 0o777]).toEqual([1, 12_345, 0o640])
+  })
+
+  it('is not written for a user that there is not, which is told', async () => {
+    const sink = world.open({ owner: 'nobody-of-this-name' })
+    rotated('weixin', token(1))
+    while (failing().length === 0) await realMoment()
+    await sink.close()
+    expect(readdirSync(folder)).toEqual([])
+    expect(failing()).toMatchObject([{ message: expect.stringContaining('nobody-of-this-name') as string }])
   })
 })
