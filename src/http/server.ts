@@ -127,11 +127,8 @@ export function createHandler(options: ServerOptions): Handler {
   const gateway = createGateway(house, isRouted())
   const carry = carrier(house, gateway, { nextRequestId, onFault })
   const handle = async (request: Request, peer: Peer): Promise<Response> => {
-    const { pathname, search } = new URL(request.url)
-    if (gateway.mayTake(pathname + search)) {
-      const carried = await carry(exchangeOf(request, pathname + search, peer))
-      if (carried !== null) return responseTo(carried)
-    }
+    const carried = await carriedFor(gateway, carry, request, peer)
+    if (carried !== null) return responseTo(carried)
     const startedAt = env.clock.monotonic()
     const bindings: Bindings = { peer, requestId: nextRequestId(request.headers.get('x-request-id')), route: 'none' }
     const response = await app.fetch(request, bindings)
@@ -188,6 +185,17 @@ function requestIds(env: Env): (given: string | null) => string {
     count += 1
     return `${prefix}-${count.toString(36)}`
   }
+}
+
+async function carriedFor(
+  gateway: Gateway,
+  carry: Gateway['carry'],
+  request: Request,
+  peer: Peer,
+): Promise<Carried | null> {
+  const { pathname, search } = new URL(request.url)
+  const target = pathname + search
+  return gateway.mayTake(target) ? await carry(exchangeOf(request, target, peer)) : null
 }
 
 type Told = { readonly nextRequestId: (given: string | null) => string; readonly onFault: ServerOptions['onFault'] }
