@@ -20,6 +20,7 @@ const measurements: Readonly<Record<string, () => Promise<{ readonly measure: Me
   authorised: () => import('./authorised.ts'),
   embedded: () => import('./embedded.ts'),
   shared: () => import('./shared.ts'),
+  gateway: () => import('./gateway.ts'),
   watchers: () => import('./watchers.ts'),
   client: () => import('./client.ts'),
 }

@@ -2,6 +2,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { ClientGrant } from '../model/client.ts'
 import { compileGlobs } from '../model/glob.ts'
+import type { CallRules } from '../model/source.ts'
 import type { ToldExpiry } from '../model/told-expiry.ts'
 
 /** What a client may be granted on a source. `refresh` answers with the token too; `admin` is everything. */
@@ -16,6 +17,8 @@ export type Client = {
   readonly expiry: ToldExpiry | null
   /** Whether it may do `scope` on the source of that name. Says nothing about whether there is such a source. */
   may(scope: Scope, source: string): boolean
+  /** Which calls it may make through the gateway; absent: all. */
+  readonly calls?: CallRules
 }
 
 export type Access = {
@@ -77,12 +80,13 @@ function keyOf(authorization: string | null | undefined): string | null {
 
 function clientOf(grant: ClientGrant): Client {
   const { name, expiry = null } = grant
-  if (grant.admin) return { name, isAdmin: true, expiry, may: () => true }
+  const more = { expiry, ...(grant.calls === undefined ? {} : { calls: grant.calls }) }
+  if (grant.admin) return { name, isAdmin: true, may: () => true, ...more }
   const granted = {
     read: compileGlobs(grant.read),
     refresh: compileGlobs(grant.refresh),
     gateway: compileGlobs(grant.gateway),
     admin: () => false,
   }
-  return { name, isAdmin: false, expiry, may: (scope, source) => granted[scope](source) }
+  return { name, isAdmin: false, may: (scope, source) => granted[scope](source), ...more }
 }

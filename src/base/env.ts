@@ -2,6 +2,7 @@
  * The outside world as one value. Everything that needs time, chance or the network receives an `Env`,
  * so that the whole program can run under a virtual clock. Only `realEnv` (in `base/real-env.ts`) touches the real world.
  */
+import type { Readable } from 'node:stream'
 
 /** Two clocks that never agree for ever, and the only way to wait. */
 export type Clock = {
@@ -32,6 +33,31 @@ export type FetchOptions = {
 /** Fetch-shaped; redirects are never followed, bodies are never larger than the caller reads. */
 export type Fetch = (request: Request, options?: FetchOptions) => Promise<Response>
 
+/** A request that is passed on: its body goes as it comes, and nothing is added to its headers but what HTTP needs. */
+export type Passing = {
+  readonly method: string
+  /** Scheme, host and port. */
+  readonly origin: string
+  /** Path and query, which are sent as they are. */
+  readonly path: string
+  /** Name after value. */
+  readonly headers: readonly string[]
+  readonly body: AsyncIterable<Uint8Array> | Uint8Array | null
+  readonly signal: AbortSignal
+  readonly proxy?: string
+}
+
+export type Passed = {
+  readonly status: number
+  /** Name after value, as they came. */
+  readonly headers: readonly string[]
+  /** As it comes, nothing decoded; fails when the other side breaks off or falls silent. Must be read or destroyed. */
+  readonly body: Readable
+}
+
+/** Passes a request on; redirects are not followed. Rejects when no answer has begun. */
+export type Pass = (request: Passing) => Promise<Passed>
+
 /** The processes of this machine, as far as one can be told from another for certain. */
 export type Processes = {
   /** The name of this one, which no other process has or ever had. */
@@ -44,6 +70,8 @@ export type Env = {
   readonly clock: Clock
   readonly random: Random
   readonly fetch: Fetch
+  /** For bodies too large to be held; absent where nothing is passed on. */
+  readonly pass?: Pass
   /** Absent where processes cannot be told apart: then nobody is known to be gone. */
   readonly processes?: Processes
 }

@@ -85,6 +85,33 @@ const rows = {
       zh: '该地址多次使用无效密钥，请稍候再使用有效密钥。',
     },
   },
+  call_denied: {
+    status: 403,
+    owner: 'caller',
+    retry: 'never',
+    text: {
+      en: 'The gateway may not make this call: `allow` or `deny` of the client or the source speaks against it, or it would fetch a token.',
+      zh: '网关不允许此调用：被客户端或来源的 `allow`、`deny` 拒绝，或该地址会获取令牌。',
+    },
+  },
+  rate_limited: {
+    status: 429,
+    owner: 'caller',
+    retry: 'after',
+    text: {
+      en: 'More calls in a second than `per_second` of the client or the source allows.',
+      zh: '每秒调用次数超过客户端或来源的 `per_second` 限制。',
+    },
+  },
+  no_gateway: {
+    status: 501,
+    owner: 'config',
+    retry: 'never',
+    text: {
+      en: 'Calls are not passed on for this source: it has no address for them, or they are switched off. See `gateway` of the source.',
+      zh: '该来源不转发调用：没有配置转发地址，或已关闭。请查看来源的 `gateway` 配置。',
+    },
+  },
   config_invalid: {
     status: 500,
     owner: 'config',
@@ -119,6 +146,33 @@ const rows = {
     text: {
       en: 'There is no valid token at the moment. See the detail and the hint.',
       zh: '目前没有有效的令牌，详见 detail 与 hint。',
+    },
+  },
+  upstream_unreachable: {
+    status: 502,
+    owner: 'upstream',
+    retry: 'backoff',
+    text: {
+      en: 'There is no connection to the upstream. Nothing was carried out.',
+      zh: '无法连接上游，请求未被执行。',
+    },
+  },
+  upstream_cut: {
+    status: 502,
+    owner: 'upstream',
+    retry: 'never',
+    text: {
+      en: 'The upstream broke the connection before it answered. The call may have been carried out.',
+      zh: '上游在应答之前断开了连接，调用可能已被执行。',
+    },
+  },
+  upstream_silent: {
+    status: 504,
+    owner: 'upstream',
+    retry: 'never',
+    text: {
+      en: 'The upstream did not answer in time. The call may have been carried out.',
+      zh: '上游没有及时应答，调用可能已被执行。',
     },
   },
   authorization_refused: {

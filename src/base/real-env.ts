@@ -1,10 +1,13 @@
 /** The real clock, chance and network. One of the few files that may touch them; a test keeps it so. */
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { Agent, ProxyAgent, fetch as undiciFetch, type Dispatcher } from 'undici'
-import { sleepMsMax, type Clock, type Env, type Fetch, type FetchOptions, type Processes } from './env.ts'
+import { sleepMsMax, type Clock, type Env, type Fetch, type FetchOptions, type Pass, type Processes } from './env.ts'
 
 const connectMsMax = 3_000
+/** How long the other side of a request that is passed on may be silent, before its answer and within, in milliseconds. */
+const silentMsMax = 60_000
 /** Authorities of requests (`FetchOptions.ca`) whose connections are kept. */
 const authoritiesMax = 8
 
@@ -29,8 +32,8 @@ export const realClock: Clock = {
     }),
 }
 
-/** A fetch over its own connection pool: no redirects, no cookies, no proxy from the environment. */
-export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
+/** The network over one connection pool: no redirects, no cookies, no proxy from the environment. */
+export function realFetch(): { fetch: Fetch; pass: Pass; close: () => Promise<void> } {
   const direct = new Agent({ connect: { timeout: connectMsMax }, keepAliveTimeout: 10_000 })
   const proxies = new Map<string, Dispatcher>()
   const trusting = new Map<string, Agent>()
@@ -68,10 +71,33 @@ export function realFetch(): { fetch: Fetch; close: () => Promise<void> } {
     })
     return answer as unknown as Response
   }
+  const pass: Pass = async ({ origin, path, method, headers, body, signal, proxy }) => {
+    // Not by fetch, which would decode bodies, add headers and cost several times as much.
+    const {
+      statusCode,
+      headers: answered,
+      body: answer,
+    } = await dispatcherFor(proxy === undefined ? {} : { proxy }).request({
+      origin,
+      path,
+      method: method,
+      headers: [...headers],
+      body: isBytes(body) ? body : body === null ? null : Readable.from(body, { objectMode: false }),
+      signal,
+      headersTimeout: silentMsMax,
+      bodyTimeout: silentMsMax,
+      responseHeaders: 'raw',
+    })
+    return { status: statusCode, headers: answered as unknown as readonly string[], body: answer }
+  }
   const close = async (): Promise<void> => {
     await Promise.all([direct, ...proxies.values(), ...trusting.values()].map((dispatcher) => dispatcher.destroy()))
   }
-  return { fetch, close }
+  return { fetch, pass, close }
+}
+
+function isBytes(body: AsyncIterable<Uint8Array> | Uint8Array | null): body is Uint8Array {
+  return body instanceof Uint8Array
 }
 
 /**
@@ -110,13 +136,14 @@ function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
 }
 
 export function realEnv(): Env & { close: () => Promise<void> } {
-  const { fetch, close } = realFetch()
+  const { fetch, pass, close } = realFetch()
   const processes = realProcesses()
   return {
     ...(processes === undefined ? {} : { processes }),
     clock: realClock,
     random: { next: () => Math.random(), bytes: (length) => new Uint8Array(randomBytes(length)) },
     fetch,
+    pass,
     close,
   }
 }

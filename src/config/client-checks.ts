@@ -5,6 +5,7 @@ import { Secret } from '../base/secret.ts'
 import type { Text } from '../base/text.ts'
 import type { ClientGrant } from '../model/client.ts'
 import { compileGlobs } from '../model/glob.ts'
+import type { CallRules } from '../model/source.ts'
 import type { Config } from './config.ts'
 import { checkExpiry } from './expiry-checks.ts'
 import { problem, warning, type Path, type Problem } from './problem.ts'
@@ -21,7 +22,9 @@ export function checkClients(
 ): Checked<readonly ClientGrant[]> {
   const problems: Problem[] = []
   const owners = new Map<string, string>()
-  const grants = Object.entries(written.clients).map(([name, { key, read, refresh, gateway, admin, expiry }]) => {
+  const grants = Object.entries(written.clients).map(([name, client]) => {
+    const { key, read, refresh, gateway: passing, admin, expiry } = client
+    const { sources: gateway, calls } = callsOf(passing)
     const path = ['clients', name]
     if (!clientName.test(name)) problems.push(problem('value_invalid', { path, at: 'key' }, badName))
     const keyHash = /^sha256:([0-9a-f]{64})$/i.exec(key)?.[1]?.toLowerCase()
@@ -34,8 +37,10 @@ export function checkClients(
     } else {
       owners.set(keyHash, name)
     }
-    const lists = Object.entries({ read, refresh, gateway })
-    problems.push(...lists.flatMap(([list, globs]) => unmatchedGlobs(globs, [...path, list], sourceNames)))
+    const lists = Object.entries({ read, refresh, [Array.isArray(passing) ? 'gateway' : 'gateway.sources']: gateway })
+    problems.push(
+      ...lists.flatMap(([list, globs]) => unmatchedGlobs(globs, [...path, ...list.split('.')], sourceNames)),
+    )
     const said = isJsonObject(raw.clients) ? raw.clients[name] : null
     const saysNothing = isJsonObject(said) && ['read', 'refresh', 'gateway'].every((list) => said[list] === undefined)
     if (!admin && saysNothing) {
@@ -43,10 +48,18 @@ export function checkClients(
     }
     const told = checkExpiry(expiry, [...path, 'expiry'])
     problems.push(...told.problems)
-    const more = told.value === null ? {} : { expiry: told.value }
+    const more = { ...(told.value === null ? {} : { expiry: told.value }), ...(calls === undefined ? {} : { calls }) }
     return { name, keyHash: keyHash ?? '', read, refresh, gateway, admin, ...more }
   })
   return { value: grants, problems }
+}
+
+type Passing = WrittenConfig['clients'][string]['gateway']
+
+function callsOf(written: Passing): { readonly sources: readonly string[]; readonly calls?: CallRules } {
+  if (Array.isArray(written)) return { sources: written }
+  const { sources, allow, deny, per_second } = written
+  return { sources, calls: { allow: allow ?? null, deny, perSecond: per_second ?? null } }
 }
 
 /** A warning for each glob that names no source of the file: a typing slip, most likely. */

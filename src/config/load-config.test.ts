@@ -88,6 +88,17 @@ alerts: []
       ['ticket', undefined],
     ])
   })
+  test('a client’s gateway may be a list, or sources with rules for the calls', async () => {
+    const rules = 'sources: [weixin], allow: ["GET /a/*"], deny: [/a/b], per_second: 2.5'
+    const { clients } = await configOf(
+      `sources: { weixin: { provider: wechat, appid: wx1, secret: "\${S}" } }
+clients: { a: { key: "${keyHash}", gateway: { ${rules} } } }`,
+      { environment: { S: 'x' } },
+    )
+    expect(clients).toMatchObject([
+      { gateway: ['weixin'], calls: { allow: ['GET /a/*'], deny: ['/a/b'], perSecond: 2.5 } },
+    ])
+  })
   test('anchors and merge keys work, and a key of its own wins over a merged one', async () => {
     const config = await configOf(
       `

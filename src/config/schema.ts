@@ -4,6 +4,7 @@
  * belong to its provider.
  */
 import { z } from 'zod'
+import { callRule } from '../model/call-rules.ts'
 import { layoutPresets } from '../model/sink-layout.ts'
 import type { Path } from './problem.ts'
 
@@ -22,6 +23,21 @@ const expiry = z
     }),
   ])
   .optional()
+
+const callRules = z.array(z.string().regex(callRule, 'A path such as /cgi-bin/user/*, or METHOD and a path'))
+
+const gateway = z
+  .union([
+    globs,
+    z.strictObject({
+      sources: globs.describe('Sources through which it may call the upstream.'),
+      allow: callRules.optional().describe('Only these calls: paths, or METHOD and path; * matches anything.'),
+      deny: callRules.default([]).describe('Never these calls.'),
+      per_second: z.number().min(0.01).max(100_000).optional().describe('Calls in a second.'),
+    }),
+  ])
+  .default([])
+  .describe('Sources through which it may call the upstream; or these as `sources`, with rules for the calls.')
 
 const server = z
   .strictObject({
@@ -53,7 +69,7 @@ const client = z
     key: z.string().describe('SHA-256 of the API key as sha256:HEX; `zhongkong key new` makes both.'),
     read: globs.default([]).describe('Sources whose token it may read; * matches any characters.'),
     refresh: globs.default([]).describe('Sources it may ask to refresh or report as bad.'),
-    gateway: globs.default([]).describe('Sources through which it may call the upstream.'),
+    gateway,
     admin: z.boolean().default(false).describe('May do everything, sources included.'),
     expiry: expiry.describe('What it is told in expires_in: the name of its library, or margin, floor and cap.'),
   })

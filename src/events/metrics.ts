@@ -32,6 +32,10 @@ export type Metrics = {
   observe(route: string, status: number, seconds: number): void
   /** Counts a request to a source's callback by what became of it; null is no source that takes any. */
   countCallback(source: string | null, verdict: string): void
+  /** Counts a call through the gateway by what became of it. */
+  countCall(source: string, outcome: string): void
+  /** Counts an answer in which a platform said, by this code, that it was called too often. */
+  countLimit(source: string, code: string): void
   /** How many listen to events now. */
   watching(watchers: number): void
   expose(): Promise<{ readonly type: string; readonly text: string }>
@@ -63,6 +67,7 @@ export function createMetrics({ bus, version, sources, sinks }: MetricsOptions):
   return {
     observe: requests.observe,
     countCallback: callbackCounter(registers),
+    ...gatewayCounters(registers),
     watching: (count) => watchers.set(count),
     expose: async () => {
       await showSources()
@@ -80,11 +85,37 @@ function callbackCounter(registers: Registry[]): Metrics['countCallback'] {
     labelNames: ['source', 'verdict'],
     registers,
   })
+  const shownAs = boundedNames()
+  return (source, verdict) => counter.inc({ source: shownAs(source), verdict })
+}
+
+function gatewayCounters(registers: Registry[]): Pick<Metrics, 'countCall' | 'countLimit'> {
+  const calls = new Counter({
+    name: 'zhongkong_gateway_calls_total',
+    help: 'Calls through the gateway, by source and what became of them.',
+    labelNames: ['source', 'outcome'],
+    registers,
+  })
+  const limits = new Counter({
+    name: 'zhongkong_gateway_limits_total',
+    help: 'Answers in which a platform said that it was called too often, by source and its code.',
+    labelNames: ['source', 'code'],
+    registers,
+  })
+  const shownAs = boundedNames()
+  return {
+    countCall: (source, outcome) => calls.inc({ source: shownAs(source), outcome }),
+    countLimit: (source, code) => limits.inc({ source: shownAs(source), code }),
+  }
+}
+
+/** Names as labels show them: the first `sourcesMax` by themselves, all others without a name. */
+function boundedNames(): (source: string | null) => string {
   const shown = new Set<string>()
-  return (source, verdict) => {
-    const isShown = source !== null && (shown.has(source) || shown.size < sourcesMax)
-    if (isShown) shown.add(source)
-    counter.inc({ source: isShown ? source : '', verdict })
+  return (source) => {
+    if (source === null || (!shown.has(source) && shown.size >= sourcesMax)) return ''
+    shown.add(source)
+    return source
   }
 }
 

@@ -21,8 +21,8 @@ const wrongKey: Refusal = { refused: 'wrong-key' }
 const forbidden: Refusal = {
   refused: 'forbidden',
   hint: {
-    en: 'Give this client the right under `clients:` (refresh, or admin), or send the key of a client that has it.',
-    zh: '请在 `clients:` 中为该客户端添加权限（refresh 或 admin），或改用有此权限的客户端的密钥。',
+    en: 'Give this client the right under `clients:` (refresh, gateway or admin), or send the key of a client that has it.',
+    zh: '请在 `clients:` 中为该客户端添加权限（refresh、gateway 或 admin），或改用有此权限的客户端的密钥。',
   },
 }
 const notFound: Refusal = { refused: 'not-found' }
@@ -74,7 +74,8 @@ function grant(client: Client, scope: RouteScope, name: string): Admission {
   if (client.isAdmin || scope === 'client') return { client }
   if (scope === 'read') return client.may('read', name) ? { client } : notFound
   if (scope === 'refresh' && client.may('refresh', name)) return { client }
-  if (scope === 'refresh') return client.may('read', name) ? forbidden : notFound
+  if (scope === 'gateway' && client.may('gateway', name)) return { client }
+  if (scope === 'refresh' || scope === 'gateway') return client.may('read', name) ? forbidden : notFound
   return forbidden
 }
 

@@ -41,7 +41,7 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
     const name = target.slice(isV1 ? v1Path.length : tokenboyPath.length)
     if (!plainName.test(name)) return null
     const startedAt = env.clock.monotonic()
-    const seen = read(rawHeaders)
+    const seen = seenIn(rawHeaders)
     if (seen === null) return null
     const caller = { credentials: seen, peer }
     if (!isV1 && house.settings().compat.tokenboy === null) return null
@@ -68,7 +68,7 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
 type Seen = Credentials & { readonly ifNoneMatch: string | null; readonly requestId: string | null }
 
 /** The headers that matter here; null when one came twice, or from a follower, which the surfaces judge. */
-function read(rawHeaders: readonly string[]): Seen | null {
+export function seenIn(rawHeaders: readonly string[]): Seen | null {
   const seen: { -readonly [Slot in keyof Seen]: Seen[Slot] } = {
     authorization: null,
     host: null,

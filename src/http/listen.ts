@@ -20,6 +20,8 @@ import { ZhongkongError } from '../base/errors.ts'
 import type { Text } from '../base/text.ts'
 import { isLoopback, plainAddress } from './address.ts'
 import { responseOf } from './answer.ts'
+import { carryOver } from './gateway/socket-bridge.ts'
+import { limitBody } from './limit-body.ts'
 import { languageOf, problem } from './problem.ts'
 import type { Handler, Peer } from './server.ts'
 
@@ -45,7 +47,7 @@ export type ReadPem = (path: string) => Promise<Uint8Array>
 export type Limits = {
   /** Time to send all headers, in milliseconds. */
   readonly headersMs: number
-  /** Time to send the whole request, in milliseconds; the answer may take longer (a wait is up to a minute). */
+  /** Time to send the whole request, in milliseconds, but for calls through the gateway; the answer may take longer. */
   readonly requestMs: number
   /** How long an idle connection is kept, in milliseconds. */
   readonly keepAliveMs: number
@@ -88,7 +90,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const tls = options.tls ?? null
   const where = parseListen(options.listen)
   const closing = new AbortController()
-  const listener = listenerOf(handler, closing.signal)
+  const listener = listenerOf(handler, closing.signal, { env, limits })
   const pairNow = (files: PemFiles): Promise<Pair> => readPair(files, options.readPem)
   const server =
     tls === null
@@ -116,7 +118,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 function serverOptions(limits: Limits): ServerOptions {
   return {
     headersTimeout: limits.headersMs,
-    requestTimeout: limits.requestMs,
+    // Node has one limit for all requests; those through the gateway may be as long as they keep moving.
+    requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveMs,
     maxHeaderSize: limits.headerBytes,
     connectionsCheckingInterval: Math.min(1_000, Math.ceil(limits.headersMs / 2)),
@@ -171,8 +174,10 @@ function wordOf(thrown: unknown): string {
   return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : 'unknown'
 }
 
-/** The quick path where it can answer, the handler through node-server's bridge everywhere else. */
-function listenerOf(handler: Handler, closing: AbortSignal): RequestListener {
+type Bounds = { readonly env: Env; readonly limits: Limits }
+
+/** The quick path where it can answer, the gateway for what is its own, the handler through node-server's bridge everywhere else. */
+function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bounds): RequestListener {
   const full = getRequestListener((request, bridge) => handler(request, peerOf(bridge.incoming.socket)), {
     overrideGlobalObjects: false,
     errorHandler: () =>
@@ -205,7 +210,21 @@ function listenerOf(handler: Handler, closing: AbortSignal): RequestListener {
     }
     pending.add(outgoing)
     outgoing.once('close', () => pending.delete(outgoing))
-    void full(incoming, outgoing)
+    const answer = (): void => {
+      void limitBody(incoming, outgoing, { clock: env.clock, ms: limits.requestMs })
+      void full(incoming, outgoing)
+    }
+    if (!handler.mayCarry(incoming.url ?? '')) {
+      answer()
+      return
+    }
+    carryOver(handler, incoming, outgoing, peerOf(incoming.socket)).then(
+      (isAnswered) => {
+        if (!isAnswered) answer()
+      },
+      // A header that Node refuses to write, at worst.
+      () => outgoing.destroy(),
+    )
   }
 }
 

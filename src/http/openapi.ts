@@ -4,7 +4,7 @@ import { errorTable, type ErrorCode } from '../base/errors.ts'
 import { isJsonObject, type Json, type JsonObject } from '../base/json.ts'
 import { jsonType, problemType } from './answer.ts'
 import { namedSchemas } from './schemas.ts'
-import type { AnswerDoc, RouteScope, Surface } from './surface.ts'
+import type { AnswerDoc, Described, RouteScope } from './surface.ts'
 
 const described: Readonly<Record<RouteScope, string>> = {
   public: 'Needs no key.',
@@ -12,6 +12,7 @@ const described: Readonly<Record<RouteScope, string>> = {
   client: 'Needs any API key.',
   read: 'Needs a key that may read the source.',
   refresh: 'Needs a key that may refresh the source.',
+  gateway: 'Needs a key that may call through the source.',
   operator: 'Needs a loopback address, or the key of an admin.',
   admin: 'Needs the key of an admin.',
 }
@@ -22,7 +23,7 @@ const withKey: readonly ErrorCode[] = ['unauthorized', 'forbidden', 'too_many_at
 const withBody: readonly ErrorCode[] = ['payload_too_large', 'unsupported_media_type']
 const ofSources: readonly ErrorCode[] = ['token_unavailable', 'conflict', 'loop_detected']
 
-export function openapi(routes: readonly Surface[], version: string): JsonObject {
+export function openapi(routes: readonly Described[], version: string): JsonObject {
   const paths: Record<string, Record<string, Json>> = {}
   for (const route of routes) {
     const path = (paths[route.path] ??= {})
@@ -40,7 +41,7 @@ export function openapi(routes: readonly Surface[], version: string): JsonObject
   }
 }
 
-function operation({ method, path, scope, doc }: Surface): JsonObject {
+function operation({ method, path, scope, doc }: Described): JsonObject {
   const parameters: Json[] = []
   if (path.includes('{name}')) {
     parameters.push({
@@ -48,6 +49,15 @@ function operation({ method, path, scope, doc }: Surface): JsonObject {
       in: 'path',
       required: true,
       description: 'The source. A slash in it is written %2F.',
+      schema: { type: 'string' },
+    })
+  }
+  if (path.includes('{path}')) {
+    parameters.push({
+      name: 'path',
+      in: 'path',
+      required: true,
+      description: 'The path at the upstream; slashes are written as they are.',
       schema: { type: 'string' },
     })
   }
@@ -78,7 +88,7 @@ function operation({ method, path, scope, doc }: Surface): JsonObject {
   }
 }
 
-function responses(scope: RouteScope, doc: Surface['doc']): JsonObject {
+function responses(scope: RouteScope, doc: Described['doc']): JsonObject {
   const all: Record<string, Json> = {}
   for (const [status, answer] of Object.entries(doc.answers)) all[status] = response(answer)
   const codes = [
@@ -95,7 +105,7 @@ function responses(scope: RouteScope, doc: Surface['doc']): JsonObject {
 }
 
 function response({ description, type, schema }: AnswerDoc): JsonObject {
-  if (schema === undefined) return { description }
+  if (schema === undefined) return type === undefined ? { description } : { description, content: { [type]: {} } }
   return { description, content: { [type ?? jsonType]: { schema: schemaOf(schema) } } }
 }
 

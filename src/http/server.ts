@@ -11,8 +11,13 @@ import type { Keeper } from '../keeper/keeper.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { SinkStatus } from '../model/sink.ts'
 import { addressList } from './address.ts'
-import { responseOf, type Answer } from './answer.ts'
+import { headersOf, responseOf, type Answer } from './answer.ts'
 import { admit } from './gate.ts'
+import { gatewayOperations } from './gateway/describe.ts'
+import { createGateway } from './gateway/gateway.ts'
+import type { Carried, Exchange, Gateway } from './gateway/exchange.ts'
+import { exchangeOf, responseTo } from './gateway/fetch-bridge.ts'
+import { headerOf } from './gateway/headers.ts'
 import { createGlance, type Glance } from './glance.ts'
 import { createGuessLimiter } from './guess-limiter.ts'
 import { openapi } from './openapi.ts'
@@ -26,6 +31,7 @@ import { createTrail, type Trail } from './trail.ts'
 import { createWatchers, type Feed } from './watchers.ts'
 
 export type { Authorising, Compat, Meter, Peer } from './surface.ts'
+export type { Carried, Exchange } from './gateway/exchange.ts'
 export type { Glance, Glimpse } from './glance.ts'
 export type { Feed } from './watchers.ts'
 
@@ -62,6 +68,10 @@ export type Handler = {
   (request: Request, peer: Peer): Promise<Response>
   /** The quick path for token reads: the same answers without Request and Response. */
   readonly glance: Glance
+  /** Whether a request may be one for the gateway, by its target. */
+  mayCarry(target: string): boolean
+  /** Passes a call on to an upstream, with its bodies as streams; null when it is none, and nothing of it was read. Never rejects. */
+  carry(exchange: Exchange): Promise<Carried | null>
   /** Puts new clients and compatibility settings in place, whole, for every request from now on. */
   replace(settings: Reloadable): void
   /** Ends all waits and answers `/readyz` with 503; requests are still answered. */
@@ -76,10 +86,44 @@ const forwardedHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x
 type Bindings = { readonly peer: Peer; readonly requestId: string; route: string }
 
 export function createHandler(options: ServerOptions): Handler {
-  const { keeper, env, metrics, version, onFault } = options
+  const { env, metrics, onFault } = options
   let settings = settingsOf(options)
-  let document: string | undefined
   const draining = new AbortController()
+  const house = houseOf(options, () => settings, draining.signal)
+  const app = routed(house, onFault)
+  const nextRequestId = requestIds(env)
+
+  const gateway = createGateway(house, isRouted())
+  const carry = carrier(house, gateway, { nextRequestId, onFault })
+  const handle = async (request: Request, peer: Peer): Promise<Response> => {
+    const carried = await carriedFor(gateway, carry, request, peer)
+    if (carried !== null) return responseTo(carried)
+    const startedAt = env.clock.monotonic()
+    const bindings: Bindings = { peer, requestId: nextRequestId(request.headers.get('x-request-id')), route: 'none' }
+    const response = await app.fetch(request, bindings)
+    metrics.observe(bindings.route, response.status, (env.clock.monotonic() - startedAt) / 1_000)
+    return response
+  }
+  return Object.assign(handle, {
+    glance: createGlance(house, nextRequestId),
+    mayCarry: (target: string) => gateway.mayTake(target),
+    carry,
+    replace: (next: Reloadable) => {
+      settings = settingsOf(next)
+      house.watchers.readmitAll()
+    },
+    drain: () => {
+      draining.abort()
+      house.watchers.close()
+    },
+    settle: () => house.callbacks.settle(),
+  })
+}
+
+/** What the surfaces stand on. */
+function houseOf(options: ServerOptions, settings: () => Settings, draining: AbortSignal): House {
+  const { keeper, env, metrics, version } = options
+  let document: string | undefined
   const callbacks = createCallbacks({
     env,
     hear: options.hear ?? (() => Promise.resolve(false)),
@@ -92,12 +136,12 @@ export function createHandler(options: ServerOptions): Handler {
     versionOf: (name) => keeper.peek(name)?.version,
     count: (count) => metrics.watching(count),
   })
-  const house: House = {
+  return {
     keeper,
     env,
     version,
     meter: metrics,
-    settings: () => settings,
+    settings,
     guesses: createGuessLimiter(env.clock),
     callbacks,
     watchers,
@@ -108,31 +152,9 @@ export function createHandler(options: ServerOptions): Handler {
     hosts: new Set((options.hosts ?? []).map((host) => host.toLowerCase())),
     trail: options.trail ?? createTrail('', env.clock),
     noteAsk: createReAsks(keeper, env.clock),
-    draining: draining.signal,
-    document: () => (document ??= JSON.stringify(openapi(routes, version))),
+    draining,
+    document: () => (document ??= JSON.stringify(openapi([...routes, ...gatewayOperations], version))),
   }
-  const app = routed(house, onFault)
-  const nextRequestId = requestIds(env)
-
-  const handle = async (request: Request, peer: Peer): Promise<Response> => {
-    const startedAt = env.clock.monotonic()
-    const bindings: Bindings = { peer, requestId: nextRequestId(request.headers.get('x-request-id')), route: 'none' }
-    const response = await app.fetch(request, bindings)
-    metrics.observe(bindings.route, response.status, (env.clock.monotonic() - startedAt) / 1_000)
-    return response
-  }
-  return Object.assign(handle, {
-    glance: createGlance(house, nextRequestId),
-    replace: (next: Reloadable) => {
-      settings = settingsOf(next)
-      watchers.readmitAll()
-    },
-    drain: () => {
-      draining.abort()
-      watchers.close()
-    },
-    settle: () => callbacks.settle(),
-  })
 }
 
 const silence: Feed = {
@@ -169,6 +191,53 @@ function requestIds(env: Env): (given: string | null) => string {
     count += 1
     return `${prefix}-${count.toString(36)}`
   }
+}
+
+async function carriedFor(
+  gateway: Gateway,
+  carry: Gateway['carry'],
+  request: Request,
+  peer: Peer,
+): Promise<Carried | null> {
+  const { pathname, search } = new URL(request.url)
+  const target = pathname + search
+  return gateway.mayTake(target) ? await carry(exchangeOf(request, target, peer)) : null
+}
+
+type Told = { readonly nextRequestId: (given: string | null) => string; readonly onFault: ServerOptions['onFault'] }
+
+/** What the gateway throws, as an answer; and every call is counted as a request. */
+function carrier({ env, meter }: House, gateway: Gateway, { nextRequestId, onFault }: Told): Gateway['carry'] {
+  return async (exchange) => {
+    const startedAt = env.clock.monotonic()
+    const carried = await gateway.carry(exchange).catch((thrown: unknown) => {
+      const requestId = nextRequestId(headerOf(exchange.headers, 'x-request-id'))
+      const error = asZhongkongError(thrown)
+      if (error.code === 'internal') onFault?.(error.cause ?? error, { route: gatewayRoute, requestId })
+      return refusalOf(problem(error, languageOf(headerOf(exchange.headers, 'accept-language'))), requestId)
+    })
+    if (carried !== null) {
+      meter.observe(carried.route, carried.status, (env.clock.monotonic() - startedAt) / 1_000)
+    }
+    return carried
+  }
+}
+
+/** As metrics and the log name what never got as far as an upstream. */
+const gatewayRoute = '/proxy/{name}/{path}'
+
+function refusalOf(answer: Answer, requestId: string): Carried {
+  const body = Buffer.from(typeof answer.body === 'string' ? answer.body : '')
+  return { status: answer.status, headers: headersOf(answer, requestId), body, route: gatewayRoute }
+}
+
+/** Whether a path is one of the list, whatever the method. */
+function isRouted(): (path: string) => boolean {
+  const plain = new Set(routes.map(({ path }) => path).filter((path) => !path.includes('{')))
+  const named = routes
+    .filter(({ path }) => path.includes('{'))
+    .map(({ path }) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`))
+  return (path) => plain.has(path) || named.some((pattern) => pattern.test(path))
 }
 
 /** Hono carries the routing; everything else is decided here. */

@@ -44,6 +44,12 @@ export type Settings = {
   readonly tokenboyAllow: AddressList
 }
 
+/**
+ * What became of a call through the gateway. `healed`: the token was refused, and the call sent again with another one;
+ * `refused`: the same, but there was no other one or the call could not be sent again. `cut`: an answer broke off.
+ */
+export type CallOutcome = 'answered' | 'healed' | 'refused' | 'denied' | 'limited' | 'failed' | 'cut'
+
 /** Counts requests; the events room has one. */
 export type Meter = {
   /** `route` is a path of the list or `none`, so the number of series is bounded. */
@@ -51,6 +57,10 @@ export type Meter = {
   expose(): Promise<{ readonly type: string; readonly text: string }>
   /** Counts a request to a callback; null is no source that takes any. */
   countCallback(source: string | null, verdict: Verdict): void
+  /** Counts a call through the gateway by what became of it. */
+  countCall(source: string, outcome: CallOutcome): void
+  /** Counts an answer in which a platform says that it was called too often. */
+  countLimit(source: string, code: string): void
   /** How many listen to events now. */
   watching(watchers: number): void
 }
@@ -113,10 +123,10 @@ export type House = {
 /**
  * What a caller needs:
  * - `public`: nothing. `own`: the surface asks for its own proof, in its own words.
- * - `client`: any key. `read`, `refresh`: that right on the source `{name}`.
+ * - `client`: any key. `read`, `refresh`, `gateway`: that right on the source `{name}`.
  * - `operator`: a loopback address, or an admin's key. `admin`: an admin's key.
  */
-export type RouteScope = 'public' | 'own' | 'client' | 'read' | 'refresh' | 'operator' | 'admin'
+export type RouteScope = 'public' | 'own' | 'client' | 'read' | 'refresh' | 'gateway' | 'operator' | 'admin'
 
 /** One request on its way through a surface. */
 export type Visit = {
@@ -160,6 +170,7 @@ export type SurfaceDoc = {
     | 'authorize'
     | 'oauth2'
     | 'jssdk'
+    | 'gateway'
   /** Query parameters. */
   readonly query?: z.ZodObject
   /** The JSON body. */
@@ -176,11 +187,15 @@ export type AnswerDoc = {
   readonly schema?: z.ZodType
 }
 
-export type Surface = {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
+/** What the document tells of an operation. */
+export type Described = {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
   /** As OpenAPI writes it: `/v1/tokens/{name}`. */
   readonly path: string
   readonly scope: RouteScope
-  readonly handler: (visit: Visit) => Promise<Answer> | Answer
   readonly doc: SurfaceDoc
+}
+
+export type Surface = Described & {
+  readonly handler: (visit: Visit) => Promise<Answer> | Answer
 }

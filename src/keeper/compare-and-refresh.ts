@@ -10,7 +10,7 @@ import { ZhongkongError } from '../base/errors.ts'
 import { confirmedAt, decide, refusalOf, tokenOf, wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import { doubted } from '../model/settle.ts'
-import { minIntervalMsOf } from '../model/source.ts'
+import { youngestMs } from '../model/source.ts'
 import { refusedHere, stepFor, type Witness } from '../model/suspicion.ts'
 import { hastened, mayHastenAt } from '../model/wish.ts'
 import type { KeepFresh } from './keep-fresh.ts'
@@ -59,10 +59,10 @@ export class CompareAndRefresh {
       const reading = await readToken(this.#room, this.#fresh, name, waitOf(options))
       return { ...reading, refreshed: false, reason: 'not_current' }
     }
-    if (stale === undefined) return await this.#seeThrough(found, 'asked', options)
-    if (this.#isYoung(found)) {
+    if (this.#isYoung(found, stale === undefined ? (options.minAgeMs ?? 0) : found.source.policy.minIntervalMs)) {
       return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'recently_refreshed' }
     }
+    if (stale === undefined) return await this.#seeThrough(found, 'asked', options)
     return await this.#lookInto(found, options)
   }
 
@@ -86,11 +86,11 @@ export class CompareAndRefresh {
     return witness.kind === 'input' ? { said: 'dead', until: null } : await this.#probe.ask(found, witness)
   }
 
-  #isYoung({ source, entry }: Found): boolean {
+  #isYoung({ entry }: Found, minAgeMs: number): boolean {
     const { token } = entry
     if (token === null) return false
     const ageMs = this.#room.time.now() - Math.max(token.issuedAt, confirmedAt(entry))
-    return ageMs < minIntervalMsOf(source, token.lifetimeMs)
+    return ageMs < youngestMs(minAgeMs, token.lifetimeMs)
   }
 
   /**
@@ -123,7 +123,7 @@ export class CompareAndRefresh {
       for (let turn = 0; turn < turnsMax; turn += 1) {
         await clock.sleep(pauseMs, stopping)
         const found = stopping.aborted ? null : await lookUp(this.#room, name)
-        if (found?.entry.version !== version || this.#isYoung(found)) return
+        if (found?.entry.version !== version || this.#isYoung(found, found.source.policy.minIntervalMs)) return
         const { said, until: at } = await this.#ask(found, witness)
         const isEnough = said === 'dead' || (said === 'unclear' && witness.kind !== 're-ask')
         if (isEnough) await this.#seeThrough(found, 'reported', { witness })

@@ -39,6 +39,8 @@ export type Refreshed = Reading & {
 export type RefreshOptions = {
   /** The token that was refused: refresh only if it is still the current one. Absent: refresh now. */
   readonly stale?: string
+  /** Without `stale`: a token younger than this, or than a quarter of its life, is given as it is. */
+  readonly minAgeMs?: number
   /** Who says that it was refused; default: a caller without a name. */
   readonly witness?: Witness
   /** Default 8 s. */
@@ -121,6 +123,8 @@ export type Keeper = {
   ownerOf(
     token: string,
   ): { readonly source: Source; readonly snapshot: Snapshot | undefined; readonly leftMs: number } | undefined
+  /** The same, and what other nodes on this store have served; looks through the store when it must, and throws as it does. */
+  findOwner(token: string): Promise<ReturnType<Keeper['ownerOf']>>
   /** Sources whose credential names this account (appid, corpid), in order of the configuration. */
   byAccount(account: string): Promise<readonly Source[]>
   /** Sources that are asked with this one's token (its tickets), in order of the configuration. */

@@ -21,6 +21,7 @@ import {
 } from './change-sources.ts'
 import { CompareAndRefresh } from './compare-and-refresh.ts'
 import { sourceState, sourceStates } from './describe-sources.ts'
+import { FindOwner } from './find-owner.ts'
 import { keepBrought } from './keep-brought.ts'
 import { KeepFresh } from './keep-fresh.ts'
 import type { Audience, Keeper } from './keeper.ts'
@@ -32,7 +33,7 @@ import { putBackSpilled } from './put-back-spilled.ts'
 import { SourceBook } from './source-book.ts'
 import { StoreOutage } from './store-outage.ts'
 import { StoreTime } from './store-time.ts'
-import { Views } from './views.ts'
+import { Views, type View } from './views.ts'
 import { WatchGrants, type AskForPush } from './watch-grants.ts'
 import { WatchUpstreams, type WatchUpstream } from './watch-upstreams.ts'
 
@@ -181,6 +182,7 @@ function changes(room: Room, fresh: KeepFresh, refresh: CompareAndRefresh): Chan
 
 function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isReady' | 'stop'> {
   const { time, views, book } = room
+  const owners = new FindOwner(room)
   const inFile = (holds: (source: Source) => boolean): Promise<Source[]> =>
     Promise.resolve([...book.fileSources.values()].filter(holds))
   return {
@@ -194,16 +196,18 @@ function reads(room: Room, fresh: KeepFresh): Omit<Keeper, keyof Changes | 'isRe
     get: (name, options = {}) => readToken(room, fresh, name, options),
     next: (name, version, waitMs, signal) =>
       nextToken(room, fresh, name, { version, waitMs, ...(signal === undefined ? {} : { signal }) }),
+    ownerOf: (token) => ownerIn(views, token, views.ownerOf(token)),
+    findOwner: async (token) => ownerIn(views, token, await owners.find(token)),
     newest: (name) => newestToken(room, name),
-    ownerOf: (token) => {
-      const view = views.ownerOf(token)
-      if (view === undefined) return undefined
-      return { source: view.source, snapshot: view.snapshot ?? undefined, leftMs: views.leftMsOf(token, view) }
-    },
     byAccount: (account) => inFile((source) => source.credential?.account === account),
     dependents: (name) => inFile((source) => source.needs.includes(name)),
     source: async (name) => book.fileSources.get(name) ?? (await lookUp(room, name))?.source,
     state: (name) => sourceState(room, name),
     states: (query) => sourceStates(room, query),
   }
+}
+
+function ownerIn(views: Views, token: string, view: View | undefined): ReturnType<Keeper['ownerOf']> {
+  if (view === undefined) return undefined
+  return { source: view.source, snapshot: view.snapshot ?? undefined, leftMs: views.leftMsOf(token, view) }
 }

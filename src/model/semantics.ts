@@ -40,6 +40,10 @@ export type Semantics = {
   readonly inject: { readonly query: string } | { readonly header: string; readonly prefix: string }
   /** Codes by which the upstream's ordinary API says that the token is bad. */
   readonly invalidTokenCodes: readonly (string | number)[]
+  /** Codes by which it says that it was called too often: a token is not to blame. A text also stands for those it begins. */
+  readonly limitCodes?: readonly (string | number)[]
+  /** Codes by which it says that it does not serve our address. */
+  readonly addressCodes?: readonly (string | number)[]
 }
 
 export type GrantSemantics = {

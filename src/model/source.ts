@@ -17,7 +17,25 @@ export type RefreshPolicy = {
   readonly timeoutMs: number
   /** HTTP proxy for this source's requests. */
   readonly proxy?: string
+  /** All of its proxies, `proxy` first, where there are several; the gateway goes through them in turn. */
+  readonly proxies?: readonly string[]
+  /** What was written about the gateway; null: nothing goes through it. */
+  readonly gateway?: WrittenGateway | null
 }
+
+/** Which calls may be made. A rule is a glob over paths, or over a method, a space and the path. */
+export type CallRules = {
+  /** Null: all but what is denied. */
+  readonly allow: readonly string[] | null
+  readonly deny: readonly string[]
+  /** Calls in a second; null: no limit. */
+  readonly perSecond: number | null
+}
+
+export type WrittenGateway = CallRules & { readonly baseUrl?: string }
+
+/** Where and how ordinary calls with this source's token go. */
+export type SourceGateway = CallRules & { readonly baseUrl: string }
 
 export type Source = {
   readonly name: string
@@ -52,6 +70,8 @@ export type Source = {
   readonly account?: string
   /** What its tickets sign; absent where they are none. */
   readonly signing?: Signing
+  /** Absent where no ordinary calls are passed on. */
+  readonly gateway?: SourceGateway
   /** Sources under this one that are made when they are first read; absent where there are none. */
   readonly offspring?: Offspring
 }
@@ -130,7 +150,12 @@ export function graceMsOf(source: Source, lifetimeMs: number): number {
   return Math.min(source.policy.overlapMs ?? source.semantics.graceMs, Math.floor(lifetimeMs / 4))
 }
 
-/** The youngest age at which a reported token is refreshed, in milliseconds; shorter lives scale it down. */
+/** The youngest age at which a token is replaced because somebody says so, in milliseconds; shorter lives scale it down. */
+export function youngestMs(minAgeMs: number, lifetimeMs: number): number {
+  return Math.min(minAgeMs, Math.floor(lifetimeMs / 4))
+}
+
+/** The same where somebody reported it. */
 export function minIntervalMsOf(source: Source, lifetimeMs: number): number {
-  return Math.min(source.policy.minIntervalMs, Math.floor(lifetimeMs / 4))
+  return youngestMs(source.policy.minIntervalMs, lifetimeMs)
 }

@@ -12,7 +12,7 @@ import type { Failed, RejectionClass } from '../model/failure.ts'
 import { notSent, rejected, unknown } from './outcome.ts'
 import type { Call } from './provider.ts'
 import { retryAfterMs } from './retry-after.ts'
-import { unreachable } from './unreachable.ts'
+import { unreachable } from '../base/unreachable.ts'
 
 export type Ask = {
   readonly method: 'GET' | 'POST'

@@ -6,7 +6,7 @@ import { nearest } from '../base/suggest.ts'
 import type { DefinitionIssue, ParseSource } from '../model/definition.ts'
 import type { Attempt, Failed } from '../model/failure.ts'
 import type { Message, Push } from '../model/message.ts'
-import type { Source } from '../model/source.ts'
+import type { RefreshPolicy, Source, SourceGateway } from '../model/source.ts'
 import type { Said } from '../model/suspicion.ts'
 import { provider as dingtalkCorp } from './dingtalk-corp.ts'
 import { provider as dingtalkSuite } from './dingtalk-suite.ts'
@@ -88,6 +88,7 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
   const issues = [...ofParent, ...unknownFields(provider, settings, kin)]
   if (issues.length > 0) return { ok: false, issues }
   const channel = provider.channel?.(settings) ?? null
+  const gateway = gatewayOf(provider, settings, policy)
   const source: Source = {
     name,
     kind: provider.kind,
@@ -105,9 +106,42 @@ export const parseSource: ParseSource = (name, definition, origin, siblings = ()
     callback,
     ...(provider.account === undefined ? {} : { account: provider.account(settings) }),
     ...(provider.signing === undefined ? {} : { signing: provider.signing(settings) }),
+    ...(gateway === null ? {} : { gateway }),
     ...(provider.offspring === undefined ? {} : { offspring: provider.offspring }),
   }
   return { ok: true, source }
+}
+
+/**
+ * Where platforms give out tokens, and take codes that are good once. Through the gateway that would retire tokens or spend
+ * codes behind the keeper's back, and what is refused there says nothing about the token that was put in.
+ */
+const issuingPaths = [
+  '/cgi-bin/token',
+  '/cgi-bin/stable_token',
+  '/cgi-bin/gettoken',
+  '/cgi-bin/component/api_*_token',
+  '/cgi-bin/component/api_query_auth',
+  '/cgi-bin/service/get_*_token',
+  '/cgi-bin/service/*get_permanent_code',
+  '/cgi-bin/corpgroup/corp/gettoken',
+  '/gettoken',
+  '/service/get_*_token',
+  '/v1.0/oauth2/*accessToken',
+  '/open-apis/auth/*',
+  '/open-apis/authen/*token',
+  '/oauth2/token',
+  '/oauth/token',
+  '/oauth/client_token/*',
+  '/oauth/access_token/*',
+]
+
+function gatewayOf(provider: Provider, settings: unknown, { gateway: written }: RefreshPolicy): SourceGateway | null {
+  if (written === null) return null
+  const baseUrl = written?.baseUrl ?? provider.api?.(settings)
+  if (baseUrl === undefined) return null
+  const { allow = null, deny = [], perSecond = null } = written ?? {}
+  return { baseUrl, allow, deny: [...issuingPaths, ...deny], perSecond }
 }
 
 function seedOf(provider: Provider, settings: unknown): Source['seed'] {

@@ -1,8 +1,9 @@
 /** The keys that every source may have beside those of its provider: the refresh policy, and the platform's callback. */
 import { z } from 'zod'
 import { Secret } from '../base/secret.ts'
-import type { Callback, CallbackScheme, ForwardTarget, RefreshPolicy } from '../model/source.ts'
-import { duration, problem, secret, urlProblem } from './setting.ts'
+import { callRule } from '../model/call-rules.ts'
+import type { Callback, CallbackScheme, ForwardTarget, RefreshPolicy, WrittenGateway } from '../model/source.ts'
+import { duration, optionalBaseUrl, problem, secret, urlProblem } from './setting.ts'
 
 const dayMs = 86_400_000
 const yearMs = 365 * dayMs
@@ -22,6 +23,30 @@ const proxy = z.string().superRefine((value, context) => {
     zh: '必须是 HTTP 代理的地址，如 http://10.0.0.2:3128',
   })
 })
+
+/** More proxies than this are of no use to one source. */
+const proxiesMax = 16
+
+const rule = z.string().superRefine((value, context) => {
+  if (callRule.test(value)) return
+  problem(context, {
+    en: 'It must be a path such as /cgi-bin/user/*, or a method and a path such as GET /cgi-bin/*',
+    zh: '必须是路径（如 /cgi-bin/user/*），或方法加路径（如 GET /cgi-bin/*）',
+  })
+})
+
+const gateway = z
+  .union([
+    z.literal(false),
+    z.strictObject({
+      base_url: optionalBaseUrl('Where calls go. Default: where the platform itself is asked.'),
+      allow: z.array(rule).optional().describe('Only these calls: paths, or METHOD and path; * matches anything.'),
+      deny: z.array(rule).default([]).describe('Never these calls.'),
+      per_second: z.number().min(0.01).max(100_000).optional().describe('Calls in a second, of all callers together.'),
+    }),
+  ])
+  .optional()
+  .describe('How ordinary calls are passed on with the token put in; false: not at all.')
 
 const aesKey = z
   .string()
@@ -90,20 +115,35 @@ export const policySchema = z.strictObject({
   daily_limit: z.number().int().min(1).optional().describe('Issues in 24 hours. Default: what the upstream allows.'),
   overlap: duration('How long a replaced token still works. Default: what the upstream grants.', 0, yearMs).optional(),
   timeout: duration('Time of one request, from the first byte to the last. Default: 8s', 100, 60_000).prefault('8s'),
-  proxy: proxy.optional().describe('An HTTP proxy for the requests of this source.'),
+  proxy: z
+    .union([proxy, z.array(proxy).min(1).max(proxiesMax)])
+    .optional()
+    .describe('An HTTP proxy for the requests of this source; of several, tokens are asked for through the first.'),
+  gateway,
 })
 
 /** Milliseconds, under the names of the model. */
 export function policyOf(written: z.output<typeof policySchema>): RefreshPolicy {
-  const { refresh_before, min_interval, daily_limit, overlap, timeout, proxy: through } = written
+  const { refresh_before, min_interval, daily_limit, overlap, timeout, proxy: through, gateway: passing } = written
+  const proxies = typeof through === 'string' ? [through] : (through ?? [])
+  const [first] = proxies
   return {
     minIntervalMs: min_interval,
     timeoutMs: timeout,
     ...(refresh_before === undefined ? {} : { refreshBeforeMs: refresh_before }),
     ...(daily_limit === undefined ? {} : { dailyLimit: daily_limit }),
     ...(overlap === undefined ? {} : { overlapMs: overlap }),
-    ...(through === undefined ? {} : { proxy: through }),
+    ...(first === undefined ? {} : { proxy: first }),
+    ...(proxies.length < 2 ? {} : { proxies }),
+    ...(passing === undefined ? {} : { gateway: passing === false ? null : passedOn(passing) }),
   }
+}
+
+type Passing = Exclude<z.output<typeof gateway>, false | undefined>
+
+function passedOn({ base_url, allow, deny, per_second }: Passing): WrittenGateway {
+  const rules = { allow: allow ?? null, deny, perSecond: per_second ?? null }
+  return base_url === undefined ? rules : { ...rules, baseUrl: base_url }
 }
 
 /** The keys of `callback` where the platform calls like that. */

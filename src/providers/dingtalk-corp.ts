@@ -44,6 +44,7 @@ export const provider: Provider<Settings> = {
     kinds: ['dingtalk-suite'],
     inherits: ['suite_key', 'suite_secret', 'stack', 'base_url', 'proxy'],
   },
+  api: dingtalkBase,
   offspring: { jsapi: { provider: 'dingtalk-ticket' } },
   fields: ['accessToken', 'expireIn', 'access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: ({ of }) => [of],

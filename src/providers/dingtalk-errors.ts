@@ -1,6 +1,7 @@
 /** Error codes of DingTalk's token and ticket calls: numbers on the old stack, words on the new one. */
+import { addressIn } from '../base/seen-address.ts'
 import type { Text } from '../base/text.ts'
-import { addressIn, forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
+import { forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
 
 const minuteMs = 60_000
 

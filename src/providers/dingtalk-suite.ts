@@ -44,6 +44,7 @@ export const provider: Provider<Settings> = {
     ...dingtalkPlace,
   }),
   callback: { scheme: 'dingtalk', receiveIds: ({ suite_key }) => [suite_key] },
+  api: dingtalkBase,
   fields: ['accessToken', 'expireIn', 'suite_access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: ({ stack }) => dingtalkSuiteSemantics(stack),

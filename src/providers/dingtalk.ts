@@ -43,6 +43,8 @@ const common = {
   fallbackTtlMs: 300_000,
   // The old stack's 88 says nothing by itself: its `sub_code` is one of these when the token is bad.
   invalidTokenCodes: ['InvalidAuthentication', 40014, 42001, 40001],
+  limitCodes: [90018, 'Forbidden.AccessDenied.QpsLimit'],
+  addressCodes: [60020, 'Forbidden.AccessDenied.IpNotInWhiteList'],
 } as const
 
 export const dingtalkSemantics: Readonly<Record<Stack, Semantics>> = {
@@ -65,6 +67,7 @@ export const provider: Provider<Settings> = {
     scheme: 'dingtalk',
     receiveIds: ({ appkey, corpid }) => (corpid === undefined ? [appkey] : [corpid, appkey]),
   },
+  api: dingtalkBase,
   fields: ['accessToken', 'expireIn', 'access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: ({ stack }) => dingtalkSemantics[stack],

@@ -1,5 +1,4 @@
 /** Error codes as data: what each means for us, and what a person can do. One table per platform and kind of call. */
-import { isIP } from 'node:net'
 import type { Text } from '../base/text.ts'
 import { scrub } from '../base/secret.ts'
 import type { Failed, RejectionClass } from '../model/failure.ts'
@@ -55,13 +54,6 @@ function codeOf(code: unknown, secrets: readonly string[]): string | number {
   if (typeof code === 'boolean') return String(code)
   if (typeof code !== 'string') return 'error'
   return /^-?\d{1,12}$/.test(code) ? Number(code) : scrub(code, secrets, 80)
-}
-
-/** The address that the platform saw, as its error texts tell it; null when there is none in them. */
-export function addressIn(errmsg: string): string | null {
-  const match = /(?:invalid ip|from ip:?|request ?ip[:=]?)\s*([0-9a-f.:]{3,45})/i.exec(errmsg)
-  const address = match?.[1]?.replace(/[.:]+$/, '') ?? ''
-  return isIP(address) === 0 ? null : address
 }
 
 /** Everything that is refused until someone changes the configuration, with a hint. */

@@ -37,6 +37,7 @@ export const provider: Provider<Settings> = {
     ...feishuPlace,
   }),
   callback: { scheme: 'feishu', receiveIds: ({ app_id }) => [app_id] },
+  api: feishuBase,
   fields: ['app_access_token', 'expire', 'code', 'msg'],
   needs: () => [],
   semantics: () => feishuStoreSemantics,

@@ -30,6 +30,7 @@ export const provider: Provider<Settings> = {
     ...feishuPlace,
   }),
   parent: { key: 'of', kinds: ['feishu-store'], inherits: ['region', 'base_url', 'proxy'] },
+  api: feishuBase,
   offspring: { jsapi: { provider: 'feishu-ticket' } },
   fields: ['tenant_access_token', 'expire', 'code', 'msg'],
   needs: ({ of }) => [of],

@@ -38,6 +38,7 @@ export const feishuSemantics: Semantics = {
   fallbackTtlMs: 300_000,
   inject: { header: 'authorization', prefix: 'Bearer ' },
   invalidTokenCodes: [99991663, 99991664, 99991671],
+  limitCodes: [99991400],
 }
 
 export const provider: Provider<Settings> = {
@@ -52,6 +53,7 @@ export const provider: Provider<Settings> = {
     ...feishuPlace,
   }),
   callback: { scheme: 'feishu', receiveIds: ({ app_id }) => [app_id] },
+  api: feishuBase,
   fields: ['tenant_access_token', 'app_access_token', 'expire', 'code', 'msg'],
   needs: () => [],
   semantics: () => feishuSemantics,

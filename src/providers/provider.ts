@@ -140,6 +140,8 @@ export type Provider<S = unknown> = {
     /** What encrypted messages for this source end in. */
     receiveIds(settings: S): readonly string[]
   }
+  /** Where ordinary calls with the token go, without a slash at the end; absent where nobody can know. */
+  api?(settings: S): string
   /**
    * Sources under one of this kind that come into being when somebody who may read them reads them first: definitions by
    * the last part of the name (`{source}/{part}`), to which `of` is added. So nobody has to configure what a million

@@ -44,6 +44,8 @@ export const authorizerSemantics: Semantics = {
   fallbackTtlMs: 300_000,
   inject: { query: 'access_token' },
   invalidTokenCodes: [40001, 40014, 42001],
+  limitCodes: [45009, 45011],
+  addressCodes: [40164],
 }
 
 export const provider: Provider<Settings> = {
@@ -58,6 +60,7 @@ export const provider: Provider<Settings> = {
     jsapi: { provider: 'wechat-ticket', type: 'jsapi' },
     wx_card: { provider: 'wechat-ticket', type: 'wx_card' },
   },
+  api: ({ base_url }) => base_url,
   fields: authorizerFields,
   needs: ({ of }) => [of],
   semantics: () => authorizerSemantics,

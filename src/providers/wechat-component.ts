@@ -55,6 +55,8 @@ export const componentSemantics: Semantics = {
   fallbackTtlMs: 5 * minuteMs,
   inject: { query: 'component_access_token' },
   invalidTokenCodes: [40001, 40014, 42001, 42006],
+  limitCodes: [45009, 45011],
+  addressCodes: [40164, 61004],
 }
 
 export const provider: Provider<Settings> = {
@@ -70,6 +72,7 @@ export const provider: Provider<Settings> = {
     page_url: optionalBaseUrl('Where the pages for authorising are. Default: those of WeChat.'),
   }),
   callback: { scheme: 'wechat', isSealed: true, receiveIds: ({ appid }) => [appid] },
+  api: ({ base_url }) => base_url,
   fields: ['component_access_token', 'expires_in'],
   needs: () => [],
   semantics: () => componentSemantics,

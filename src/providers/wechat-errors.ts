@@ -1,5 +1,6 @@
 /** Error codes of WeChat's token and ticket calls (Official Accounts and Mini Programs). */
-import { addressIn, forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
+import { addressIn } from '../base/seen-address.ts'
+import { forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs

@@ -23,6 +23,8 @@ const common = {
   fallbackTtlMs: 300_000,
   inject: { query: 'access_token' },
   invalidTokenCodes: [40001, 40014, 42001],
+  limitCodes: [45009, 45011],
+  addressCodes: [40164],
   probe: true,
 } as const
 
@@ -62,6 +64,7 @@ export const provider: Provider<Settings> = {
     base_url: baseUrl(wechatHost, 'Where WeChat is asked.'),
   }),
   callback: { scheme: 'wechat', receiveIds: ({ appid }) => [appid] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in'],
   needs: () => [],
   semantics: ({ mode }) => (mode === 'classic' ? classicSemantics : stableSemantics),

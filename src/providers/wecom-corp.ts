@@ -42,6 +42,7 @@ export const provider: Provider<Settings> = {
     base_url: baseUrl(wecomHost, 'Where WeCom is asked; as for the source named by `of` when left out.'),
   }),
   parent: { key: 'of', kinds: ['wecom-suite'], inherits: ['base_url', 'proxy'] },
+  api: ({ base_url }) => base_url,
   offspring: {
     jsapi: { provider: 'wecom-ticket', type: 'jsapi' },
     agent_config: { provider: 'wecom-ticket', type: 'agent_config' },

@@ -27,6 +27,7 @@ export const provider: Provider<Settings> = {
     base_url: baseUrl(wecomHost, 'Where WeCom is asked; as for the source named by `of` when left out.'),
   }),
   parent: { key: 'of', kinds: ['wecom', 'http'], inherits: ['base_url', 'proxy'] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: ({ of }) => [of],
   semantics: () => wecomSemantics,

@@ -1,6 +1,7 @@
 /** Error codes of WeCom's token and ticket calls, those of service providers included. */
+import { addressIn } from '../base/seen-address.ts'
 import type { Text } from '../base/text.ts'
-import { addressIn, forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
+import { forbidden, misconfigured, refusedInput, type ErrorRow, type ErrorTable } from './error-table.ts'
 import { untilBeijingMidnightMs } from './wechat-errors.ts'
 
 const minuteMs = 60_000

@@ -16,6 +16,7 @@ export const provider: Provider<Settings> = {
     provider_secret: secret('Its ProviderSecret.'),
     base_url: baseUrl(wecomHost, 'Where WeCom is asked.'),
   }),
+  api: ({ base_url }) => base_url,
   fields: ['provider_access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: () => ({

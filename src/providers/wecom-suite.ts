@@ -32,6 +32,8 @@ export const wecomSuiteSemantics: Semantics = {
   grant: pushedTicket(ticketEveryMs, 'suite_ticket'),
   inject: { query: 'suite_access_token' },
   invalidTokenCodes: [42009, 40082],
+  limitCodes: [45009, 45033],
+  addressCodes: [60020],
 }
 
 const authorization: Authorization<Settings> = {
@@ -103,6 +105,7 @@ export const provider: Provider<Settings> = {
     scheme: 'wecom',
     receiveIds: ({ suite_id, corpid }) => (corpid === undefined ? [suite_id] : [suite_id, corpid]),
   },
+  api: ({ base_url }) => base_url,
   fields: ['suite_access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: () => wecomSuiteSemantics,

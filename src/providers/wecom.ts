@@ -27,6 +27,8 @@ export const wecomSemantics: Semantics = {
   fallbackTtlMs: 300_000,
   inject: { query: 'access_token' },
   invalidTokenCodes: [40014, 42001, 40001],
+  limitCodes: [45009, 45033],
+  addressCodes: [60020],
 }
 
 export const provider: Provider<Settings> = {
@@ -42,6 +44,7 @@ export const provider: Provider<Settings> = {
     base_url: baseUrl(wecomHost, 'Where WeCom is asked.'),
   }),
   callback: { scheme: 'wecom', receiveIds: ({ corpid }) => [corpid] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   needs: () => [],
   semantics: () => ({ ...wecomSemantics, probe: true }),

@@ -45,3 +45,14 @@ export async function readBody(request: Request): Promise<string> {
     text += decoder.decode(value, { stream: true })
   }
 }
+
+/** The body of a request as it comes, whatever its size. */
+export async function* bytesOf(request: Request): AsyncGenerator<Uint8Array, void, undefined> {
+  if (request.body === null) return
+  const reader = request.body.getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    yield value
+  }
+}

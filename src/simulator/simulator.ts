@@ -31,7 +31,7 @@ import { findSuite, suiteOf, type Suite } from './suite.ts'
 import type { Visit } from './upstream.ts'
 import { wechatPlans } from './wechat.ts'
 import { wecomPlans, wecomProviderPlans, wecomSuitePlans } from './wecom.ts'
-import { readBody } from './connection.ts'
+import { bytesOf, readBody } from './connection.ts'
 import { World, type AccountState, type ChannelPlan } from './world.ts'
 
 export type { Account, AccountSettings } from './account.ts'
@@ -301,6 +301,7 @@ function visitOf(request: Request, url: URL, path: string, origin: Origin | unde
     headers: request.headers,
     ip: addressOf(request, origin),
     text: () => readBody(request),
+    bytes: () => bytesOf(request),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { JsonObject } from '../base/json.ts'
 import { lifetimeForms, type Effect } from './effect.ts'
 import { setAt, valueAt } from './json-path.ts'
+import { mediaOf } from './media.ts'
 import { connectionLost, pause } from './connection.ts'
 import type { Answer, Given } from './upstream.ts'
 import type { SimulatorClock } from './world.ts'
@@ -15,6 +16,11 @@ type Draft = { status: number; headers: Record<string, string>; text: string }
 
 /** The plain way out, without effects. */
 export function respond(answer: Answer): Response {
+  const { mediaBytes } = answer
+  if (mediaBytes !== undefined) {
+    const headers = { ...answer.headers, 'content-type': 'image/jpeg', 'content-length': String(mediaBytes) }
+    return new Response(mediaOf(mediaBytes), { status: answer.status, headers })
+  }
   return new Response(JSON.stringify(answer.body), { status: answer.status, headers: answer.headers })
 }
 

@@ -20,6 +20,8 @@ export type Visit = {
   readonly ip: string
   /** The body; at most `bodyBytesMax` of it. */
   readonly text: () => Promise<string>
+  /** The body as it comes; all of it. */
+  readonly bytes: () => AsyncIterable<Uint8Array>
 }
 
 /** A value that was given out, and where in the body it stands, so that faults can twist it. */
@@ -36,6 +38,8 @@ export type Answer = {
   readonly headers: Readonly<Record<string, string>>
   readonly body: JsonObject
   readonly given: Given | null
+  /** In place of the body, so many bytes. */
+  readonly mediaBytes?: number
   /** The upstream's own code when it refused; null when it did what was asked. */
   readonly refusal: string | number | null
 }

@@ -7,6 +7,7 @@ import type { AccountOf } from './account.ts'
 import type { Reissue } from './channel.ts'
 import { parseObject, textOf } from './json-body.ts'
 import { ticketLengths, tokenLengths, type Knobs } from './knobs.ts'
+import { downloadSize, isUpload, readUpload, uploadBody } from './media.ts'
 import type { Answer, Call, CallKind, Given, Upstream, Visit } from './upstream.ts'
 import { wechatTexts } from './wechat-texts.ts'
 import { secondsLeft, type AccountState, type ChannelPlan, type World } from './world.ts'
@@ -179,6 +180,15 @@ function ordinaryCall(world: World, visit: Visit): Call | Promise<Call> {
   const owner = world.find('wechat', world.book.get(token)?.channel.account ?? null)
   const kind = visit.path === '/cgi-bin/ticket/getticket' ? 'ticket' : 'api'
   const account = owner?.account.id ?? null
+  // A token that is no good is refused before the media is there.
+  if (isUpload(visit) && world.judge(token)?.verdict === 'alive') {
+    return readUpload(visit).then((upload) =>
+      callOf(world, kind, account, () => {
+        const answer = ordinaryAnswer(world, visit, token, null)
+        return answer.refusal === null ? accept(uploadBody(upload, world.clock.now())) : answer
+      }),
+    )
+  }
   if (!readsBody(visit)) return callOf(world, kind, account, () => ordinaryAnswer(world, visit, token, null))
   return visit
     .text()
@@ -211,8 +221,11 @@ function ordinaryAnswer(world: World, visit: Visit, token: string, body: JsonObj
       return accept({ ip_list: ['101.226.103.0/25', '101.89.47.18'] })
     case '/cgi-bin/user/get':
       return accept({ total: 1, count: 1, data: { openid: ['oSimulated0000000000000000001'] }, next_openid: '' })
-    default:
-      return accept({ errcode: 0, errmsg: 'ok' })
+    default: {
+      const mediaBytes = downloadSize(visit)
+      const body = accept({ errcode: 0, errmsg: 'ok' })
+      return mediaBytes === null ? body : { ...body, mediaBytes }
+    }
   }
 }
 

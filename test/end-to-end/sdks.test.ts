@@ -1,6 +1,6 @@
 /**
  * SDKs that other people wrote, unmodified, with their base URL pointed at a running server: they get their tokens and
- * tickets as if it were the platform. Their other calls go through the gateway, which is not here yet.
+ * tickets as if it were the platform. Their other calls go through the gateway: gateway.test.ts.
  */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

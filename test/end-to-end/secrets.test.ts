@@ -256,7 +256,12 @@ test('no answer to a wrong, curious or malformed request holds a secret or a tok
     [`/v1/tokens/good/refresh`, { key, body: `stale=${living}`, headers: { 'content-type': 'text/plain' } }],
     [`/v1/tokens/ticket/refresh`, { key, body: { stale: living } }],
     [`/v1/tokens/good/refresh`, raw(JSON.stringify({ stale: living.repeat(2_000) }))],
-    [`/nothing/${appsecret}?access_token=${living}`],
+    [`/nothing/${appsecret}?token=${living}`],
+    // With a token in its place these are calls: what the platform answers is the platform's, what we answer is ours.
+    [`/nothing/..%2f${appsecret}?access_token=${living}`],
+    [`/cgi-bin/stable_token/?access_token=${living}&secret=${appsecret}`],
+    [`/cgi-bin/user/get?access_token=${living}`],
+    [`/proxy/good/cgi-bin/user/get?access_token=${living}`, { key }],
     [`/cgi-bin/token?${wire}wx-good&secret=wrong`],
     [`/cgi-bin/token?${wire}wx-nobody&secret=${appsecret}`],
     [`/cgi-bin/token?${wire}wx-good`],

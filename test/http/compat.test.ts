@@ -232,13 +232,18 @@ describe('WeChat’s own wire format', () => {
   })
 
   test('force_refresh refreshes for the AppSecret and for a key that may, within the limits', async () => {
-    const { ask, keeper } = wechatHouse()
+    const { ask, keeper, advance } = wechatHouse()
     keeper.rotate('stable')
     const force = { ...question, force_refresh: true }
+    // As at WeChat: not twice within thirty seconds.
+    expect((await ask(...stable(force))).json.access_token).toBe('stable-token-1')
+    advance(30_000)
     expect((await ask(...stable(force))).json.access_token).toBe('stable-token-2')
+    advance(30_000)
     expect((await ask(...stable({ ...force, secret: 'refresher-key' }))).json.access_token).toBe('stable-token-3')
     expect((await ask(...stable({ ...force, secret: 'reader-key' }))).json.errcode).toBe(48001)
     expect((await ask(...stable({ ...force, force_refresh: 'true' }))).json.access_token).toBe('stable-token-3')
+    advance(30_000)
     keeper.refreshFailure = new ZhongkongError('budget_spent', 'too soon')
     expect((await ask(...stable(force))).json.access_token).toBe('stable-token-3')
     expect(keeper.refreshes).toBe(2)

@@ -181,14 +181,24 @@ export class FakeKeeper implements Keeper {
     this.hints.push({ name, version, witness })
   }
 
-  async refresh(name: string, options: { readonly stale?: string } = {}): Promise<Refreshed> {
+  async refresh(
+    name: string,
+    options: { readonly stale?: string; readonly minAgeMs?: number } = {},
+  ): Promise<Refreshed> {
     const { snapshot } = await this.get(name)
+    if (this.now - snapshot.issuedAt < (options.minAgeMs ?? 0)) {
+      return { ...this.#reading(snapshot), refreshed: false, reason: 'recently_refreshed' }
+    }
     if (this.refreshFailure !== null) throw this.refreshFailure
     if (options.stale !== undefined && options.stale !== snapshot.token) {
       return { ...this.#reading(snapshot), refreshed: false, reason: 'not_current' }
     }
     this.refreshes += 1
     return { ...this.#reading(this.rotate(name)), refreshed: true }
+  }
+
+  findOwner(token: string): ReturnType<Keeper['findOwner']> {
+    return Promise.resolve(this.ownerOf(token))
   }
 
   ownerOf(token: string): ReturnType<Keeper['ownerOf']> {

@@ -8,7 +8,7 @@ type Words = { readonly detail: string; readonly hint: string }
 
 const codes = Object.keys(errorTable) as ErrorCode[]
 const toldOf = (code: ErrorCode, language: 'en' | 'zh'): Words =>
-  JSON.parse(String(problem(new ZhongkongError(code, 'as it was thrown'), language).body)) as Words
+  JSON.parse(problem(new ZhongkongError(code, 'as it was thrown'), language).body as string) as Words
 
 describe('a problem', () => {
   test.each(codes)('%s has a hint beside its detail', (code) => {

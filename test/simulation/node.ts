@@ -110,6 +110,8 @@ export class SimulatedNode {
         metrics: {
           observe: () => undefined,
           countCallback: () => undefined,
+          countCall: () => undefined,
+          countLimit: () => undefined,
           watching: () => undefined,
           expose: () => Promise.resolve({ type: 'text/plain', text: '' }),
         },

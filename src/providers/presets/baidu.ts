@@ -18,6 +18,7 @@ export const baidu = oauth2Preset({
   }),
   account: ({ client_id }) => client_id,
   semantics: { ...sideBySide, inject: { query: 'access_token' }, invalidTokenCodes: [110, 111] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'refresh_token', 'scope', 'session_key', 'session_secret'],
   dialect: {
     errors: {

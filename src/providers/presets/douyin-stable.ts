@@ -22,6 +22,7 @@ export const douyinStable = httpPreset({
     inject: douyinInject,
     invalidTokenCodes: douyinInvalidTokenCodes,
   },
+  api: ({ base_url }) => base_url,
   fields: douyinFields,
   errors: douyinErrors,
 })

@@ -23,6 +23,7 @@ export const douyin = httpPreset({
     inject: douyinInject,
     invalidTokenCodes: douyinInvalidTokenCodes,
   },
+  api: ({ base_url }) => base_url,
   fields: douyinFields,
   errors: douyinErrors,
 })

@@ -64,6 +64,7 @@ export const githubApp = httpPreset<Keys>({
     return `${written.app_id}/${part}`
   },
   semantics: { ...sideBySide, fallbackTtlMs: 3_540_000, invalidTokenCodes: [401] },
+  api: ({ base_url }) => base_url,
   fields: ['token', 'expires_at', 'permissions', 'repository_selection', 'repositories'],
   errors: {
     'HTTP 401': misconfigured(

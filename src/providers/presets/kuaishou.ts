@@ -24,6 +24,7 @@ export const kuaishou = httpPreset({
   }),
   account: ({ app_id }) => app_id,
   semantics: { ...sideBySide, inject: { query: 'access_token' } },
+  api: ({ base_url }) => base_url,
   fields: ['result', 'access_token', 'expires_in', 'token_type'],
   errors: {
     100200100: misconfigured(

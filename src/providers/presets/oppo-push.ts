@@ -26,6 +26,7 @@ export const oppoPush = httpPreset({
   }),
   account: ({ app_key }) => app_key,
   semantics: { ...sideBySide, inject: { header: 'auth_token', prefix: '' }, invalidTokenCodes: [11] },
+  api: ({ base_url }) => base_url,
   fields: ['code', 'message', 'data'],
   errors: {
     '-1': { class: 'transient', hint: { en: 'OPPO is busy.', zh: 'OPPO 系统繁忙。' } },

@@ -21,6 +21,7 @@ export const paypal = oauth2Preset({
   }),
   account: ({ client_id }) => client_id,
   semantics: oauth2Semantics,
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'token_type', 'app_id', 'nonce', 'scope'],
   dialect: {
     errors: {

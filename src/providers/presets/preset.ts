@@ -22,6 +22,8 @@ type Common<Keys> = {
   /** Names the account at the upstream, without secrets; what else makes another token of it belongs in here, too. */
   readonly account: (keys: Keys) => string
   readonly semantics: Semantics
+  /** Where ordinary calls with the token go; absent where that is another host than the one that gives the token. */
+  readonly api?: (keys: Keys) => string
   /** Everything that a good answer holds, where that is known. */
   readonly fields: readonly string[]
 }
@@ -58,10 +60,11 @@ export const sideBySide: Semantics = {
 type HttpPresetSettings<Keys> = { readonly keys: Keys; readonly http: HttpSettings }
 
 export function httpPreset<Keys extends object>(preset: HttpPreset<Keys>): Provider<HttpPresetSettings<Keys>> {
-  const { kind, keys: schema, definition, account, semantics, fields, errors, made } = preset
+  const { kind, keys: schema, definition, account, semantics, api, fields, errors, made } = preset
   return {
     kind,
     schema: schema.transform((keys) => ({ keys, http: httpSettingsOf(preset, keys) })),
+    ...(api === undefined ? {} : { api: ({ keys }) => api(keys) }),
     fields,
     needs: () => [],
     semantics: () => semantics,
@@ -93,10 +96,11 @@ export type ClientKeys = { readonly client_id: string; readonly client_secret: S
 export function oauth2Preset<Keys extends object>(
   preset: Oauth2Preset<Keys>,
 ): Provider<{ readonly keys: Keys; readonly oauth2: Oauth2Settings }> {
-  const { kind, keys: schema, account, semantics, fields, dialect } = preset
+  const { kind, keys: schema, account, semantics, api, fields, dialect } = preset
   return {
     kind,
     schema: schema.transform((keys) => ({ keys, oauth2: { ...plain, ...preset.settings(keys) } })),
+    ...(api === undefined ? {} : { api: ({ keys }) => api(keys) }),
     fields,
     needs: () => [],
     semantics: ({ oauth2 }) => ({ ...semantics, fallbackTtlMs: oauth2.fallbackTtlMs }),

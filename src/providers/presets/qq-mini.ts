@@ -23,6 +23,7 @@ export const qqMini = httpPreset({
     inject: { query: 'access_token' },
     invalidTokenCodes: [40001, 40014, 42001],
   },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'errcode', 'errmsg'],
   errors: {
     '-1': { class: 'transient', hint: { en: 'QQ is busy.', zh: 'QQ 系统繁忙。' } },

@@ -26,6 +26,7 @@ export const salesforce = oauth2Preset({
   }),
   account: ({ client_id }) => client_id,
   semantics: { ...oauth2Semantics, invalidTokenCodes: ['INVALID_SESSION_ID', 'invalid_token'] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'instance_url', 'id', 'token_type', 'issued_at', 'signature', 'scope'],
   dialect: {
     errors: {

@@ -25,6 +25,7 @@ export const tiktok = httpPreset({
   }),
   account: ({ client_key }) => client_key,
   semantics: { ...sideBySide, invalidTokenCodes: ['access_token_invalid'] },
+  api: ({ base_url }) => base_url,
   fields: ['access_token', 'expires_in', 'token_type'],
   errors: {
     ...oauth2Errors,

@@ -33,6 +33,7 @@ export const vivoPush = httpPreset({
     inject: { header: 'authToken', prefix: '' },
     invalidTokenCodes: [10_000],
   },
+  api: ({ base_url }) => base_url,
   fields: ['result', 'desc', 'authToken'],
   errors: {
     10200: misconfigured('The appId is missing.', '缺少 appId。'),
