@@ -130,6 +130,11 @@ function healMsOf(name: string): number {
 }
 
 const leaseMs = 15_000
+/**
+ * For so long after it left a request may be under way: its timeout, and two seconds. It may leave in the last moment of its
+ * lease's first five seconds, and each of two nodes may be wrong about the store's clock by its way to the store.
+ */
+const flightMs = 8_000 - 300
 /** The sources whose upstream retires the previous token with each issue. */
 const retiring: ReadonlySet<string> = new Set(['classic', 'dynamic'])
 const graceMs = 300_000
@@ -419,7 +424,7 @@ export class Checks {
       if (other === flight || other.channel !== name || other.channel === 'stable') continue
       // An outside hand that deletes the row takes the lease with it.
       if (watch.rowDeletedAt >= other.leftAt || watch.hasLost(other.leftAt)) continue
-      if (time.now() - other.leftAt < 8_000) this.fail('I2', `${name}: two requests in flight`)
+      if (time.now() - other.leftAt < flightMs) this.fail('I2', `${name}: two requests in flight`)
     }
     if (body?.includes('"force_refresh":true') === true) {
       const last = watch.forced.at(-1)
