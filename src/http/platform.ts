@@ -8,7 +8,7 @@ import { safeEqual, scrub } from '../base/secret.ts'
 import type { Client } from '../access/access.ts'
 import type { Source } from '../model/source.ts'
 import { parseJsonObject, readText } from './input.ts'
-import type { Visit } from './surface.ts'
+import type { House, Visit } from './surface.ts'
 
 /** A caller's proof: the sources it has proved itself for, never none. `client` when it sent one of our API keys. */
 export type Proof =
@@ -41,13 +41,18 @@ export async function isKnownAccount(visit: Visit, kind: string, account: string
   return (await visit.house.keeper.byAccount(account)).some((source) => source.kind === kind)
 }
 
+/** Whose a token is, on whichever node it was given out; while the store fails, on this one. */
+export async function ownerOf({ keeper }: House, token: string): Promise<ReturnType<House['keeper']['ownerOf']>> {
+  return await keeper.findOwner(token).catch(() => keeper.ownerOf(token))
+}
+
 export type TicketOwner =
   | { readonly found: true; readonly ticket: Pick<Source, 'name'> }
   | { readonly found: false; readonly why: 'token' | 'ticket' }
 
 /** The ticket source of a type that belongs to the source whose token the caller sent. */
 export async function ticketOf(visit: Visit, token: string, kinds: TicketKinds, type: string): Promise<TicketOwner> {
-  const owner = visit.house.keeper.ownerOf(token)
+  const owner = await ownerOf(visit.house, token)
   const { name, offspring = {} } = owner?.source ?? {}
   // Who has the token could ask for the ticket at the platform itself, so it may come into being here.
   if (name !== undefined && Object.hasOwn(offspring, type) && offspring[type]?.provider === kinds.ticket) {

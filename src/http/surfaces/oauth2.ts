@@ -8,6 +8,7 @@ import type { Client } from '../../access/access.ts'
 import { asZhongkongError } from '../../base/errors.ts'
 import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
+import { ownerOf } from '../platform.ts'
 import { admit } from '../gate.ts'
 import { claimOf, OauthRefusal, readForm, type Claim, type Form } from '../oauth-client.ts'
 import { problemOf } from '../problem.ts'
@@ -80,7 +81,7 @@ async function introspect(visit: Visit): Promise<Answer> {
     const asker = introspector(visit, form)
     const shown = form.get('token')
     if (shown === undefined) throw new OauthRefusal('invalid_request', 'token is missing')
-    const owner = await ownerOf(visit.house, shown, asker)
+    const owner = await readable(visit.house, shown, asker)
     if (owner === null) return json(200, { active: false })
     const { source, leftMs, issuedAt } = owner
     return json(200, {
@@ -109,35 +110,11 @@ function introspector(visit: Visit, form: Form): Client {
 
 type Owner = { readonly source: Source; readonly leftMs: number; readonly issuedAt: number | undefined }
 
-async function ownerOf(house: House, shown: string, asker: Client): Promise<Owner | null> {
-  const found = house.keeper.ownerOf(shown) ?? (await ownerInStore(house, shown, asker))
+async function readable(house: House, shown: string, asker: Client): Promise<Owner | null> {
+  const found = await ownerOf(house, shown)
   if (found === undefined || found.leftMs <= 0 || !asker.may('read', found.source.name)) return null
   const { source, snapshot, leftMs } = found
   return { source, leftMs, issuedAt: snapshot?.token === shown ? snapshot.issuedAt : undefined }
-}
-
-/** Sources that are looked through for a token which this node has not served, at most. */
-const sourcesMax = 500
-/** A node looks through them this often at most, in milliseconds: whoever sends a gateway nonsense costs little. */
-const lookAgainMs = 1_000
-const lookedAt = new WeakMap<House, number>()
-
-/** A node knows only what it has served: after a start, other nodes may know more. */
-async function ownerInStore(house: House, shown: string, asker: Client): Promise<ReturnType<typeof known>> {
-  const { keeper, env } = house
-  const now = env.clock.monotonic()
-  if (now - (lookedAt.get(house) ?? -Infinity) < lookAgainMs) return undefined
-  lookedAt.set(house, now)
-  const { states } = await keeper.states({ limit: sourcesMax })
-  const names = states.flatMap(({ source: { name }, snapshot }) =>
-    snapshot !== null && keeper.peek(name) === undefined && asker.may('read', name) ? [name] : [],
-  )
-  await Promise.allSettled(names.map((name) => keeper.get(name)))
-  return known(house, shown)
-}
-
-function known({ keeper }: House, shown: string): ReturnType<House['keeper']['ownerOf']> {
-  return keeper.ownerOf(shown)
 }
 
 function metadata(visit: Visit): Answer {

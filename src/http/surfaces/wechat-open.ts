@@ -9,7 +9,7 @@ import type { Source } from '../../model/source.ts'
 import type { Answer } from '../answer.ts'
 import { json } from '../answer.ts'
 import { lastParameter } from '../input.ts'
-import { isKnownAccount, jsonBodyOf, prove, textIn, wireErrorOf, type WireError } from '../platform.ts'
+import { isKnownAccount, jsonBodyOf, ownerOf, prove, textIn, wireErrorOf, type WireError } from '../platform.ts'
 import { authorizerTokenSchema, componentTokenSchema, wechatErrorSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { toldSeconds } from '../told-life.ts'
@@ -58,7 +58,7 @@ async function authorizerToken(visit: Visit): Promise<Answer> {
   // Old documents and new ones name it differently.
   const sent = lastParameter(visit.url, 'component_access_token') || lastParameter(visit.url, 'access_token')
   if (sent === '') return refusal(visit, 41001)
-  const owner = visit.house.keeper.ownerOf(sent)?.source
+  const owner = (await ownerOf(visit.house, sent))?.source
   if (owner?.kind !== kind) return refusal(visit, 40001)
   const body = await jsonBodyOf(visit)
   if (body === null) return refusal(visit, 47001)

@@ -7,7 +7,7 @@ import type { Reading } from '../../keeper/keeper.ts'
 import type { Source } from '../../model/source.ts'
 import { json, type Answer } from '../answer.ts'
 import { lastParameter } from '../input.ts'
-import { jsonBodyOf, prove, textIn, wireErrorOf } from '../platform.ts'
+import { jsonBodyOf, ownerOf, prove, textIn, wireErrorOf } from '../platform.ts'
 import { wechatErrorSchema, wechatTokenSchema, wecomProviderTokenSchema, wecomSuiteTokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
 import { toldSeconds } from '../told-life.ts'
@@ -57,7 +57,7 @@ async function corpToken(visit: Visit): Promise<Answer> {
   const sent = lastParameter(visit.url, 'suite_access_token')
   const corpid = textIn(body, 'auth_corpid')
   if (sent === '') return refusal(visit, 41022)
-  const suite = visit.house.keeper.ownerOf(sent)?.source
+  const suite = (await ownerOf(visit.house, sent))?.source
   if (suite?.kind !== 'wecom-suite') return refusal(visit, 40082)
   if (corpid === '') return refusal(visit, 41002)
   const corp = await corpOf(visit, suite, corpid)
