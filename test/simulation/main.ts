@@ -64,6 +64,7 @@ async function runOne(seed: number, trace?: (line: string) => void): Promise<Run
     seed,
     nodes,
     hours,
+    isFailFast: values['fail-fast'],
     ...(plan === undefined ? {} : { plan }),
     ...(ttl === undefined ? {} : { ttl }),
     ...(trace === undefined ? {} : { trace }),

@@ -26,6 +26,8 @@ export type Mutant = Change & {
   readonly ttl?: number
   readonly hours?: number
   readonly seeds?: number
+  /** The first seed; one that is known to catch it saves the time of those before. */
+  readonly from?: number
   readonly nodes?: number
 }
 
@@ -252,6 +254,7 @@ export const mutants: readonly Mutant[] = [
         )`,
     replace: '        .then(() => undefined)',
     faults: ['store-outage', 'partition'],
+    from: 33,
   },
   {
     id: 'M20b',
@@ -262,6 +265,7 @@ export const mutants: readonly Mutant[] = [
     replace:
       'this.#queue.add(name, Infinity)\n        this.#cursor = null\n        await new Promise<void>(() => undefined)\n        throw thrown',
     faults: ['store-outage', 'partition'],
+    from: 33,
   },
   {
     id: 'M21',

@@ -103,6 +103,8 @@ function run(main: string, mutant: Mutant): Promise<{ code: number | null; outpu
   args.push(
     '--nodes',
     String(mutant.nodes ?? 3),
+    '--from',
+    String(mutant.from ?? 1),
     '--workers',
     '1',
     '--quiet',

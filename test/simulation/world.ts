@@ -24,6 +24,8 @@ export type RunOptions = {
   /** Lifetime of every token, in seconds; that of the platforms when absent. */
   readonly ttl?: number
   readonly trace?: (line: string) => void
+  /** Ends soon after the first violation. */
+  readonly isFailFast?: boolean
 }
 
 /** A day in 2026, so that printed times look like times. */
