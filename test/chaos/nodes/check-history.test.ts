@@ -286,6 +286,21 @@ describe('a wait', () => {
   })
 })
 
+describe('a read that fails', () => {
+  const failed = { status: 503, token: '', failure: 'token_unavailable' }
+  const known = [issue(1, 10_000), read(10_200, 0, 1), read(10_200, 1, 1), read(10_200, 2, 1)]
+  const at = (ms: number): ReadLine => read(ms, 1, 0, failed)
+
+  it('may be due to a lease that a process took before it was frozen, one grace ago, when the token was due', () => {
+    const lines = (freeze: readonly Line[], ms: number): string[] => broken([known, freeze, at(ms)], -60_000)
+    expect(lines([], 36_000)).toEqual(['read'])
+    expect(lines(frozen(2, 20_500, 30_000), 36_000)).toEqual([])
+    // It was not due yet; and what was frozen later did not take it.
+    expect(lines(frozen(2, 12_000, 13_000), 29_000)).toEqual(['read'])
+    expect(lines(frozen(2, 30_000, 34_000), 36_000)).toEqual(['read'])
+  })
+})
+
 describe('a call for a refresh', () => {
   const call = (at: number, kind: RefreshTold['kind'], version: number, more: Partial<ReadLine & RefreshTold> = {}) => {
     const { refreshed = false, reason = '', ...others } = more

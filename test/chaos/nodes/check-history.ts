@@ -4,7 +4,7 @@
  * Each excuse has a reason in the design, is counted, and has a ceiling (`excuses.ts`). All bounds are those that the house
  * states: a lease is the attempt's timeout and seven seconds, and what is published is heard at once.
  */
-import { clockMs, isStrange, ms, type Evidence, type Violation } from './evidence.ts'
+import { clockMs, isDisturbed, isStrange, ms, type Evidence, type Violation } from './evidence.ts'
 import { checkRefreshes } from './check-refreshes.ts'
 import { checkRequests, takeoverMarginMs } from './check-requests.ts'
 import { Excuses, type Excuse } from './excuses.ts'
@@ -98,6 +98,14 @@ function checkFailure(evidence: Evidence, read: ReadLine): void {
   const graceMs = facts.overlapMs ?? Infinity
   if (unanswered(evidence, fate).some((sentAt) => judged > sentAt + graceMs - marginMs)) {
     excuse('none: an attempt without an answer cut the token short')
+    return
+  }
+  // A lease that was taken when the token was due, and an attempt that was lost with its process before it was sent.
+  const leasedAt = judged - graceMs
+  const span = { from: leasedAt - facts.leaseMs - takeoverMarginMs, to: leasedAt + marginMs }
+  const wasDue = facts.dueAgeMsMin !== null && span.to >= fate.issuedAt + facts.dueAgeMsMin
+  if (wasDue && isDisturbed(evidence, span)) {
+    excuse('none: an attempt may have been lost with its node or with the store, before it was sent')
     return
   }
   const text = `a read failed (${read.failure ?? ''}) though v${known.version} ${known.token} lives`

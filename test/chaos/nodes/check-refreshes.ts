@@ -2,10 +2,9 @@
  * What must hold of calls for a refresh: what they say is true, they fail only where something stands in the way, and the
  * upstream is asked for nothing that nobody called for.
  */
-import { isStrange, ms, type Evidence } from './evidence.ts'
+import { isDisturbed, isStrange, ms, type Evidence } from './evidence.ts'
 import { takeoverMarginMs } from './check-requests.ts'
 import type { ReadLine, RefreshTold } from './history.ts'
-import type { Span } from './presence.ts'
 import type { Request } from './requests.ts'
 
 /** An attempt may wait a moment for the one before, and the news of a new token takes its way. */
@@ -78,14 +77,6 @@ function checkRefusal(evidence: Evidence, line: ReadLine): void {
     excuse('refresh: somebody was out of touch, or an attempt had no answer')
   else
     fail({ rule: 'refresh', at, source, text: `node ${node}, ${source}: refused (${line.failure ?? ''}) for nothing` })
-}
-
-/** Whether a node or a worker was struck, or the store away, in a span. */
-function isDisturbed({ history, presence }: Evidence, span: Span): boolean {
-  const nodes = Array.from({ length: history.nodes }, (_, node) => node)
-  return nodes.some(
-    (node) => presence.isOutOfTouch(node, span) || presence.isStruck(node, span) || presence.isWorkerStruck(node, span),
-  )
 }
 
 /** Whether nobody had been given what was issued to a request, at an instant. */

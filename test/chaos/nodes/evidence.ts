@@ -2,7 +2,7 @@
 import type { Excuse } from './excuses.ts'
 import type { FirstServed } from './first-served.ts'
 import type { History, ReadLine } from './history.ts'
-import type { Presence } from './presence.ts'
+import type { Presence, Span } from './presence.ts'
 import type { Request } from './requests.ts'
 import type { TokenFates } from './token-fates.ts'
 
@@ -51,4 +51,12 @@ export function isStrange(evidence: Evidence, read: ReadLine): boolean {
 
 export function ms(value: number): string {
   return `${Math.round(value)} ms`
+}
+
+/** Whether a node or a worker was struck, or the store away, in a span. */
+export function isDisturbed({ history, presence }: Evidence, span: Span): boolean {
+  const nodes = Array.from({ length: history.nodes }, (_, node) => node)
+  return nodes.some(
+    (node) => presence.isOutOfTouch(node, span) || presence.isStruck(node, span) || presence.isWorkerStruck(node, span),
+  )
 }

@@ -10,6 +10,7 @@ export const excuseShares = {
   'none: the process had not been told of any token yet': 0.02,
   'none: the token had ended, and no new one could be had': 0.3,
   'none: an attempt without an answer cut the token short': 0.1,
+  'none: an attempt may have been lost with its node or with the store, before it was sent': 0.01,
   // A token that its upstream no longer takes.
   'dead: it was said to be stale': 0.1,
   'dead: replaced since the node lost touch, which it must notice after 45 s': 0.1,
