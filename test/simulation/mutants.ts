@@ -174,6 +174,7 @@ export const mutants: readonly Mutant[] = [
     // In an outage little is due; it is those who ask by whom the upstream is asked.
     faults: ['store-outage', 'partition', 'asked-refresh', 'false-report'],
     rates: { 'asked-refresh': 400, 'false-report': 400, 'store-outage': 20 },
+    from: 6,
   },
   {
     id: 'M13',
@@ -398,6 +399,7 @@ export const mutants: readonly Mutant[] = [
     find: 'budget: spend(entry.budget, now, forced),',
     replace: 'budget: forced ? entry.budget : entry.budget,',
     faults: ['false-report', 'asked-refresh', 'report-flood'],
+    from: 8,
   },
   {
     id: 'M35',
@@ -438,6 +440,7 @@ export const mutants: readonly Mutant[] = [
     faults: ['store-answer-slow', 'asked-refresh', 'status-watch'],
     rates: { 'store-answer-slow': 0.2, 'asked-refresh': 48, 'status-watch': 72 },
     hours: 12,
+    from: 9,
   },
   {
     id: 'M39',
@@ -459,6 +462,7 @@ export const mutants: readonly Mutant[] = [
     faults: ['source-removed', 'store-answer-slow'],
     rates: { 'source-removed': 24, 'store-answer-slow': 0.1 },
     hours: 12,
+    from: 22,
   },
   {
     id: 'L8',
