@@ -1,22 +1,27 @@
-// Runs programs one after the other, each under a heading and a time limit, and sums up. Nothing is left running:
+// Runs programs one after the other, or a few at a time, each under a heading and a time limit, and sums up. Nothing is left running:
 // a step has a process group of its own, which is ended with it.
 import { spawn } from 'node:child_process'
 
 const killMs = 5_000
 
 /**
- * Runs `steps` (`{ name, command: [program, …args], minutes }`), all of them whatever fails, and ends the process with
- * 0 only if every one ended with 0. The last line says how many passed and failed.
+ * Runs `steps` (`{ name, command: [program, …args], minutes }`, or an array of those that run at a time), all of them
+ * whatever fails, and ends the process with 0 only if every one ended with 0. The last line says how many passed and
+ * failed.
  */
 export async function runSteps(steps) {
   const results = []
-  for (const step of steps) {
-    console.log(`\n── ${step.name} ${'─'.repeat(Math.max(3, 76 - step.name.length))}`)
-    const startedAt = performance.now()
-    const fault = await runStep(step)
-    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
-    if (fault !== null) console.log(`✗ ${step.name}: ${fault}`)
-    results.push({ name: step.name, fault, seconds })
+  for (const group of steps.map((step) => [step].flat())) {
+    const title = group.map(({ name }) => name).join(', ')
+    console.log(`\n── ${title} ${'─'.repeat(Math.max(3, 76 - title.length))}`)
+    const ended = group.map(async (step) => {
+      const startedAt = performance.now()
+      const fault = await runStep(step)
+      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
+      if (fault !== null) console.log(`✗ ${step.name}: ${fault}`)
+      return { name: step.name, fault, seconds }
+    })
+    results.push(...(await Promise.all(ended)))
   }
   const failed = results.filter((result) => result.fault !== null)
   console.log(`\n── summary ${'─'.repeat(69)}`)
