@@ -8,11 +8,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { createClient, type Client } from '../src/client/index.ts'
+import type { Contender } from './embedded.ts'
 import { median, quantile, spread, table } from './figures.ts'
 import type { Measure } from './main.ts'
 import { startRotatingServer } from './rotating-server.ts'
-
-type Contender = { readonly name: string; readonly run: (calls: number) => number | Promise<number> }
 
 export const measure: Measure = async (args) => {
   const { values } = parseArgs({

@@ -20,7 +20,7 @@ import { describeQuiet, quietRounds, waitedMs, type Quiet } from './quiet.ts'
 import type { UpstreamState } from './upstream.ts'
 
 /** Does `calls` calls; answers something that depends on them, so that none is left out by the compiler. */
-type Contender = { readonly name: string; readonly run: (calls: number) => number | Promise<number> }
+export type Contender = { readonly name: string; readonly run: (calls: number) => number | Promise<number> }
 
 export const measure: Measure = async (args) => {
   const { values } = parseArgs({

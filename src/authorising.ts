@@ -13,6 +13,7 @@ import type { Child, Message, Push } from './model/message.ts'
 import type { Source } from './model/source.ts'
 import { authorizationOf, linkOf, listAccounts, readMessage, redeem } from './providers/catalogue.ts'
 import type { Call, Input, Journey, Listed, Proof, Redeemed } from './providers/provider.ts'
+import type { RecoveryAnswer } from './wire/v1.ts'
 
 export type Authorising = {
   /** Whether this source is authorised by a person. */
@@ -31,17 +32,7 @@ export type Authorising = {
    * Makes and mends the sources of the accounts that the platform says have authorised this one, a part of its list at a
    * time: from `offset` on, until `next` is null. Any part may be taken again. Throws as `link`.
    */
-  recover(name: string, offset: number): Promise<Recovered>
-}
-
-export type Recovered = {
-  readonly total: number
-  readonly next: number | null
-  readonly made: number
-  readonly mended: number
-  readonly kept: number
-  /** Sources that could not be made or mended, with the reason. */
-  readonly failed: readonly { readonly name: string; readonly detail: string }[]
+  recover(name: string, offset: number): Promise<RecoveryAnswer>
 }
 
 type House = {
@@ -192,7 +183,7 @@ async function completeLater(house: House, source: Source, code: string): Promis
 /** Sources that are made or mended at the same time. */
 const atOnce = 8
 
-async function recover(house: House, name: string, offset: number): Promise<Recovered> {
+async function recover(house: House, name: string, offset: number): Promise<RecoveryAnswer> {
   const { source } = await authorisable(house, name)
   const ask = (call: Call): ReturnType<typeof listAccounts> => listAccounts(source, call, offset)
   const refusalIn = (told: Awaited<ReturnType<typeof ask>>): Failed | null =>
@@ -247,10 +238,7 @@ async function authorisable({ keeper }: House, name: string): Promise<{ readonly
   return { source, way }
 }
 
-/**
- * The same, and once more with another token where the platform says that its own is dead: nobody else may be asking with
- * it who would notice.
- */
+/** `withCall`, and once more with another token where the platform says that the source's own is dead: nobody else may notice. */
 async function withLivingToken<T>(
   house: House,
   source: Source,

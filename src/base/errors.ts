@@ -292,3 +292,8 @@ export function asZhongkongError(thrown: unknown): ZhongkongError {
   if (thrown instanceof ZhongkongError) return thrown
   return new ZhongkongError('internal', 'unexpected failure', { cause: thrown })
 }
+
+/** Whether it was the store that failed, which may pass: the same call may succeed later. */
+export function isOfStore(thrown: unknown): boolean {
+  return thrown instanceof ZhongkongError && thrown.code.startsWith('store_')
+}

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../base/env.ts'
 import { networkOf } from './address.ts'
+import { Buckets } from './buckets.ts'
 
 export type GuessLimiter = {
   /** No wrong proofs are left to this address. */
@@ -15,39 +16,17 @@ export type GuessLimiter = {
   readonly size: number
 }
 
-type Bucket = { left: number; at: number }
-
-/** Wrong proofs at once. */
-const burst = 30
-/** One more every so many milliseconds. */
-const refillMs = 2_000
-/** Addresses remembered at most; the one longest unheard of is forgotten first. */
-const addressesMax = 10_000
+/** Thirty wrong proofs at once, and one more every two seconds. */
+const fill = { burst: 30, perSecond: 0.5 }
 
 export function createGuessLimiter(clock: Clock): GuessLimiter {
-  const buckets = new Map<string, Bucket>()
-  const filled = (key: string): Bucket => {
-    const now = clock.monotonic()
-    const bucket = buckets.get(key)
-    if (bucket === undefined) return { left: burst, at: now }
-    return { left: Math.min(burst, bucket.left + (now - bucket.at) / refillMs), at: now }
-  }
+  const buckets = new Buckets(clock)
   return {
-    isSpent: (address) => address !== null && filled(networkOf(address)).left < 1,
+    isSpent: (address) => address !== null && buckets.left(networkOf(address), fill) < 1,
     count: (address) => {
-      if (address === null) return
-      const key = networkOf(address)
-      const { left, at } = filled(key)
-      buckets.delete(key)
-      buckets.set(key, { left: Math.max(0, left - 1), at })
-      if (buckets.size <= addressesMax) return
-      const oldest = buckets.keys().next()
-      if (oldest.done !== true) buckets.delete(oldest.value)
+      if (address !== null) buckets.spend(networkOf(address), fill)
     },
-    retryAfterSeconds: (address) => {
-      if (address === null) return 0
-      return Math.ceil((Math.max(0, 1 - filled(networkOf(address)).left) * refillMs) / 1_000)
-    },
+    retryAfterSeconds: (address) => (address === null ? 0 : Math.ceil(buckets.waitSeconds(networkOf(address), fill))),
     get size() {
       return buckets.size
     },

@@ -2,7 +2,7 @@
  * What the platforms' own wire formats have in common: a caller proves itself by the account and a secret, or by a token
  * that we gave out, and errors are the platform's. At WeChat and WeCom these are numbers with HTTP status 200.
  */
-import { asZhongkongError } from '../base/errors.ts'
+import { asZhongkongError, isOfStore } from '../base/errors.ts'
 import type { JsonObject } from '../base/json.ts'
 import { safeEqual, scrub } from '../base/secret.ts'
 import type { Client } from '../access/access.ts'
@@ -43,7 +43,10 @@ export async function isKnownAccount(visit: Visit, kind: string, account: string
 
 /** Whose a token is, on whichever node it was given out; while the store fails, on this one. */
 export async function ownerOf({ keeper }: House, token: string): Promise<ReturnType<House['keeper']['ownerOf']>> {
-  return await keeper.findOwner(token).catch(() => keeper.ownerOf(token))
+  return await keeper.findOwner(token).catch((thrown: unknown) => {
+    if (!isOfStore(thrown)) throw thrown
+    return keeper.ownerOf(token)
+  })
 }
 
 export type TicketOwner =

@@ -32,6 +32,19 @@ async function stateOf(node: Node, name = 'oauth'): Promise<string | undefined> 
   return (await stage.until(node.keeper.state(name)))?.state
 }
 
+/** The server answers from now on when it is told to. */
+function answeringLate(server: AuthorisationServer): () => void {
+  let tell = (): void => undefined
+  stage.upstream.does('oauth', async (asked, call) => {
+    const answer = server.answer(asked, call)
+    await new Promise<void>((resolve) => {
+      tell = resolve
+    })
+    return answer
+  })
+  return () => tell()
+}
+
 describe('a refresh token that rotates', () => {
   test('is taken from the configuration once, and from the store ever after', async () => {
     const server = serve(new AuthorisationServer(0))
@@ -355,14 +368,7 @@ describe('an authorisation that the platform withdraws', () => {
   test('is not revived by an answer that was in the air', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(rotating(0))
-    let answerLate = (): void => undefined
-    stage.upstream.does('oauth', async (asked, call) => {
-      const answer = server.answer(asked, call)
-      await new Promise<void>((resolve) => {
-        answerLate = resolve
-      })
-      return answer
-    })
+    const answerLate = answeringLate(server)
     void node.keeper.refresh('oauth').catch(() => undefined)
     await stage.pass(second)
     await stage.until(node.keeper.revoke('oauth', stage.clock.now()))
@@ -465,14 +471,7 @@ describe('a person who authorises', () => {
   test('brings a token and a grant in one write, though an attempt is in the air that brings others', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(source)
-    let answerLate = (): void => undefined
-    stage.upstream.does('oauth', async (asked, call) => {
-      const answer = server.answer(asked, call)
-      await new Promise<void>((resolve) => {
-        answerLate = resolve
-      })
-      return answer
-    })
+    const answerLate = answeringLate(server)
     void node.keeper.refresh('oauth').catch(() => undefined)
     await stage.pass(second)
     server.authorise('by-hand')

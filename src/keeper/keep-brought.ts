@@ -1,7 +1,7 @@
 /** How what a person's authorisation brought is kept, which nobody is given twice. */
 import { backoffMs } from '../base/backoff.ts'
 import { deadline, until } from '../base/env.ts'
-import { ZhongkongError } from '../base/errors.ts'
+import { isOfStore } from '../base/errors.ts'
 import type { JsonObject } from '../base/json.ts'
 import type { Brought } from './keeper.ts'
 import type { Room } from './room.ts'
@@ -67,8 +67,4 @@ async function spillBrought(room: Room, { name, definition }: For, { issued, sen
   const sentAt = room.time.now() - sentAgoMs
   const made = definition === undefined ? {} : { definition }
   await spillGrant(room, name, { ...issued.grant, sentAt, asked: null, since: sentAt, identity, ...made })
-}
-
-function isOfStore(thrown: unknown): boolean {
-  return thrown instanceof ZhongkongError && thrown.code.startsWith('store_')
 }

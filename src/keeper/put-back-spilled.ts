@@ -1,5 +1,6 @@
 /** Puts the grants that lie beside the store back into it. */
 import { backoffMs } from '../base/backoff.ts'
+import { isOfStore } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Source } from '../model/source.ts'
@@ -38,7 +39,10 @@ async function putBackLater(
   }
 }
 
-/** False when the store failed. What no source of now is the owner of stays where it is: its definition may come back. */
+/**
+ * False when the store failed. What no source of now is the owner of, and whose own definition is refused, stays where it
+ * is: what it leans on may come back, and the next start looks again.
+ */
 async function tryToPutBack(room: Room, name: string, spilled: Spilled): Promise<boolean> {
   try {
     for (let race = 0; race < racesMax; race += 1) {
@@ -63,8 +67,8 @@ async function tryToPutBack(room: Room, name: string, spilled: Spilled): Promise
       await dropSpilled(room, name)
       return true
     }
-  } catch {
-    // No store at the moment.
+  } catch (thrown) {
+    return !isOfStore(thrown)
   }
   return false
 }

@@ -8,8 +8,7 @@ import type { Channel } from './channel.ts'
 import type { PushScheme, PushTarget } from './push.ts'
 import type { AccountState, ChannelPlan, World } from './world.ts'
 
-export type SuiteKind = 'wecom-suite' | 'dingtalk-suite' | 'feishu-store'
-export const suiteKinds: readonly SuiteKind[] = ['wecom-suite', 'dingtalk-suite', 'feishu-store']
+type SuiteKind = 'wecom-suite' | 'dingtalk-suite' | 'feishu-store'
 export type SuiteState = AccountState<AccountOf<SuiteKind>>
 
 /** What happens to an app, and its organisations, as its platform tells of it. */

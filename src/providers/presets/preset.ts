@@ -91,8 +91,6 @@ function httpSettingsOf<Keys extends object>({ definition, made }: HttpPreset<Ke
   return httpSchema.parse({ ...rest, url: literal, values: Object.fromEntries([...written, ...placeholders]) })
 }
 
-export type ClientKeys = { readonly client_id: string; readonly client_secret: Secret }
-
 export function oauth2Preset<Keys extends object>(
   preset: Oauth2Preset<Keys>,
 ): Provider<{ readonly keys: Keys; readonly oauth2: Oauth2Settings }> {
