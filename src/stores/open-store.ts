@@ -9,7 +9,7 @@ import { openKeyFile, readKeyFile, writeKeyFile } from './key-file.ts'
 import { keyringFrom, masterKeyBytes, type Keyring } from './keyring.ts'
 import { createMemoryStore } from './memory.ts'
 import { keyIdOf, sealed } from './sealed.ts'
-import { openSpill } from './spill.ts'
+import { openSpill, type SpillOptions } from './spill.ts'
 import { openSqliteStore } from './sqlite.ts'
 import type { EntryStore, Notice, Store } from './store.ts'
 
@@ -61,7 +61,7 @@ function serverOpening(url: string, { env, onNotice }: OpenStoreOptions): Server
 
 async function openSealedServer(
   open: ServerOpening,
-  { encryptionKey, spillFolder, env, onKeys }: OpenStoreOptions,
+  { encryptionKey, spillFolder, env, onNotice, onKeys }: OpenStoreOptions,
 ): Promise<EntryStore> {
   if (encryptionKey === null) throw keyNeeded()
   const ring = keyringFrom(encryptionKey)
@@ -70,7 +70,10 @@ async function openSealedServer(
     const first = (await store.scan({ limit: 1 })).records[0]
     if (first !== undefined && !ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(`the ${store.kind} store`)
     onKeys?.(ring)
-    return withSpill(sealed(store, ring, env.random), ring, spillFolder, env)
+    const whole = sealed(store, ring, env.random)
+    return spillFolder === undefined
+      ? whole
+      : withSpill(whole, { folder: spillFolder, keyring: ring, random: env.random, onNotice })
   } catch (error) {
     await store.close()
     throw error
@@ -97,17 +100,16 @@ async function openSealedSqlite(path: string, options: OpenStoreOptions): Promis
     if (first !== undefined && !keys.ring.byId.has(keyIdOf(first.body) ?? '')) throw otherKey(path)
     options.onKeys?.(keys.ring)
     const folder = options.spillFolder ?? `${path}.spill`
-    return withSpill(sealed(store, keys.ring, env.random), keys.ring, folder, env)
+    const whole = sealed(store, keys.ring, env.random)
+    return withSpill(whole, { folder, keyring: keys.ring, random: env.random, onNotice })
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-function withSpill(store: EntryStore, keyring: Keyring, folder: string | undefined, env: Env): EntryStore {
-  if (folder === undefined) return store
-  const spill = openSpill({ folder, keyring, random: env.random })
-  return Object.assign(store, { spill })
+function withSpill(store: EntryStore, options: SpillOptions): EntryStore {
+  return Object.assign(store, { spill: openSpill(options) })
 }
 
 /** A given key seals; what the key file sealed before one was given can still be opened. */

@@ -192,9 +192,12 @@ describe('requests', () => {
 
   it('are not more than the budget allows', () => {
     expect(broken([issue(1, 10_000), issue(2, 10_500)])).toEqual(['budget'])
-    const many = Array.from({ length: 21 }, (_, index) => issue(index + 1, 10_000 + index * 1_000))
-    expect(broken(many)).toEqual(['budget'])
-    expect(broken(many.slice(1))).toEqual([])
+    const within = (ms: number): (readonly Line[])[] =>
+      Array.from({ length: 21 }, (_, at) => issue(at + 1, 10_000 + (at * ms) / 20))
+    expect(broken(within(59_500))).toEqual(['budget'])
+    expect(broken(within(59_500).slice(1))).toEqual([])
+    // The first was longer on its way than the last.
+    expect(broken(within(59_700))).toEqual([])
   })
 
   it('are not sent by a node that cannot write the store', () => {

@@ -5,9 +5,13 @@ import type { Request } from './requests.ts'
 
 /** Whoever takes over begins within this after the lease has ended, in milliseconds. */
 export const takeoverMarginMs = 2_000
-/** Two attempts are a second apart by the store's clock; one may be longer on its way than the other. */
-const gapMs = 600
+/** One request may be this much longer on its way than another, in milliseconds; instants are the upstream's here. */
+const wayMs = 400
+/** Two attempts are a second apart by the store's clock. */
+const gapMs = 1_000
+/** Attempts are so many within a minute. */
 const perMinuteMax = 20
+const minuteMs = 60_000
 /** A request that leaves while its process is frozen arrives when it wakes. */
 const wakingMs = 2_000
 /** The first wait after an attempt without an answer is about two seconds. */
@@ -47,14 +51,19 @@ function checkBudget({ presence, fail }: Evidence, source: string, requests: rea
   for (const [index, request] of requests.entries()) {
     const before = requests[index - 1]
     const lateMs = presence.lateMs({ from: before?.at ?? 0, to: request.at })
-    const isClose = before !== undefined && request.at - before.at < gapMs - lateMs
+    const isClose = before !== undefined && request.at - before.at < gapMs - wayMs - lateMs
     if (isClose && !isLate(presence, request) && !isLate(presence, before)) {
       const text = `${source}: #${request.id} arrived ${Math.round(request.at - before.at)} ms after #${before.id}`
       fail({ rule: 'budget', at: request.at, source, text })
     }
-    const inMinute = requests.filter(({ at }) => at > request.at - 60_000 && at <= request.at).length
-    if (inMinute === perMinuteMax + 1) {
-      fail({ rule: 'budget', at: request.at, source, text: `${source}: ${inMinute} requests within a minute` })
+    const first = requests[index - perMinuteMax]
+    if (first === undefined || isLate(presence, first)) continue
+    const heldMs =
+      presence.lateMs({ from: first.at, to: first.at }) + presence.lateMs({ from: request.at, to: request.at })
+    const spanMs = request.at - first.at
+    if (spanMs < minuteMs - wayMs - heldMs) {
+      const text = `${source}: ${perMinuteMax + 1} requests within ${Math.round(spanMs)} ms`
+      fail({ rule: 'budget', at: request.at, source, text })
     }
   }
 }
