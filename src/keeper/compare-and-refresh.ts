@@ -20,6 +20,7 @@ import { readToken, readingOf, unavailable } from './read-token.ts'
 import type { Tended } from './attempt.ts'
 import { lookUp, tell, type Found, type Room } from './room.ts'
 import { lookUpOrSprout } from './sprout.ts'
+import type { View } from './views.ts'
 
 const waitMsDefault = 8_000
 /** While another node refreshes, its result is looked for this often, in milliseconds. */
@@ -50,6 +51,8 @@ export class CompareAndRefresh {
     const { stale } = options
     const known = stale === undefined ? null : this.#replacedHere(name, stale)
     if (known !== null) return { ...known, refreshed: false, reason: 'not_current' }
+    const underWay = stale === undefined ? null : this.#underWay(name, stale)
+    if (underWay !== null) return await this.#seeThrough(underWay, 'reported', options)
     const found = await lookUpOrSprout(this.#room, name)
     if (found === null) throw new ZhongkongError('not_found', 'no such source')
     this.#room.views.learn(found.source, found.entry, found.revision)
@@ -142,11 +145,18 @@ export class CompareAndRefresh {
     return isReplaced && this.#room.time.isTrusted() ? readingOf(this.#room, view) : null
   }
 
+  /** What this node has seen of a source for which the refresh is on its way that a report of this token would begin. */
+  #underWay(name: string, stale: string): View | null {
+    const view = this.#room.views.read(name)
+    const token = view?.entry.token
+    if (view === undefined || token == null || !safeEqual(stale, token.value)) return null
+    return this.#flights.current(flightKey(view, 'reported')) === undefined ? null : view
+  }
+
   async #seeThrough(found: Found, reason: 'reported' | 'asked', options: RefreshOptions): Promise<Refreshed> {
     const { name } = found.source
     const { version } = found.entry
-    const key = `${reason} ${String(version)} ${name}`
-    const outcome = await this.#flights.join(key, () => this.#carryOut(found, reason, options))
+    const outcome = await this.#flights.join(flightKey(found, reason), () => this.#carryOut(found, reason, options))
     const reading = readingOf(this.#room, this.#room.views.read(name))
     if (reading !== null && reading.snapshot.version !== version) return { ...reading, refreshed: true }
     if (outcome.kind === 'repeated' && reading !== null) return { ...reading, refreshed: false, reason: 'unchanged' }
@@ -230,6 +240,10 @@ type Outcome = Tended
 
 /** What somebody said of a version, and how long it waits to be looked into. */
 type Word = { readonly version: number; readonly witness: Witness; readonly waitMs: number }
+
+function flightKey({ source, entry }: Pick<Found, 'source' | 'entry'>, reason: 'reported' | 'asked'): string {
+  return `${reason} ${String(entry.version)} ${source.name}`
+}
 
 /**
  * How a wish ended that we did not see through: its attempt failed, or repeated the token. If there was no attempt,

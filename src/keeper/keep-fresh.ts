@@ -101,7 +101,7 @@ export class KeepFresh {
     try {
       this.#room.background(this.adopt([...this.#room.book.fileSources.keys()]))
       while (!this.#room.stopping.aborted) {
-        this.#wake = new AbortController()
+        if (this.#wake.signal.aborted) this.#wake = new AbortController()
         if (clock.monotonic() >= this.#sweepAt) await this.#sweep()
         else if (this.#hasNews && clock.monotonic() >= this.#newsAt) await this.#readNews()
         else if (clock.monotonic() >= this.#dueAt) await this.#asked(() => this.#takeDue())

@@ -8,7 +8,7 @@ import type { Secret } from '../base/secret.ts'
 import type { Message, Push } from '../model/message.ts'
 import type { GrantSemantics, Semantics } from '../model/semantics.ts'
 import { ask } from './ask.ts'
-import { isNoError, judgeErrcodeAnswer } from './errcode-answer.ts'
+import { isNoError, judgeBadStatus, judgeErrcodeAnswer } from './errcode-answer.ts'
 import { refused } from './error-table.ts'
 import { rejected } from './outcome.ts'
 import type { Provider } from './provider.ts'
@@ -109,7 +109,7 @@ export const provider: Provider<Settings> = {
     const body = { component_appid: appid, component_secret: secret.reveal() }
     return await ask(openPost(`${base_url}/cgi-bin/component/api_start_push_ticket`, body), call, (answer) => {
       const { errcode, errmsg } = answer.body
-      if (isNoError(errcode)) return null
+      if (isNoError(errcode)) return answer.status >= 400 ? judgeBadStatus(answer.status, false) : null
       const now = call.env.clock.now()
       return refused({ errcode, errmsg, table: componentTokenErrors, secrets: [body.component_secret], now })
     })

@@ -349,5 +349,13 @@ describe('an authorisation', () => {
         call(() => refused(40013)),
       ),
     ).toMatchObject({ class: 'configuration' })
+    // What stands between us and WeChat has its own way to refuse.
+    const blocked = Response.json({ message: 'blocked' }, { status: 403 })
+    expect(
+      await askForPush(
+        named,
+        call(() => blocked),
+      ),
+    ).toMatchObject({ class: 'permission' })
   })
 })
