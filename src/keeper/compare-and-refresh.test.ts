@@ -39,6 +39,21 @@ describe('compare-and-refresh', () => {
     expect(typesOf(events).filter((type) => type === 'reported')).toHaveLength(1)
   })
 
+  test('who reports while the refresh is on its way waits for it, and asks the store nothing', async () => {
+    const { keeper, wire } = await stage.opened(weixin)
+    await stage.pass(minute)
+    const first = keeper.refresh('weixin', { stale: 'weixin-1' })
+    await stage.pass(stage.upstream.latencyMs / 2)
+    wire.callsLeft = 1_000
+    const others = Array.from({ length: 200 }, () => keeper.refresh('weixin', { stale: 'weixin-1' }))
+    await stage.pass(1)
+    expect(wire.callsLeft).toBe(1_000)
+    for (const report of await stage.until(Promise.all([first, ...others]))) {
+      expect(report).toMatchObject({ refreshed: true, snapshot: { token: 'weixin-2' } })
+    }
+    expect(stage.upstream.count()).toBe(2)
+  })
+
   test('a report of an older token costs none and is given the current one', async () => {
     const { keeper } = await stage.opened(weixin)
     await stage.pass(minute)
