@@ -70,6 +70,9 @@ export const limitsDefault: Limits = {
   closeMs: 8_000,
 }
 
+/** Headers of one request. */
+const headersMax = 100
+
 export type Listening = {
   /** `http://HOST:PORT`, `https://…` or `unix:/path`. */
   readonly url: string
@@ -96,7 +99,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     tls === null
       ? createServer(serverOptions(limits), listener)
       : createTlsServer(secureOptions(limits, await pairNow(tls)), listener)
-  server.maxHeadersCount = 100
+  server.maxHeadersCount = headersMax
   limitConnections(server, limits)
   if ('path' in where && options.isShared !== true) await removeStaleSocket(where.path)
   await bind(server, where)
@@ -196,6 +199,13 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
   })
   return (incoming: IncomingMessage, outgoing: ServerResponse) => {
     if (closing.aborted) outgoing.shouldKeepAlive = false
+    // Node leaves out those beyond its limit without a word: a proxy's X-Forwarded-For, say, or what says that there is a body.
+    if (incoming.rawHeaders.length > 2 * headersMax) {
+      outgoing.shouldKeepAlive = false
+      outgoing.once('finish', () => incoming.socket.destroySoon())
+      outgoing.writeHead(431).end()
+      return
+    }
     if (incoming.method === 'GET') {
       const glimpse = handler.glance(incoming.url ?? '', incoming.rawHeaders, peerOf(incoming.socket))
       if (glimpse !== null) {
