@@ -167,6 +167,9 @@ function codesOf(value: unknown): string[] {
     isJsonObject(each) ? [each.code, each.status, each.error_code] : [],
   )
   const { errcode, sub_code, code, error_code, errorCode, err_no, result } = one
+  // Where the platform's own code says that all is well, whatever else is called a code is content: a coupon's, say.
+  const own = [errcode, err_no, error_code, errorCode, code, result].find((each) => each !== undefined)
+  if (own === 0 || own === '0') return []
   return [errcode, sub_code, code, error_code, errorCode, err_no, result, error, ...nested].flatMap((each) =>
     (typeof each === 'number' || typeof each === 'string') && each !== 0 && each !== '' ? [String(each)] : [],
   )
