@@ -228,7 +228,7 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
       answer()
       return
     }
-    carryOver(handler, incoming, outgoing, peerOf(incoming.socket)).then(
+    carryOver(handler, incoming, outgoing, { peer: peerOf(incoming.socket), clock: env.clock }).then(
       (isAnswered) => {
         if (!isAnswered) answer()
       },
