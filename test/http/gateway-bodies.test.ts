@@ -342,6 +342,18 @@ test('HEAD, 204 and 304 have no body, and the connection can be used again', asy
   expect(all.endsWith('hello') || all.includes('hello')).toBe(true)
 })
 
+test('an answer that has no body is whole, whatever length it tells', async () => {
+  const { url } = await over((incoming) => {
+    const status = incoming.url?.slice(1, 4) ?? ''
+    incoming.socket.write(`HTTP/1.1 ${status} So\r\nETag: "a"\r\nContent-Length: 5\r\n\r\n`)
+  })
+  const unchanged = await ask(url, '/proxy/weixin/304', { key, headers: { 'if-none-match': '"a"' } })
+  expect(unchanged).toMatchObject({ status: 304, text: '', headers: { etag: '"a"', 'content-length': '5' } })
+  const empty = await ask(url, '/proxy/weixin/204', { key })
+  expect(empty).toMatchObject({ status: 204, text: '' })
+  expect(empty.headers['content-length']).toBeUndefined()
+})
+
 test('a call under way ends when the server stops, whole or visibly not', async () => {
   const { url, calls, ...serving } = await over((incoming, outgoing) => {
     if (incoming.url?.startsWith('/short') === true) setTimeout(() => outgoing.end('whole'), 200)

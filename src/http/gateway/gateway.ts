@@ -195,7 +195,7 @@ async function ask({ house, send }: Room, { claim, exchange, body }: Whole, toke
     said,
     carry: (put, more) => ({
       status: passed.status,
-      headers: [...answerHeaders(passed.headers, { token: put, shown: sent ?? '' }), ...address, ...more],
+      headers: [...answerHeaders(passed, { token: put, shown: sent ?? '' }), ...address, ...more],
       body: whole ?? passed.body,
       route,
     }),

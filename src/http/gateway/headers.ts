@@ -46,10 +46,14 @@ export function requestHeaders(headers: readonly string[], besides: ReadonlySet<
   )
 }
 
+type Answered = { readonly status: number; readonly headers: readonly string[] }
+
 /** The headers of an answer that go on. `hide` is taken out of them, as a redirect may repeat the whole address. */
-export function answerHeaders(headers: readonly string[], hide: { token: string; shown: string }): string[] {
+export function answerHeaders({ status, headers }: Answered, hide: { token: string; shown: string }): string[] {
   const written = encodeURIComponent(hide.token)
-  return kept(headers, (name) => !dropped.answer.has(name)).map((each, at) => {
+  // A 204 must not have a length, and a caller that believed one would wait for what never comes.
+  const goesOn = (name: string): boolean => !dropped.answer.has(name) && !(status === 204 && name === 'content-length')
+  return kept(headers, goesOn).map((each, at) => {
     if (at % 2 === 0 || !(each.includes(hide.token) || each.includes(written))) return each
     return each.replaceAll(written, encodeURIComponent(hide.shown)).replaceAll(hide.token, hide.shown)
   })

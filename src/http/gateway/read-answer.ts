@@ -34,7 +34,7 @@ export async function lookAt(passed: Passed, semantics: Semantics, clock: Clock)
   const { status, headers } = passed
   // RFC 6750: the token may be refused in a header alone.
   const challenges = valuesOf(headers, 'www-authenticate').flatMap((each) => /\berror="?(\w+)/.exec(each)?.[1] ?? [])
-  const whole = mayRefuse(status, headers) ? await readSmall(passed, clock) : null
+  const whole = hasNone(status) ? noneOf(passed) : mayRefuse(status, headers) ? await readSmall(passed, clock) : null
   const value = whole === null ? null : valueOf(whole, headerOf(headers, 'content-encoding'))
   const codes = [...challenges, ...codesOf(value), ...(status >= 400 ? [String(status)] : [])]
   if (codes.length === 0) return { whole, said: nothing }
@@ -64,8 +64,19 @@ function addressOf(value: Readonly<Record<string, unknown>>): string | null {
   return found.find((address) => address !== null) ?? null
 }
 
+/** Answers that have no body, whatever their Content-Length says: that of a 304 is of what it stands for. */
+function hasNone(status: number): boolean {
+  return status === 204 || status === 304
+}
+
+/** A body that is not there cannot break off: the dispatcher takes it for one that did, by its length. */
+function noneOf({ body }: Passed): Buffer {
+  body.resume()
+  return Buffer.alloc(0)
+}
+
 function mayRefuse(status: number, headers: readonly string[]): boolean {
-  if (status === 204 || status === 206 || status === 304) return false
+  if (status === 206) return false
   const type = headerOf(headers, 'content-type') ?? ''
   const length = headerOf(headers, 'content-length')
   // WeChat says its errors as text/plain, too.
