@@ -74,6 +74,25 @@ describe('no other host is ever asked', () => {
   })
 })
 
+test('a redirect holds no token, however the upstream writes it', async () => {
+  const token = 'a.token+with/signs~of-base64=='
+  const upper = encodeURIComponent(token)
+  const lower = upper.replace(/%../g, (escape) => escape.toLowerCase())
+  const forms = [token, upper, lower, encodeURIComponent(upper), encodeURIComponent(lower), token.replace('+', '%2B')]
+  const upstream = await stage.upstream((incoming, outgoing) => {
+    incoming.resume()
+    outgoing.setHeader('content-type', 'application/json')
+    if (incoming.url === '/token') outgoing.end(JSON.stringify({ access_token: token, expires_in: 7200 }))
+    else outgoing.writeHead(302, { location: `/next?${forms.map((form) => `next=${form}`).join('&')}` }).end()
+  })
+  const { url } = await stage.node({
+    sources: { api: { provider: 'http', url: `${upstream.url}/token`, gateway: { base_url: upstream.url } } },
+    clients: { shop: { key: keyHash, gateway: ['api'] } },
+  })
+  const { status, headers } = await ask(url, '/proxy/api/redirect', { key })
+  expect([status, headers.location]).toEqual([302, `/next?${forms.map(() => 'next=').join('&')}`])
+})
+
 describe('no other path than the one that was judged', () => {
   test.each([
     '/../v1/tokens/weixin',
