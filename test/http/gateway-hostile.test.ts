@@ -121,6 +121,21 @@ describe('no other path than the one that was judged', () => {
     expect(upstream.seen.length).toBe(before)
   })
 
+  test('nor another method or path by a header', async () => {
+    const { url, upstream } = await open({ gateway: { deny: ['DELETE *'] } })
+    const statusOf = async (method: string, headers: Record<string, string> = {}): Promise<number> =>
+      (await ask(url, '/proxy/weixin/a', { key, method, headers })).status
+    expect(await statusOf('POST')).toBe(200)
+    expect(await statusOf('DELETE')).toBe(403)
+    for (const name of ['X-HTTP-Method-Override', 'X-HTTP-Method', 'x-method-override']) {
+      expect(await statusOf('POST', { [name]: 'delete' })).toBe(403)
+      expect(await statusOf('POST', { [name]: 'PATCH' })).toBe(200)
+      expect(upstream.seen.at(-1)?.headers[name.toLowerCase()]).toBe('PATCH')
+    }
+    expect(await statusOf('GET', { 'X-Original-URL': '/b', 'X-Rewrite-URL': '/b' })).toBe(200)
+    expect(Object.keys(upstream.seen.at(-1)?.headers ?? {}).filter((name) => name.endsWith('-url'))).toEqual([])
+  })
+
   test('a base path cannot be left', async () => {
     const { url } = await open()
     const { json } = await ask(url, '/proxy/weixin/a/..b/.c', { key })

@@ -28,6 +28,9 @@ const callersOwn = [
   'x-forwarded-port',
   'x-forwarded-proto',
   'x-real-ip',
+  // By these, some servers take a call for one to another path than the rules were held against.
+  'x-original-url',
+  'x-rewrite-url',
   'zhongkong-via',
 ]
 
@@ -56,7 +59,9 @@ export function answerHeaders({ status, headers }: Answered, hide: { token: stri
   const goesOn = (name: string): boolean => !dropped.answer.has(name) && !(status === 204 && name === 'content-length')
   return kept(headers, goesOn).map((each, at) => {
     if (at % 2 === 0 || !each.includes(part)) return each
-    return each.replace(formsOf(hide.token), (found) => (found === hide.token ? hide.shown : encodeURIComponent(hide.shown)))
+    return each.replace(formsOf(hide.token), (found) =>
+      found === hide.token ? hide.shown : encodeURIComponent(hide.shown),
+    )
   })
 }
 
