@@ -52,6 +52,7 @@ export type Limits = {
   /** How long an idle connection is kept, in milliseconds. */
   readonly keepAliveMs: number
   readonly headerBytes: number
+  readonly headers: number
   readonly connections: number
   /** Connections of one address; loopback addresses are free, as a proxy may be there. */
   readonly connectionsPerAddress: number
@@ -64,6 +65,7 @@ export const limitsDefault: Limits = {
   requestMs: 10_000,
   keepAliveMs: 5_000,
   headerBytes: 8_192,
+  headers: 100,
   // Thousands may listen to events, and all of them may be behind one proxy.
   connections: 16_384,
   connectionsPerAddress: 4_096,
@@ -96,7 +98,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     tls === null
       ? createServer(serverOptions(limits), listener)
       : createTlsServer(secureOptions(limits, await pairNow(tls)), listener)
-  server.maxHeadersCount = 100
+  server.maxHeadersCount = limits.headers
   limitConnections(server, limits)
   if ('path' in where && options.isShared !== true) await removeStaleSocket(where.path)
   await bind(server, where)
@@ -196,6 +198,11 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
   })
   return (incoming: IncomingMessage, outgoing: ServerResponse) => {
     if (closing.aborted) outgoing.shouldKeepAlive = false
+    // Node leaves out those beyond its limit without a word: a proxy's X-Forwarded-For, say, or what says that there is a body.
+    if (incoming.rawHeaders.length > 2 * limits.headers) {
+      outgoing.writeHead(431, { Connection: 'close' }).end()
+      return
+    }
     if (incoming.method === 'GET') {
       const glimpse = handler.glance(incoming.url ?? '', incoming.rawHeaders, peerOf(incoming.socket))
       if (glimpse !== null) {
@@ -218,7 +225,7 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
       answer()
       return
     }
-    carryOver(handler, incoming, outgoing, peerOf(incoming.socket)).then(
+    carryOver(handler, incoming, outgoing, { peer: peerOf(incoming.socket), clock: env.clock }).then(
       (isAnswered) => {
         if (!isAnswered) answer()
       },

@@ -36,8 +36,8 @@ export class CompareAndRefresh {
   readonly #room: Room
   readonly #fresh: KeepFresh
   readonly #probe: TokenProbe
-  /** Sources about which a hint is being looked into. */
-  readonly #hinted = new Set<string>()
+  /** What is being looked into: hints and reports of a source by themselves, as a hint may have to wait for much longer. */
+  readonly #followed = new Set<string>()
   /** One refresh for all who wait for the end of the same version. */
   readonly #flights = new SingleFlight<Outcome>()
 
@@ -102,20 +102,21 @@ export class CompareAndRefresh {
    */
   hint(name: string, version: number, witness: Witness): void {
     const view = this.#room.views.get(name)
-    if (view?.entry.version !== version || this.#hinted.has(name) || this.#room.stopping.aborted) return
+    if (view?.entry.version !== version || this.#room.stopping.aborted) return
     if (stepFor(view.source, view.entry, witness, this.#room.time.now()).act !== 'probe') return
     this.#follow(name, { version, witness, waitMs: 0 })
   }
 
   /** A report that was answered by what was known before it: it is looked into as soon as its turn comes. */
   #followLater({ source: { name }, entry: { version } }: Found, witness: Witness, at: number): void {
-    if (this.#hinted.has(name)) return
     this.#follow(name, { version, witness, waitMs: at - this.#room.time.now() })
   }
 
   #follow(name: string, word: Word): void {
-    this.#hinted.add(name)
-    this.#room.background(this.#followUp(name, word).finally(() => this.#hinted.delete(name)))
+    const key = `${word.witness.kind === 're-ask' ? 'hint' : 'report'} ${name}`
+    if (this.#followed.has(key)) return
+    this.#followed.add(key)
+    this.#room.background(this.#followUp(name, word).finally(() => this.#followed.delete(key)))
   }
 
   async #followUp(name: string, { version, witness, waitMs }: Word): Promise<void> {

@@ -156,6 +156,29 @@ test('a report that is not believed at once is looked into all the same, within 
   expect(await stage.token(keeper)).toBe('weixin-2')
 })
 
+test('programs that only ask again do not keep a report from being looked into', async () => {
+  const { keeper } = await stage.opened(weixin)
+  await stage.until(keeper.get('weixin'))
+  await stage.pass(minute)
+  const hint = (): void => keeper.hint('weixin', 1, { kind: 're-ask', client: 'many' })
+  for (let times = 0; times < 4; times += 1) {
+    hint()
+    await stage.pass(8 * minute)
+  }
+  for (let times = 0; times < 8; times += 1) {
+    await report(keeper, 'weixin-1')
+    await stage.pass(times === 7 ? 3 * second : 2 * minute)
+  }
+  const other = report(keeper, 'weixin-1', 'blog')
+  hint()
+  expect(await other).toMatchObject({ reason: 'alive' })
+  await stage.pass(15 * second)
+  honest(new Set(['weixin-1']))
+  expect(await report(keeper, 'weixin-1')).toMatchObject({ refreshed: false, reason: 'alive' })
+  await stage.pass(minute)
+  expect(await stage.token(keeper)).toBe('weixin-2')
+})
+
 test('who comes while the question is on its way, and knows of a death that the answer does not, is heard soon', async () => {
   const { keeper } = await stage.opened(weixin)
   await stage.pass(minute)

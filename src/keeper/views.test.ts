@@ -120,6 +120,15 @@ describe('whose token it is', () => {
     expect(views.ownerOf('token-3')).toBeUndefined()
     await clock.pass(0)
   })
+
+  test('no longer knows a replaced token when that would have ended, though nothing was read or written since', async () => {
+    views.learn(source, version(2, { previous: [{ value: 'old', version: 1, until: t0 + minute }] }), 1)
+    await clock.pass(minute - second)
+    expect(views.ownerOf('old')?.source).toBe(source)
+    await clock.pass(2 * second)
+    expect(views.ownerOf('old')).toBeUndefined()
+    expect(views.ownerOf('token-2')?.source).toBe(source)
+  })
 })
 
 describe('how long a token may be relied on', () => {

@@ -93,7 +93,11 @@ export class Views {
 
   ownerOf(token: string): View | undefined {
     const name = this.#owners.get(token)
-    return name === undefined ? undefined : this.#views.get(name)
+    const view = name === undefined ? undefined : this.#views.get(name)
+    if (view === undefined || view.entry.token?.value === token) return view
+    // It may have ended since the view was made.
+    const now = this.#time.now()
+    return view.entry.previous.some(({ value, until }) => value === token && until > now) ? view : undefined
   }
 
   /** Milliseconds for which a token of that view may be relied on, the current one or one that was replaced. */

@@ -51,7 +51,9 @@ function turnHeard(
     return [{ type: 'conflict', name, at, deaths, sign, since: toWall(since) }]
   }
   const { conflict, earlyDeaths } = before
-  if (conflict === undefined || conflict.count < 2 || after.conflict !== undefined) return []
+  // The death that ends a quiet day may begin a row of its own.
+  const isOver = after.conflict === undefined || after.conflict.count < (conflict?.count ?? 0)
+  if (conflict === undefined || conflict.count < 2 || !isOver) return []
   const lastedMs = Math.round((earlyDeaths.at(-1) ?? conflict.since) - conflict.since)
   return [{ type: 'conflict-over', name, at, deaths: conflict.count, lastedMs }]
 }

@@ -209,6 +209,35 @@ test('an upload that its caller gives up is given up', async () => {
   await until(() => hasClosed)
 })
 
+test('an answer that comes before the end of an upload reaches the caller, who is still sending', async () => {
+  const { url, port } = await over((incoming, outgoing) => {
+    if (incoming.url?.startsWith('/broken') === true) setTimeout(() => incoming.socket.destroy(), 20)
+    else {
+      incoming.resume()
+      outgoing.writeHead(413, { 'content-type': 'text/plain' })
+      outgoing.end('too large')
+    }
+  })
+  for (let round = 0; round < 5; round += 1) {
+    const upload = { key, method: 'POST' as const, body: pieces(200, 65_536) }
+    expect(await ask(url, '/proxy/weixin/up', upload)).toMatchObject({ status: 413, text: 'too large' })
+    const headers = { 'content-length': String(200 * 65_536) }
+    const broken = { key, method: 'POST' as const, body: pieces(200, 65_536), headers }
+    expect(await ask(url, '/proxy/weixin/broken', broken)).toMatchObject({
+      status: 502,
+      json: { code: 'upstream_cut' },
+    })
+    const refused = { method: 'POST' as const, body: pieces(200, 65_536) }
+    expect(await ask(url, '/proxy/weixin/up', refused)).toMatchObject({ status: 401 })
+  }
+  // Nor is anybody read for ever.
+  const head = `POST /proxy/weixin/up HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${key}\r\n`
+  const startedAt = performance.now()
+  const all = await talk(port, `${head}Content-Length: 50000000\r\n\r\n${'x'.repeat(2_000_000)}`, 10_000)
+  expect(all).toMatch(/^HTTP\/1\.1 413/)
+  expect(performance.now() - startedAt).toBeLessThan(5_000)
+})
+
 test('method, headers, status and bytes arrive as they were; those of one connection and of the caller do not', async () => {
   let seen: { method?: string; url?: string; raw: string[]; body: string } | null = null
   const { url } = await over((incoming, outgoing) => {
@@ -311,6 +340,18 @@ test('HEAD, 204 and 304 have no body, and the connection can be used again', asy
   )
   expect(all.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 204', 'HTTP/1.1 304', 'HTTP/1.1 200'])
   expect(all.endsWith('hello') || all.includes('hello')).toBe(true)
+})
+
+test('an answer that has no body is whole, whatever length it tells', async () => {
+  const { url } = await over((incoming) => {
+    const status = incoming.url?.slice(1, 4) ?? ''
+    incoming.socket.write(`HTTP/1.1 ${status} So\r\nETag: "a"\r\nContent-Length: 5\r\n\r\n`)
+  })
+  const unchanged = await ask(url, '/proxy/weixin/304', { key, headers: { 'if-none-match': '"a"' } })
+  expect(unchanged).toMatchObject({ status: 304, text: '', headers: { etag: '"a"', 'content-length': '5' } })
+  const empty = await ask(url, '/proxy/weixin/204', { key })
+  expect(empty).toMatchObject({ status: 204, text: '' })
+  expect(empty.headers['content-length']).toBeUndefined()
 })
 
 test('a call under way ends when the server stops, whole or visibly not', async () => {

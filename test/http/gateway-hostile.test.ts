@@ -74,6 +74,25 @@ describe('no other host is ever asked', () => {
   })
 })
 
+test('a redirect holds no token, however the upstream writes it', async () => {
+  const token = 'a.token+with/signs~of-base64=='
+  const upper = encodeURIComponent(token)
+  const lower = upper.replace(/%../g, (escape) => escape.toLowerCase())
+  const forms = [token, upper, lower, encodeURIComponent(upper), encodeURIComponent(lower), token.replace('+', '%2B')]
+  const upstream = await stage.upstream((incoming, outgoing) => {
+    incoming.resume()
+    outgoing.setHeader('content-type', 'application/json')
+    if (incoming.url === '/token') outgoing.end(JSON.stringify({ access_token: token, expires_in: 7200 }))
+    else outgoing.writeHead(302, { location: `/next?${forms.map((form) => `next=${form}`).join('&')}` }).end()
+  })
+  const { url } = await stage.node({
+    sources: { api: { provider: 'http', url: `${upstream.url}/token`, gateway: { base_url: upstream.url } } },
+    clients: { shop: { key: keyHash, gateway: ['api'] } },
+  })
+  const { status, headers } = await ask(url, '/proxy/api/redirect', { key })
+  expect([status, headers.location]).toEqual([302, `/next?${forms.map(() => 'next=').join('&')}`])
+})
+
 describe('no other path than the one that was judged', () => {
   test.each([
     '/../v1/tokens/weixin',
@@ -100,6 +119,21 @@ describe('no other path than the one that was judged', () => {
     const head = `Host: localhost\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`
     expect(statusOf(await talk(port, `GET /proxy/weixin${path} HTTP/1.1\r\n${head}`))).toBe(400)
     expect(upstream.seen.length).toBe(before)
+  })
+
+  test('nor another method or path by a header', async () => {
+    const { url, upstream } = await open({ gateway: { deny: ['DELETE *'] } })
+    const statusOf = async (method: string, headers: Record<string, string> = {}): Promise<number> =>
+      (await ask(url, '/proxy/weixin/a', { key, method, headers })).status
+    expect(await statusOf('POST')).toBe(200)
+    expect(await statusOf('DELETE')).toBe(403)
+    for (const name of ['X-HTTP-Method-Override', 'X-HTTP-Method', 'x-method-override']) {
+      expect(await statusOf('POST', { [name]: 'delete' })).toBe(403)
+      expect(await statusOf('POST', { [name]: 'PATCH' })).toBe(200)
+      expect(upstream.seen.at(-1)?.headers[name.toLowerCase()]).toBe('PATCH')
+    }
+    expect(await statusOf('GET', { 'X-Original-URL': '/b', 'X-Rewrite-URL': '/b' })).toBe(200)
+    expect(Object.keys(upstream.seen.at(-1)?.headers ?? {}).filter((name) => name.endsWith('-url'))).toEqual([])
   })
 
   test('a base path cannot be left', async () => {

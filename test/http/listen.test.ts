@@ -122,6 +122,23 @@ describe('a hostile peer', () => {
     expect(statusOf(await raw(`${post}Content-Length: 10\r\n\r\n{`))).toBe(408)
   })
 
+  test('431 for more headers than are read: none is left out, such as one that says that the caller is not here', async () => {
+    const { server } = await serve()
+    const asking = (count: number, ...last: string[]): Promise<string> => {
+      const many = Array.from({ length: count }, (_, at) => `A${at}: b`)
+      const lines = ['GET /v1/tokens/weixin HTTP/1.1', 'Host: localhost', 'Connection: close', ...many, ...last]
+      return talk(server.port, `${lines.join('\r\n')}\r\n\r\n`)
+    }
+    const forwarded = 'X-Forwarded-For: 198.51.100.7'
+    expect(statusOf(await asking(98))).toBe(200)
+    expect(statusOf(await asking(97, forwarded))).toBe(403)
+    for (const count of [98, 99, 130, 300]) {
+      const answer = await asking(count, forwarded)
+      expect(statusOf(answer)).toBe(431)
+      expect(answer).not.toContain('weixin-token')
+    }
+  })
+
   test('431 for huge headers', async () => {
     const { raw } = await serve()
     expect(statusOf(await raw(`${head}X: ${'x'.repeat(9_000)}\r\n\r\n`))).toBe(431)

@@ -42,6 +42,16 @@ describe('bodies', () => {
     expect((await holder.hold(of(1), 1)).isReplayable).toBe(false)
   })
 
+  test('bodies that do not come take no room from those that do', async () => {
+    const holder = createBodyHolder()
+    async function* stalled(): AsyncGenerator<Uint8Array> {
+      yield await Promise.resolve(new Uint8Array(1))
+      await new Promise(() => undefined)
+    }
+    for (let body = 0; body < 100; body += 1) void holder.hold(stalled(), body % 2 === 0 ? null : heldBytesMax)
+    expect((await holder.hold(of(heldBytesMax), null)).isReplayable).toBe(true)
+  })
+
   test('a body that breaks off gives its room back', async () => {
     const holder = createBodyHolder()
     async function* broken(): AsyncGenerator<Uint8Array> {

@@ -13,7 +13,7 @@ import type { CallRules, Source, SourceGateway } from '../../model/source.ts'
 import type { CallOutcome, House } from '../surface.ts'
 import type { Carried, Exchange, Gateway } from './exchange.ts'
 import { claimOf, type Claim } from './claim.ts'
-import { answerHeaders } from './headers.ts'
+import { answerHeaders, valuesOf } from './headers.ts'
 import { lookAt, type Said } from './read-answer.ts'
 import { createRateLimiter } from './rate-limiter.ts'
 import { createBodyHolder, type RequestBody } from './request-body.ts'
@@ -62,7 +62,7 @@ export function createGateway(house: House, isOurs: (path: string) => boolean): 
 async function carry(room: Room, claim: Claim, exchange: Exchange): Promise<Carried> {
   const { meter } = room.house
   const { name } = claim.source
-  const release = admitted(room, claim, exchange.method)
+  const release = admitted(room, claim, exchange)
   const end = (outcome: CallOutcome): void => {
     release()
     meter.countCall(name, outcome)
@@ -80,11 +80,16 @@ async function carry(room: Room, claim: Claim, exchange: Exchange): Promise<Carr
 }
 
 /** Takes the place of one call, or throws why it may not be made. */
-function admitted({ house, limiter, underWay }: Room, { source, client, target }: Claim, method: string): () => void {
+function admitted(
+  { house, limiter, underWay }: Room,
+  { source, client, target }: Claim,
+  exchange: Exchange,
+): () => void {
   const { name, gateway } = source
   if (gateway === undefined) throw new ZhongkongError('no_gateway', 'calls are not passed on for this source')
   const rules: readonly CallRules[] = client?.calls === undefined ? [gateway] : [gateway, client.calls]
-  if (!rules.every((each) => compiled(each)(method, target.decoded))) {
+  const methods = methodsOf(exchange)
+  if (!rules.every((each) => methods.every((method) => compiled(each)(method, target.decoded)))) {
     house.meter.countCall(name, 'denied')
     throw new ZhongkongError('call_denied', 'the gateway may not make this call')
   }
@@ -109,6 +114,15 @@ function admitted({ house, limiter, underWay }: Room, { source, client, target }
     if (left === 0) underWay.delete(name)
     else underWay.set(name, left)
   }
+}
+
+/** Headers by which some platforms (Google's, Microsoft's) take a POST for another method. */
+const methodHeaders = ['x-http-method-override', 'x-http-method', 'x-method-override']
+
+/** The methods by which an upstream may take a call: a rule holds for each of them. */
+function methodsOf({ method, headers }: Exchange): string[] {
+  const others = methodHeaders.flatMap((name) => valuesOf(headers, name))
+  return [method, ...others.map((each) => each.trim().toUpperCase())]
 }
 
 const rulesCompiled = new WeakMap<CallRules, MayCall>()
@@ -195,7 +209,7 @@ async function ask({ house, send }: Room, { claim, exchange, body }: Whole, toke
     said,
     carry: (put, more) => ({
       status: passed.status,
-      headers: [...answerHeaders(passed.headers, { token: put, shown: sent ?? '' }), ...address, ...more],
+      headers: [...answerHeaders(passed, { token: put, shown: sent ?? '' }), ...address, ...more],
       body: whole ?? passed.body,
       route,
     }),

@@ -28,6 +28,9 @@ const callersOwn = [
   'x-forwarded-port',
   'x-forwarded-proto',
   'x-real-ip',
+  // By these, some servers take a call for one to another path than the rules were held against.
+  'x-original-url',
+  'x-rewrite-url',
   'zhongkong-via',
 ]
 
@@ -46,13 +49,30 @@ export function requestHeaders(headers: readonly string[], besides: ReadonlySet<
   )
 }
 
+type Answered = { readonly status: number; readonly headers: readonly string[] }
+
 /** The headers of an answer that go on. `hide` is taken out of them, as a redirect may repeat the whole address. */
-export function answerHeaders(headers: readonly string[], hide: { token: string; shown: string }): string[] {
-  const written = encodeURIComponent(hide.token)
-  return kept(headers, (name) => !dropped.answer.has(name)).map((each, at) => {
-    if (at % 2 === 0 || !(each.includes(hide.token) || each.includes(written))) return each
-    return each.replaceAll(written, encodeURIComponent(hide.shown)).replaceAll(hide.token, hide.shown)
+export function answerHeaders({ status, headers }: Answered, hide: { token: string; shown: string }): string[] {
+  // A part that is always written as it is tells cheaply where the token cannot be.
+  const [part = ''] = /[A-Za-z0-9]+/.exec(hide.token) ?? []
+  // A 204 must not have a length, and a caller that believed one would wait for what never comes.
+  const goesOn = (name: string): boolean => !dropped.answer.has(name) && !(status === 204 && name === 'content-length')
+  return kept(headers, goesOn).map((each, at) => {
+    if (at % 2 === 0 || !each.includes(part)) return each
+    return each.replace(formsOf(hide.token), (found) =>
+      found === hide.token ? hide.shown : encodeURIComponent(hide.shown),
+    )
   })
+}
+
+/** A token as it may stand in an address: each of its signs as it is or escaped, in either letter case, once or more. */
+function formsOf(token: string): RegExp {
+  const signs = token.replace(/[^A-Za-z0-9]/g, (sign) => {
+    const hex = sign.charCodeAt(0).toString(16).padStart(2, '0')
+    const escape = hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
+    return `(?:\\u{${hex}}|%(?:25)*${escape})`
+  })
+  return new RegExp(signs, 'gu')
 }
 
 function kept(headers: readonly string[], goesOn: (name: string) => boolean): string[] {

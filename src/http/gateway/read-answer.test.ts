@@ -61,6 +61,18 @@ describe('a refused token, as platforms say it', () => {
   })
 })
 
+test.each([
+  ['a WeChat coupon whose code is 40001', '{"errcode":0,"errmsg":"ok","code":"40001"}'],
+  ['an errcode as text', '{"errcode":"0","code":42001}'],
+  ['Feishu, with a code among the data', '{"code":0,"msg":"ok","data":{"code":40014}}'],
+  ['a status among the data', '{"errcode":0,"data":{"status":40001}}'],
+])('a call that was carried out is no refusal, whatever its answer holds: %s', async (_, body) => {
+  expect(await said(200, body, json, { invalidTokenCodes: [40001, 40014, 42001] })).toMatchObject({
+    refusesToken: false,
+    isWhole: true,
+  })
+})
+
 test('limits and addresses are told by their codes only', async () => {
   const more = { limitCodes: [45009, 'Forbidden.QpsLimit'], addressCodes: [60020] }
   expect(await said(200, '{"errcode":45009}', json, more)).toMatchObject({ limit: '45009' })

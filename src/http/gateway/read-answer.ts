@@ -34,7 +34,7 @@ export async function lookAt(passed: Passed, semantics: Semantics, clock: Clock)
   const { status, headers } = passed
   // RFC 6750: the token may be refused in a header alone.
   const challenges = valuesOf(headers, 'www-authenticate').flatMap((each) => /\berror="?(\w+)/.exec(each)?.[1] ?? [])
-  const whole = mayRefuse(status, headers) ? await readSmall(passed, clock) : null
+  const whole = hasNone(status) ? noneOf(passed) : mayRefuse(status, headers) ? await readSmall(passed, clock) : null
   const value = whole === null ? null : valueOf(whole, headerOf(headers, 'content-encoding'))
   const codes = [...challenges, ...codesOf(value), ...(status >= 400 ? [String(status)] : [])]
   if (codes.length === 0) return { whole, said: nothing }
@@ -64,8 +64,19 @@ function addressOf(value: Readonly<Record<string, unknown>>): string | null {
   return found.find((address) => address !== null) ?? null
 }
 
+/** Answers that have no body, whatever their Content-Length says: that of a 304 is of what it stands for. */
+function hasNone(status: number): boolean {
+  return status === 204 || status === 304
+}
+
+/** A body that is not there cannot break off: the dispatcher takes it for one that did, by its length. */
+function noneOf({ body }: Passed): Buffer {
+  body.resume()
+  return Buffer.alloc(0)
+}
+
 function mayRefuse(status: number, headers: readonly string[]): boolean {
-  if (status === 204 || status === 206 || status === 304) return false
+  if (status === 206) return false
   const type = headerOf(headers, 'content-type') ?? ''
   const length = headerOf(headers, 'content-length')
   // WeChat says its errors as text/plain, too.
@@ -167,6 +178,9 @@ function codesOf(value: unknown): string[] {
     isJsonObject(each) ? [each.code, each.status, each.error_code] : [],
   )
   const { errcode, sub_code, code, error_code, errorCode, err_no, result } = one
+  // Where the platform's own code says that all is well, whatever else is called a code is content: a coupon's, say.
+  const own = [errcode, err_no, error_code, errorCode, code, result].find((each) => each !== undefined)
+  if (own === 0 || own === '0') return []
   return [errcode, sub_code, code, error_code, errorCode, err_no, result, error, ...nested].flatMap((each) =>
     (typeof each === 'number' || typeof each === 'string') && each !== 0 && each !== '' ? [String(each)] : [],
   )

@@ -27,19 +27,22 @@ export function createBodyHolder(): BodyHolder {
     hold: async (body, length) => {
       const nothing = { content: null, isReplayable: true, release: () => undefined }
       if (body === null || length === 0) return nothing
-      // Reserved whole, as the length of the others is only known when they have come.
-      const reserved = length ?? heldBytesMax
-      if (reserved > heldBytesMax || heldBytes + reserved > allBytesMax) {
+      if (length !== null && length > heldBytesMax)
         return { content: body, isReplayable: false, release: () => undefined }
+      // Only what has come takes room: callers who send little for long would keep it from all others.
+      let ownBytes = 0
+      const mayHold = (bytes: number): boolean => {
+        if (ownBytes + bytes > heldBytesMax || heldBytes + bytes > allBytesMax) return false
+        ownBytes += bytes
+        heldBytes += bytes
+        return true
       }
-      heldBytes += reserved
-      let isReleased = false
       const release = (): void => {
-        if (!isReleased) heldBytes -= reserved
-        isReleased = true
+        heldBytes -= ownBytes
+        ownBytes = 0
       }
       try {
-        const content = await readUpTo(body, reserved)
+        const content = await readWhile(body, mayHold)
         if (content instanceof Uint8Array) return { content, isReplayable: true, release }
         return { content, isReplayable: false, release }
       } catch (thrown) {
@@ -50,19 +53,18 @@ export function createBodyHolder(): BodyHolder {
   }
 }
 
-/** The whole body, or where it is longer, a stream of it from its beginning. */
-async function readUpTo(
+/** The whole body, or where it may not be held, a stream of it from its beginning. */
+async function readWhile(
   body: AsyncIterable<Uint8Array>,
-  bytesMax: number,
+  mayHold: (bytes: number) => boolean,
 ): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
   const iterator = body[Symbol.asyncIterator]()
   const chunks: Uint8Array[] = []
-  let size = 0
-  while (size <= bytesMax) {
+  for (let isHeld = true; isHeld;) {
     const next = await iterator.next()
-    if (next.done === true) return Buffer.concat(chunks, size)
+    if (next.done === true) return Buffer.concat(chunks)
     chunks.push(next.value)
-    size += next.value.byteLength
+    isHeld = mayHold(next.value.byteLength)
   }
   return (async function* () {
     try {

@@ -4,18 +4,23 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream'
+import type { Clock } from '../../base/env.ts'
 import type { Handler, Peer } from '../server.ts'
 import type { Carried, Exchange } from './exchange.ts'
 
 /** A connection on which nothing moves for so long is closed, in milliseconds: longer than an upstream may be silent. */
 const stillMsMax = 90_000
+/** What is left of a body that nobody wants is read and dropped for so long, in milliseconds. */
+const lingerMs = 2_000
+
+type Beside = { readonly peer: Peer; readonly clock: Clock }
 
 /** Answers the request, or says that it was not for the gateway; then nothing of it was read. */
 export async function carryOver(
   handler: Handler,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  peer: Peer,
+  { peer, clock }: Beside,
 ): Promise<boolean> {
   const gone = new AbortController()
   const { socket } = incoming
@@ -31,8 +36,28 @@ export async function carryOver(
     socket.setTimeout(0)
     return false
   }
+  if (!incoming.complete) lingerAfter(incoming, outgoing, clock)
   write(carried, incoming, outgoing)
   return true
+}
+
+/**
+ * For an answer that comes before the end of its request. What is left of a body that nobody wants would have to be read at
+ * the caller's pace, so the connection ends; but one that is closed with bytes on it that were not read is reset, and whoever
+ * is still sending loses the answer. So for a moment, what comes is read and dropped.
+ */
+function lingerAfter(incoming: IncomingMessage, outgoing: ServerResponse, clock: Clock): void {
+  const { socket } = incoming
+  outgoing.shouldKeepAlive = false
+  // Node calls it when the last answer of a connection has been written.
+  socket.destroySoon = () => {
+    socket.end()
+    const over = new AbortController()
+    socket.once('close', () => over.abort('closed'))
+    // Not by resume(), which does nothing while an upstream still takes the body.
+    incoming.on('data', () => undefined)
+    void clock.sleep(lingerMs, over.signal).then(() => socket.destroy())
+  }
 }
 
 function exchangeOf(incoming: IncomingMessage, peer: Peer, signal: AbortSignal): Exchange {
@@ -53,18 +78,17 @@ function exchangeOf(incoming: IncomingMessage, peer: Peer, signal: AbortSignal):
 
 function chunksOf(incoming: IncomingMessage): AsyncIterator<Uint8Array> {
   const iterator: AsyncIterator<Buffer> = incoming.iterator({ destroyOnReturn: false })
-  return iterator
+  // Without `throw`, by which a call that failed would destroy the connection all the same.
+  return {
+    next: () => iterator.next(),
+    return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+  }
 }
 
 function write({ status, headers, body }: Carried, incoming: IncomingMessage, outgoing: ServerResponse): void {
   if (outgoing.destroyed) {
     if (!(body instanceof Uint8Array)) body.destroy()
     return
-  }
-  // What is left of a body that nobody wants would have to be read first, at the caller's pace.
-  if (!incoming.complete) {
-    outgoing.shouldKeepAlive = false
-    outgoing.once('finish', () => incoming.socket.destroySoon())
   }
   if (!(body instanceof Uint8Array)) {
     outgoing.writeHead(status, [...headers])
