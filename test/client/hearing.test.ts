@@ -53,6 +53,46 @@ function openTown() {
   return { ...town, town, client }
 }
 
+test('a store that began anew is followed when its lower version is heard of', async () => {
+  const { town, client, clock } = openTown()
+  town.tokenOf = () => ({ token: 'five', version: 5, issuedAt: 50 })
+  town.versions = { weixin: 5 }
+  await clock.until(client.get('weixin'))
+  await clock.pass(2_000)
+  town.tokenOf = () => ({ token: 'one', version: 1, issuedAt: 70 })
+  town.say('rotated', { type: 'rotated', at: 0, name: 'weixin', version: 1 })
+  await clock.pass(3_000)
+  expect(client.peek('weixin')?.token).toBe('one')
+})
+
+for (const version of [1, 4, 5]) {
+  test(`a server that came back with a store that began anew is followed, also from version 5 to ${version}`, async () => {
+    const { town, client, clock } = openTown()
+    town.tokenOf = () => ({ token: 'five', version: 5, issuedAt: 50 })
+    town.versions = { weixin: 5 }
+    await clock.until(client.get('weixin'))
+    await clock.pass(2_000)
+    town.tokenOf = () => ({ token: 'new', version, issuedAt: 70 })
+    town.versions = { weixin: version }
+    town.greeting = 'reset'
+    town.cut()
+    await clock.pass(10_000)
+    expect(client.peek('weixin')?.token).toBe('new')
+  })
+}
+
+test('an event that is late costs one look, and changes nothing', async () => {
+  const { town, client, clock } = openTown()
+  town.tokenOf = () => ({ token: 'five', version: 5, issuedAt: 50 })
+  town.versions = { weixin: 5 }
+  await clock.until(client.get('weixin'))
+  await clock.pass(2_000)
+  town.say('rotated', { type: 'rotated', at: 0, name: 'weixin', version: 4 })
+  await clock.pass(600_000)
+  expect(client.peek('weixin')?.token).toBe('five')
+  expect(town.asked).toEqual(['weixin', 'weixin'])
+})
+
 test('where somebody holds the stream back it is tried ever more rarely', async () => {
   const { town, client, clock } = openTown()
   town.greeting = null
@@ -82,4 +122,14 @@ test('a name more opens no other stream where everything is heard anyway, and as
   town.tokenOf = () => ({ token: 'new', version: 2, issuedAt: 20 })
   await clock.pass(1_000)
   expect(client.peek('another-7')?.token).toBe('new')
+})
+
+test('a source may have the name of something that every object has', async () => {
+  const { town, client, clock } = openTown()
+  await clock.until(client.get('constructor'))
+  await clock.pass(2_000)
+  town.tokenOf = () => ({ token: 'two', version: 2, issuedAt: 20 })
+  town.say('rotated', { type: 'rotated', at: 0, name: 'constructor', version: 2 })
+  await clock.pass(1_000)
+  expect(client.peek('constructor')?.token).toBe('two')
 })
