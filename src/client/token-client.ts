@@ -98,7 +98,8 @@ export class TokenClient implements Client {
     if (!url.href.startsWith(base)) throw new ZhongkongClientError('bad_options', 'the path leads out of the source')
     const headers = new Headers(init.headers)
     for (const [header, value] of Object.entries(this.#server.headers)) headers.set(header, value)
-    return await this.#world.fetch(new Request(url, { redirect: 'manual', ...init, headers }))
+    const { signal = null } = init
+    return await this.#world.fetch(new Request(url, { redirect: 'manual', ...init, headers }), { signal })
   }
 
   on(type: string, listener: (event: ClientEvent) => void): () => void {
