@@ -22,10 +22,15 @@ import (
 // keep: ask again after a minute, so that what was replaced early is not kept for long; sooner if less is left.
 const keep = time.Minute
 
-// NoToken says that the server has no token for us, and why. RetryAfter is in seconds; 0 where waiting does not help.
+// away: a server that is away is not asked for so long about tokens that live: one that hangs would hold up every call.
+const away = 5 * time.Second
+
+// NoToken says that the server has no token for us, and why. RetryAfter is in seconds, 0 where it said none; IsPassing
+// says that waiting may help.
 type NoToken struct {
 	Detail     string
 	RetryAfter int
+	IsPassing  bool
 }
 
 func (problem *NoToken) Error() string { return problem.Detail }
@@ -33,6 +38,7 @@ func (problem *NoToken) Error() string { return problem.Detail }
 type held struct {
 	token      string
 	version    int64
+	issuedAt   int64
 	askAgainAt time.Time // Go's times hold the monotonic clock
 	deadAt     time.Time
 }
@@ -41,38 +47,65 @@ type held struct {
 type Tokens struct {
 	URL, Key string
 
-	mutex sync.Mutex
+	asking    sync.Mutex // held while the server is asked
+	awayUntil time.Time
+
+	mutex sync.Mutex // held while the map is looked at
 	held  map[string]held
 }
 
-var client = &http.Client{Timeout: 10 * time.Second}
+// The client goes nowhere else with the key, wherever an answer points.
+var client = &http.Client{
+	Timeout:       10 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
 
-// Get gives the living token. One request for all goroutines: whoever waits finds the answer.
+// Get gives the living token. One request for all goroutines: whoever has no token waits for it, all others go on with
+// the one that lives.
 func (tokens *Tokens) Get(name string) (string, error) {
-	tokens.mutex.Lock()
-	defer tokens.mutex.Unlock()
-	now, known := tokens.held[name]
+	now, known := tokens.look(name)
 	if known && time.Now().Before(now.askAgainAt) {
+		return now.token, nil
+	}
+	if !tokens.asking.TryLock() {
+		if known && time.Now().Before(now.deadAt) {
+			return now.token, nil
+		}
+		tokens.asking.Lock()
+	}
+	defer tokens.asking.Unlock()
+	now, known = tokens.look(name)
+	isAway := time.Now().Before(tokens.awayUntil) && time.Now().Before(now.deadAt)
+	if known && (isAway || time.Now().Before(now.askAgainAt)) {
 		return now.token, nil
 	}
 	token, err := tokens.ask(name, "GET", "", nil)
 	// The server is away or has trouble: a token that lives is as good as before.
 	var refusal *NoToken
-	isPassing := err != nil && (!errors.As(err, &refusal) || refusal.RetryAfter > 0)
-	if isPassing && known && time.Now().Before(now.deadAt) {
-		return now.token, nil
+	if err != nil && (!errors.As(err, &refusal) || refusal.IsPassing) {
+		tokens.awayUntil = time.Now().Add(away)
+		if known && time.Now().Before(now.deadAt) {
+			return now.token, nil
+		}
 	}
 	return token, err
 }
 
 // Refused says which token was refused. Any number of programs that do so cost one fetch.
 func (tokens *Tokens) Refused(name, token string) (string, error) {
-	tokens.mutex.Lock()
-	defer tokens.mutex.Unlock()
-	if now, known := tokens.held[name]; known && now.token != token && time.Now().Before(now.deadAt) {
+	tokens.asking.Lock()
+	defer tokens.asking.Unlock()
+	if now, known := tokens.look(name); known && now.token != token && time.Now().Before(now.deadAt) {
 		return now.token, nil // another goroutine was faster
 	}
 	return tokens.ask(name, "POST", "/refresh", map[string]string{"stale": token})
+}
+
+func (tokens *Tokens) look(name string) (held, bool) {
+	tokens.mutex.Lock()
+	defer tokens.mutex.Unlock()
+	now, known := tokens.held[name]
+	return now, known
 }
 
 func (tokens *Tokens) ask(name, method, rest string, body any) (string, error) {
@@ -100,22 +133,32 @@ func (tokens *Tokens) ask(name, method, rest string, body any) (string, error) {
 	var told struct {
 		Token     string  `json:"token"`
 		Version   int64   `json:"version"`
+		IssuedAt  int64   `json:"issued_at"`
 		ExpiresIn float64 `json:"expires_in"`
+		Code      string  `json:"code"`
 		Detail    string  `json:"detail"`
 	}
 	err = json.NewDecoder(answer.Body).Decode(&told)
 	if answer.StatusCode != http.StatusOK {
 		retryAfter, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
-		if told.Detail == "" {
-			told.Detail = answer.Status
+		// Only zhongkong says a code. Whatever else answers stands between, and may be mended soon.
+		if told.Code == "" {
+			return "", &NoToken{answer.Status + ", and not from zhongkong", retryAfter, true}
 		}
-		return "", &NoToken{told.Detail, retryAfter}
+		isPassing := answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= 500
+		return "", &NoToken{told.Detail, retryAfter, isPassing}
 	}
 	if err != nil {
 		return "", err
 	}
-	// Versions never go back, even if a late answer comes last.
-	if now, known := tokens.held[name]; known && told.Version < now.version && time.Now().Before(now.deadAt) {
+	if told.Token == "" {
+		return "", &NoToken{"the answer holds no token", 0, true}
+	}
+	// Versions never go back, even if a late answer comes last; but a lower one that was issued later is of a store that
+	// began anew.
+	now, known := tokens.look(name)
+	isOlder := known && told.Version < now.version && told.IssuedAt <= now.issuedAt
+	if isOlder && time.Now().Before(now.deadAt) {
 		return now.token, nil
 	}
 	left := time.Duration(told.ExpiresIn * float64(time.Second))
@@ -123,10 +166,12 @@ func (tokens *Tokens) ask(name, method, rest string, body any) (string, error) {
 	if again > keep {
 		again = keep
 	}
+	tokens.mutex.Lock()
+	defer tokens.mutex.Unlock()
 	if tokens.held == nil {
 		tokens.held = map[string]held{}
 	}
-	tokens.held[name] = held{told.Token, told.Version, askedAt.Add(again), askedAt.Add(left)}
+	tokens.held[name] = held{told.Token, told.Version, told.IssuedAt, askedAt.Add(again), askedAt.Add(left)}
 	return told.Token, nil
 }
 

@@ -8,11 +8,14 @@
  *   $tokens->refused('weixin', $token);   // the platform refused this one (40001, 42001, 401): the new one
  */
 
-/** The server has no token for us, and says why. retryAfter: seconds, or null. */
+/** The server has no token for us, and says why. retryAfter: seconds, or null. isPassing: waiting may help. */
 final class NoToken extends RuntimeException
 {
-    public function __construct(string $detail, public readonly ?int $retryAfter = null)
-    {
+    public function __construct(
+        string $detail,
+        public readonly ?int $retryAfter = null,
+        public readonly bool $isPassing = false,
+    ) {
         parent::__construct($detail);
     }
 }
@@ -21,8 +24,10 @@ final class Zhongkong
 {
     /** Ask again after a minute, so that what was replaced early is not kept for long; sooner if less is left. */
     private const KEEP_SECONDS = 60;
+    /** A server that is away is not asked for so long about a token that lives: one that hangs would hold up every call. */
+    private const AWAY_SECONDS = 5;
 
-    /** name => [token, version, ask again at, dead at] */
+    /** name => [token, version, issued at, ask again at, dead at]; the last two by the monotonic clock of the machine */
     private array $held = [];
 
     public function __construct(private string $url, private ?string $key = null)
@@ -33,14 +38,16 @@ final class Zhongkong
     public function get(string $name): string
     {
         $held = $this->held($name);
-        if ($held !== null && microtime(true) < $held[2]) {
+        if ($held !== null && self::now() < $held[3]) {
             return $held[0];
         }
         try {
             return $this->ask($name);
         } catch (NoToken $problem) {
             // The server is away or has trouble: a token that lives is as good as before.
-            if ($held !== null && $problem->retryAfter !== null && microtime(true) < $held[3]) {
+            if ($held !== null && $problem->isPassing && self::now() < $held[4]) {
+                $held[3] = self::now() + self::AWAY_SECONDS;
+                $this->keep($name, $held);
                 return $held[0];
             }
             throw $problem;
@@ -51,7 +58,7 @@ final class Zhongkong
     public function refused(string $name, string $token): string
     {
         $held = $this->held($name);
-        if ($held !== null && $held[0] !== $token && microtime(true) < $held[3]) {
+        if ($held !== null && $held[0] !== $token && self::now() < $held[4]) {
             return $held[0]; // another process was faster
         }
         return $this->ask($name, '/refresh', json_encode(['stale' => $token]));
@@ -68,7 +75,8 @@ final class Zhongkong
             CURLOPT_TIMEOUT => 10,
             CURLOPT_HEADERFUNCTION => function ($curl, string $line) use (&$retryAfter): int {
                 if (stripos($line, 'retry-after:') === 0) {
-                    $retryAfter = (int) trim(substr($line, 12));
+                    $after = trim(substr($line, 12));
+                    $retryAfter = ctype_digit($after) ? (int) $after : null;
                 }
                 return strlen($line);
             },
@@ -78,39 +86,66 @@ final class Zhongkong
             curl_setopt($curl, CURLOPT_POSTFIELDS, $body);
         }
         curl_setopt($curl, CURLOPT_HTTPHEADER, $headers);
-        $askedAt = microtime(true);
+        $askedAt = self::now();
         $text = curl_exec($curl);
         $status = curl_getinfo($curl, CURLINFO_HTTP_CODE);
         if ($text === false) {
-            throw new NoToken('zhongkong does not answer', 1);
+            throw new NoToken('zhongkong does not answer', null, true);
         }
-        $told = json_decode($text, true) ?? [];
+        $told = json_decode($text, true);
         if ($status !== 200) {
-            throw new NoToken($told['detail'] ?? "HTTP $status", $retryAfter);
+            // Only zhongkong says a code. Whatever else answers stands between, and may be mended soon.
+            $isOurs = is_array($told) && isset($told['code']);
+            $detail = $isOurs ? $told['detail'] ?? $told['code'] : "HTTP $status, and not from zhongkong";
+            throw new NoToken($detail, $retryAfter, !$isOurs || $status === 429 || $status >= 500);
+        }
+        if (!is_array($told) || !isset($told['token'], $told['version'], $told['issued_at'], $told['expires_in'])) {
+            throw new NoToken('the answer holds no token', null, true);
         }
         $held = $this->held($name);
-        // Versions never go back, even if a late answer comes last.
-        if ($held !== null && $told['version'] < $held[1] && microtime(true) < $held[3]) {
+        // Versions never go back, even if a late answer comes last; but a lower one that was issued later is of a store
+        // that began anew.
+        $isOlder = $held !== null && $told['version'] < $held[1] && $told['issued_at'] <= $held[2];
+        if ($isOlder && self::now() < $held[4]) {
             return $held[0];
         }
         $left = $told['expires_in'];
-        $made = [$told['token'], $told['version'], $askedAt + min(self::KEEP_SECONDS, $left * 0.8), $askedAt + $left];
+        $againAt = $askedAt + min(self::KEEP_SECONDS, $left * 0.8);
+        $this->keep($name, [$told['token'], $told['version'], $told['issued_at'], $againAt, $askedAt + $left]);
+        return $told['token'];
+    }
+
+    private function keep(string $name, array $made): void
+    {
         $this->held[$name] = $made;
         if (function_exists('apcu_store') && apcu_enabled()) {
-            apcu_store("zhongkong:$name", $made, max(1, $left));
+            apcu_store($this->shared($name), $made, (int) max(1, $made[4] - self::now()));
         }
-        return $told['token'];
     }
 
     private function held(string $name): ?array
     {
         if (function_exists('apcu_fetch') && apcu_enabled()) {
-            $shared = apcu_fetch("zhongkong:$name");
-            if (is_array($shared) && $shared[1] >= ($this->held[$name][1] ?? 0)) {
+            $shared = apcu_fetch($this->shared($name));
+            $own = $this->held[$name] ?? null;
+            // Of two processes the one whose token was issued later knows more.
+            if (is_array($shared) && ($own === null || [$shared[2], $shared[1]] >= [$own[2], $own[1]])) {
                 $this->held[$name] = $shared;
             }
         }
         return $this->held[$name] ?? null;
+    }
+
+    /** Other programs of this machine may have another server, or a key that may read less. */
+    private function shared(string $name): string
+    {
+        return 'zhongkong:' . hash('sha256', "$this->url $this->key") . ":$name";
+    }
+
+    /** The same for all processes of a machine, and nobody sets it. */
+    private static function now(): float
+    {
+        return hrtime(true) / 1e9;
     }
 }
 

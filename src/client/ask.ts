@@ -48,9 +48,8 @@ export function serverOf(url: string, key: string | undefined): Server {
   }
   const { protocol, username, password, search, hash } = parsed
   if (!/^https?:$/.test(protocol)) throw wrong('url must begin with http:// or https://')
-  if (username + password + search + hash !== '')
-    throw wrong('url must hold no user, query or fragment; the key goes into key')
-  if (key !== undefined && !/^[!-~]+$/.test(key)) throw wrong('key must be visible ASCII characters without spaces')
+  if (username + password + search + hash !== '') throw wrong('url must hold no user, query or fragment')
+  if (key !== undefined && !/^[!-~]+$/.test(key)) throw wrong('key must be visible ASCII without spaces')
   return {
     url: parsed.href.replace(/\/+$/, ''),
     headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
@@ -74,18 +73,18 @@ export type Told = {
 
 /** Asks, and reads the whole answer. Throws a `ZhongkongClientError` for whatever is neither a success nor 304. */
 export async function ask(world: World, { url, headers }: Server, path: string, question: Question): Promise<Told> {
-  const { ms, closing, method = 'GET', body } = question
+  const { ms, closing, method = 'GET', body = null } = question
   const over = closing.begin()
   const done = new AbortController()
   void world.clock.sleep(ms, done.signal).then(() => over.abort())
   try {
-    const init = {
+    const request = new Request(url + path, {
       method,
+      body,
       headers: { ...headers, ...question.headers },
       redirect: 'manual',
       signal: over.signal,
-    } as const
-    const request = new Request(url + path, body === undefined ? init : { ...init, body })
+    })
     const work = world.fetch(request).then(async (response) => told(response, await response.text()))
     return await unlessAborted(over.signal, work)
   } catch (thrown) {
@@ -115,14 +114,14 @@ function told({ status, headers, ok }: Response, text: string): Told {
   if (status === 304) return { status, tag, body: {} }
   const body = parsed(text)
   if (ok && body !== null) return { status, tag, body }
-  const { code, detail, hint, upstream } = (body ?? {}) as Partial<Problem>
+  const problem = (body ?? {}) as Partial<Problem>
+  const { code, detail } = problem
   if (typeof code !== 'string')
     throw new ZhongkongClientError('bad_answer', `HTTP ${status}, and not from zhongkong`, { status })
   const after = Number(headers.get('retry-after') ?? NaN)
   throw new ZhongkongClientError(code, detail ?? code, {
+    ...problem,
     status,
-    ...(hint === undefined ? {} : { hint }),
-    ...(upstream === undefined ? {} : { upstream }),
     retryAfter: after >= 0 ? after : undefined,
   })
 }

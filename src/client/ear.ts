@@ -2,7 +2,7 @@
  * Hears of rotations: one stream for all names, opened again whenever it ends, and tried again now and then where
  * somebody on the way holds it back. Whether it hears at the moment is what the others ask it.
  */
-import type { EventAnswer, StreamStart } from '../wire/v1.ts'
+import type { EventAnswer, StreamReset, StreamStart } from '../wire/v1.ts'
 import { readEvents, type Reading } from './event-stream.ts'
 import type { Server } from './ask.ts'
 import { unlessAborted, type Closing } from './closing.ts'
@@ -10,7 +10,7 @@ import { backoffMs, type World } from './world.ts'
 
 export type Heard = {
   /** A stream begins, or begins anew after a gap. */
-  onStart(start: StreamStart): void
+  onStart(start: StreamStart & Partial<StreamReset>): void
   onEvent(event: EventAnswer): void
   /** Hearing began or ended; `why` is a word for people. */
   onChange(isHearing: boolean, why: string): void
@@ -28,7 +28,8 @@ export class Ear {
   readonly #closing: Closing
   readonly #names: () => readonly string[]
   readonly #reading: Reading = { lastEventId: '', retryMs: 1_000 }
-  #asked: readonly string[] = []
+  /** Null is everything. */
+  #asked: readonly string[] | null = []
   #current = new AbortController()
   #failures = 0
   isHearing = false
@@ -43,16 +44,18 @@ export class Ear {
 
   /** Another name is of interest. The stream is asked for anew, together with names that come in the next moment. */
   async include(name: string): Promise<void> {
-    if (this.#asked.includes(name)) return
+    if (this.#isAsked(name)) return
     await this.#closing.sleep(this.#world, 20)
-    if (!this.#asked.includes(name)) this.#current.abort('names')
+    if (!this.#isAsked(name)) this.#current.abort('names')
+  }
+
+  #isAsked(name: string): boolean {
+    return this.#asked?.includes(name) !== false
   }
 
   async run(): Promise<void> {
     while (!this.#closing.isClosed) {
-      this.#closing.done(this.#current)
-      this.#current = this.#closing.begin()
-      const { signal } = this.#current
+      const { signal } = this.#renew()
       const why = await this.#listen(this.#current)
       if (this.isHearing) this.#failures = 0
       // For more names there is no gap worth telling of.
@@ -61,15 +64,19 @@ export class Ear {
       const pause = this.#failures === 0 ? this.#reading.retryMs * this.#world.random.next() : this.#pauseMs(why)
       this.#failures += 1
       // A wait for a server that is away is short; what is refused or held back is so for long.
-      await this.#world.clock.sleep(pause, this.#current.signal)
+      // What was silent has ended its own signal; the pause is ended by another name.
+      await this.#world.clock.sleep(pause, this.#renew().signal)
     }
+  }
+
+  #renew(): AbortController {
+    this.#closing.done(this.#current)
+    return (this.#current = this.#closing.begin())
   }
 
   #pauseMs(why: string): number {
     const isLasting = why === 'held back' || why.startsWith('HTTP 4')
-    return isLasting
-      ? backoffMs(this.#world, this.#failures, 5_000, 60_000)
-      : backoffMs(this.#world, this.#failures, 500, 15_000)
+    return backoffMs(this.#world, this.#failures, isLasting ? 5_000 : 500, isLasting ? 60_000 : 15_000)
   }
 
   /** One connection; answers why it ended. */
@@ -78,7 +85,7 @@ export class Ear {
     const { signal } = current
     let aliveUntil = clock.monotonic() + 2 * greetingMs
     let patienceMs = greetingMs
-    const greeted = new AbortController()
+    let why = 'ended'
     const ended = new AbortController()
     const guard = async (): Promise<void> => {
       while (!signal.aborted && !ended.signal.aborted) {
@@ -91,7 +98,7 @@ export class Ear {
     const names = this.#names()
     const filter = names.map(encodeURIComponent).join(',')
     const isListed = filter.length <= namesLengthMax
-    this.#asked = names
+    this.#asked = isListed ? names : null
     try {
       const { lastEventId } = this.#reading
       const headers = {
@@ -118,7 +125,6 @@ export class Ear {
             return
           }
           const start = told as StreamStart
-          greeted.abort()
           // A heartbeat may be late, but not by a whole one.
           patienceMs = start.heartbeat * 2_000
           aliveUntil = clock.monotonic() + patienceMs
@@ -126,11 +132,12 @@ export class Ear {
           this.#heard.onStart(start)
         },
       })
-      return 'ended'
     } catch {
-      return signal.reason === 'silent' ? (greeted.signal.aborted ? 'silent' : 'held back') : 'unreachable'
+      why = 'unreachable'
     } finally {
       ended.abort()
     }
+    // Reading may end in either way when we give up.
+    return signal.reason !== 'silent' ? why : patienceMs > greetingMs ? 'silent' : 'held back'
   }
 }

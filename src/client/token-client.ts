@@ -41,13 +41,12 @@ export class TokenClient implements Client {
     this.#pollMs = pollSeconds * 1_000
     this.#timeoutMs = Math.min(timeoutSeconds, 60) * 1_000
     const heard: Heard = {
-      onStart: ({ versions }) => {
+      onStart: ({ versions, reason }) => {
         for (const entry of this.#entries.values()) {
-          const version = versions[entry.name]
-          if (version !== undefined) this.#hear(entry, version)
-          // What this node does not hold is looked for, but not by all clients at once.
-          else if (entry.token !== null)
-            entry.lookAt = Math.min(entry.lookAt, this.#now() + lookMs * this.#world.random.next())
+          // What this node does not hold has no number, like what every object has by birth.
+          this.#hear(entry, Number(versions[entry.name]) || 0)
+          // In another life of a node the same version may be another token.
+          if (reason === 'unknown-id') this.#lookSoon(entry)
         }
       },
       onEvent: (event) => this.#take(event),
@@ -99,7 +98,8 @@ export class TokenClient implements Client {
     if (!url.href.startsWith(base)) throw new ZhongkongClientError('bad_options', 'the path leads out of the source')
     const headers = new Headers(init.headers)
     for (const [header, value] of Object.entries(this.#server.headers)) headers.set(header, value)
-    return await this.#world.fetch(new Request(url, { redirect: 'manual', ...init, headers }))
+    const { signal = null } = init
+    return await this.#world.fetch(new Request(url, { redirect: 'manual', ...init, headers }), { signal })
   }
 
   on(type: string, listener: (event: ClientEvent) => void): () => void {
@@ -203,7 +203,7 @@ export class TokenClient implements Client {
       this.#emit({ type: 'rotated', name: entry.name, version: entry.version, at: this.#world.clock.now() / 1_000 })
     }
     // Something may have been heard while the first answer was under way.
-    this.#hear(entry, 0)
+    this.#hear(entry)
     return told
   }
 
@@ -231,9 +231,16 @@ export class TokenClient implements Client {
   }
 
   /** There is this version: goes and gets it, if it is newer. */
-  #hear(entry: Entry, version: number): void {
+  #hear(entry: Entry, version = entry.version): void {
+    // A lower one is late news, or of a store that began anew, and 0 of a node that does not hold it: the token says which.
+    if (version < entry.version) this.#lookSoon(entry)
     entry.wanted = Math.max(entry.wanted, version)
     if (!entry.isPursued && entry.wanted > entry.version && entry.token !== null) void this.#pursue(entry)
+  }
+
+  /** Soon, but not when all clients do. */
+  #lookSoon(entry: Entry): void {
+    entry.lookAt = Math.min(entry.lookAt, this.#now() + lookMs * this.#world.random.next())
   }
 
   async #pursue(entry: Entry): Promise<void> {
@@ -298,5 +305,5 @@ export class TokenClient implements Client {
 }
 
 function noToken(): ZhongkongClientError {
-  return new ZhongkongClientError('token_unavailable', 'the server gave no token that lives')
+  return new ZhongkongClientError('token_unavailable', 'the answer holds no token that lives')
 }

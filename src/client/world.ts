@@ -2,7 +2,8 @@
 
 /** An `Env` of the server is one, too. */
 export type World = {
-  readonly fetch: (request: Request) => Promise<Response>
+  /** The signal beside the request is its own once more: Node forgets that one with a request that was collected. */
+  readonly fetch: (request: Request, more?: { readonly signal: AbortSignal | null }) => Promise<Response>
   readonly clock: {
     /** Wall time, epoch milliseconds; may jump. */
     now(): number
@@ -15,7 +16,7 @@ export type World = {
 }
 
 export const realWorld: World = {
-  fetch: (request) => fetch(request),
+  fetch: (request, more) => fetch(request, more),
   clock: {
     now: () => Date.now(),
     monotonic: () => performance.now(),

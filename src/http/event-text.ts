@@ -33,6 +33,24 @@ export function block(fields: { readonly id: string; readonly event?: string; re
   return `id: ${fields.id}\n${event}${data}\n`
 }
 
+type Numbered = { readonly seq: number; readonly event: ZhongkongEvent }
+
+/**
+ * Writes blocks of facts, each once for each language: of thousands who come back at once, all have missed the same. What is
+ * written is kept as long as somebody remembers the fact.
+ */
+export function createBlocks(idOf: (seq: number) => string): (fact: Numbered, language: Language) => string {
+  const written = new WeakMap<Numbered, Map<Language, string>>()
+  return (fact, language) => {
+    const known = written.get(fact) ?? new Map<Language, string>()
+    written.set(fact, known)
+    const { seq, event } = fact
+    const text = known.get(language) ?? block({ id: idOf(seq), event: event.type, data: eventAnswer(event, language) })
+    known.set(language, text)
+    return text
+  }
+}
+
 /** The fact as callers see it: seconds, snake case, texts in their language. */
 export function eventAnswer(event: ZhongkongEvent, language: Language): EventAnswer {
   const { type, at, ...rest } = event

@@ -13,7 +13,7 @@ import type { Language } from '../base/text.ts'
 import { compileGlobs, type Matcher } from '../model/glob.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { StreamReset, StreamStart } from '../wire/v1.ts'
-import { block, eventAnswer, isForReaders } from './event-text.ts'
+import { block, createBlocks, isForReaders } from './event-text.ts'
 import { createOutlet } from './outlet.ts'
 
 /** An event and its number, which rises by one. */
@@ -114,6 +114,7 @@ class Crowd {
   readonly #options: WatchersOptions
   #circles = new Map<string, Circle>()
   readonly #ofClient = new Map<string, number>()
+  readonly #blockOf = createBlocks((seq) => this.#id(seq))
   #size = 0
   #isClosed = false
   #stopListening: (() => void) | null = null
@@ -191,10 +192,6 @@ class Crowd {
       written.set(circle.language, bytes)
       for (const watcher of circle.watchers) watcher.send(bytes)
     }
-  }
-
-  #blockOf({ seq, event }: Told, language: Language): string {
-    return block({ id: this.#id(seq), event: event.type, data: eventAnswer(event, language) })
   }
 
   #id(seq: number): string {

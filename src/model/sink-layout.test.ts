@@ -73,7 +73,8 @@ describe('the keys of', () => {
     ['wechatpy', ticket, ['wechatpy:testappid_jsapi_ticket', 'wechatpy:testappid_jsapi_ticket_expires_at']],
     ['wechatpy', card, ['wechatpy:testappid_jsapi_card_ticket', 'wechatpy:testappid_jsapi_card_ticket_expires_at']],
     ['wechatpy', corp, ['wechatpy:ww1_0123456789_access_token', 'wechatpy:ww1_0123456789_access_token_expires_at']],
-    ['wechatpy', corpTicket, []],
+    ['wechatpy', corpTicket, ['wechatpy:ww1_jsapi_ticket', 'wechatpy:ww1_jsapi_ticket_expires_at']],
+    ['wechatpy', appTicket, ['wechatpy:ww1_agent_jsapi_ticket', 'wechatpy:ww1_agent_jsapi_ticket_expires_at']],
     [
       'silenceper',
       weixin,

@@ -144,6 +144,7 @@ function wxjavaKey({ kind, account, platform, agentId, ticketType }: Named, pref
 function wechatpyItem({ kind, account, secret, ticketType }: Named): string | null {
   if (kind === 'wechat') return `${account}_access_token`
   if (kind === 'wecom') return `${account}_${(secret?.reveal() ?? '').slice(0, 10)}_access_token`
+  if (kind === 'wecom-ticket') return `${account}_${ticketType === 'agent_config' ? 'agent_' : ''}jsapi_ticket`
   if (kind !== 'wechat-ticket') return null
   return ticketType === 'wx_card' ? `${account}_jsapi_card_ticket` : `${account}_jsapi_ticket`
 }

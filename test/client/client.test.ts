@@ -400,6 +400,30 @@ test('close ends a stream whose request the garbage collector has taken', async 
   )
 })
 
+test('a call through the source is given up when its caller says so, also after the garbage collector came by', async ({
+  live,
+}) => {
+  const fake = await openFake((_request, response) => {
+    response.write('a part')
+  })
+  live.onClose(fake.close)
+  const client = live.client({ url: fake.url })
+  const over = new AbortController()
+  const response = await client.fetch('weixin', '/media', { signal: over.signal })
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let round = 0; round < 5; round += 1) {
+    collect()
+    await moment(20)
+  }
+  over.abort()
+  const read = response.text().then(
+    () => 'read',
+    () => 'given up',
+  )
+  expect(await Promise.race([read, moment(3_000)])).toBe('given up')
+})
+
 /** The world with a clock that runs faster, for what waits for seconds. */
 function hurried(times: number): World {
   const { clock } = realWorld

@@ -256,6 +256,22 @@ describe('a sink that is away', () => {
     expect(types()).toEqual(['sink-failing', 'sink-recovered'])
   })
 
+  it('is not held up by sources that never get through, however many they are', async () => {
+    const place = new Place()
+    const delivery = open(place)
+    for (let at = 0; at < 30; at += 1) {
+      place.stuck.add(`stuck-${at}`)
+      rotate(`stuck-${at}`, 1)
+      delivery.touch(`stuck-${at}`, 'current')
+    }
+    await run(600_000)
+    rotate('weixin', 1)
+    delivery.touch('weixin', 'current')
+    // Those that fail make it look away, and then one is tried every half minute: the one that never failed comes first.
+    await run(31_000)
+    expect(place.held.get('weixin')).toBe(1)
+  })
+
   it('is not blamed for a store that is away', async () => {
     const place = new Place()
     let isStoreAway = true

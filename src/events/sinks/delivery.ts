@@ -177,13 +177,18 @@ export class Delivery {
     const isAway = this.#isAway
     if (this.#running.size >= (isAway ? 1 : this.#options.sink.lanes)) return null
     if (isAway && this.#options.env.clock.monotonic() < this.#probeAt) return null
+    let next: [string, Waiting] | null = null
     for (const [name, waiting] of this.#ready) {
       if (this.#running.has(name)) continue
-      this.#ready.delete(name)
-      this.#running.add(name)
-      return [name, waiting]
+      if (next === null || waiting.failures < next[1].failures) next = [name, waiting]
+      // The one that failed least says most of whether the other side is back: sources that never get through must not
+      // hold up the others, one try after the other.
+      if (!isAway || next[1].failures === 0) break
     }
-    return null
+    if (next === null) return null
+    this.#ready.delete(next[0])
+    this.#running.add(next[0])
+    return next
   }
 
   /** Never rejects. */

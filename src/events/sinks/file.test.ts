@@ -458,6 +458,18 @@ describe.runIf(process.getuid?.() === 0)('whose it is', () => {
     expect([uid, gid, mode & 0o777]).toEqual([1, 12_345, 0o640])
   })
 
+  it('is given to whom the next start asks for, though nothing rotates', async () => {
+    rotated('weixin', token(1))
+    const first = world.open({})
+    first.touch('weixin', 'current')
+    await first.settled()
+    expect(statSync(join(folder, 'weixin.json')).uid).toBe(0)
+    const second = world.open({ owner: 'daemon' })
+    second.touch('weixin', 'current')
+    await second.settled()
+    expect(statSync(join(folder, 'weixin.json')).uid).toBe(1)
+  })
+
   it('is not written for a user that there is not, which is told', async () => {
     const sink = world.open({ owner: 'nobody-of-this-name' })
     rotated('weixin', token(1))

@@ -34,10 +34,10 @@ export function openSink(config: FileSinkConfig, { env }: SinkTools): Sink {
       const content = contentOf(config, name, token)
       const found = await foundAt(path, config.format)
       if (found?.written != null && isOlder(writtenOf(token), found.written)) return 'older'
-      if (found !== null && isAsWanted(found, { config, name, token })) return 'unchanged'
+      const owner = await ownerOf(config)
+      if (found !== null && isAsWanted(found, { config, name, token, owner })) return 'unchanged'
       await removeAbandonedOnce(path, drafts, env)
       const suffix = Buffer.from(env.random.bytes(6)).toString('hex')
-      const owner = await ownerOf(config)
       await writeAtomically({ path, content: content(env.clock.now()), mode: config.mode, suffix, owner })
       return 'written'
     },
@@ -66,7 +66,12 @@ function ownPath({ path: template }: FileSinkConfig, name: string, owners: Map<s
   return path
 }
 
-type Found = { readonly text: string; readonly mode: number; readonly written: Written | null }
+type Found = {
+  readonly text: string
+  readonly mode: number
+  readonly owner: { readonly uid: number; readonly gid: number }
+  readonly written: Written | null
+}
 
 /** What another node, or we before, left in the file; null when there is none that could be ours. */
 async function foundAt(path: string, format: FileSinkConfig['format']): Promise<Found | null> {
@@ -75,7 +80,7 @@ async function foundAt(path: string, format: FileSinkConfig['format']): Promise<
     // A link is replaced whatever it leads to, and a pipe would never end.
     if (!there.isFile() || there.size > bytesMax) return null
     const text = await readFile(path, 'utf8')
-    return { text, mode: there.mode & 0o777, written: writtenIn(text, format) }
+    return { text, mode: there.mode & 0o777, owner: there, written: writtenIn(text, format) }
   } catch {
     // Absent, unreadable or not ours: it is replaced.
     return null
@@ -109,11 +114,18 @@ function envIn(text: string): Content {
   return { version: number('VERSION'), issued_at: number('ISSUED_AT') }
 }
 
-type WantedFile = { readonly config: FileSinkConfig; readonly name: string; readonly token: SinkToken }
+type WantedFile = {
+  readonly config: FileSinkConfig
+  readonly name: string
+  readonly token: SinkToken
+  readonly owner: FileOwner | null
+}
 
 /** Everything but `expires_in`, which counts from the moment of writing. */
-function isAsWanted(found: Found, { config, name, token }: WantedFile): boolean {
+function isAsWanted(found: Found, { config, name, token, owner }: WantedFile): boolean {
   if (found.mode !== config.mode && process.platform !== 'win32') return false
+  const { uid, gid } = found.owner
+  if ((owner?.uid ?? uid) !== uid || (owner?.gid ?? gid) !== gid) return false
   if (config.format !== 'json') return found.text === contentOf(config, name, token)(0)
   const there = jsonIn(found.text)
   const wanted = jsonContent(name, token)
@@ -159,7 +171,7 @@ async function removeAbandonedOnce(path: string, looked: Set<string>, env: Env):
   await removeAbandoned(path, env.clock.now())
 }
 
-/** Looked up for each write: the account may be made while we run. Throws when there is none of that name. */
+/** Looked up each time: the account may be made while we run. Throws when there is none of that name. */
 async function ownerOf({ owner, group }: FileSinkConfig): Promise<FileOwner | null> {
   if (owner === undefined && group === undefined) return null
   return {
