@@ -1,7 +1,7 @@
 /** The recipes in other languages while the server, or somebody before it, does not behave; each where its language is installed. */
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { createServer, type ServerResponse } from 'node:http'
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -15,8 +15,7 @@ const drivers = {
   Python: `
 import sys
 from zhongkong import Tokens
-Tokens.KEEP_SECONDS = 0.05
-tokens = Tokens(sys.argv[1], "the-key", timeout=1)
+tokens = Tokens(sys.argv[1], "the-key", timeout=2)
 for line in sys.stdin:
     word, *rest = line.split()
     try:
@@ -41,27 +40,125 @@ public class Driver {
     }
 }
 `,
+  PHP: `<?php
+require 'zhongkong.php';
+$tokens = new Zhongkong($argv[1], 'the-key');
+while (($line = fgets(STDIN)) !== false) {
+    $words = explode(' ', trim($line));
+    try {
+        echo $tokens->{array_shift($words)}(...$words), "\\n";
+    } catch (Exception $problem) {
+        echo 'error: ', $problem->getMessage(), "\\n";
+    }
+}
+`,
+  Go: `package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+)
+
+func main() {
+	tokens := &Tokens{URL: os.Args[1], Key: "the-key"}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		var token string
+		var err error
+		if words[0] == "get" {
+			token, err = tokens.Get(words[1])
+		} else {
+			token, err = tokens.Refused(words[1], words[2])
+		}
+		if err != nil {
+			token = "error: " + err.Error()
+		}
+		fmt.Println(token)
+	}
+}
+`,
 }
 
-const recipes = {
-  Python: async (folder: string): Promise<[string, ...string[]]> => {
-    await copyFile(join(repository, 'examples/recipes/zhongkong.py'), join(folder, 'zhongkong.py'))
-    await writeFile(join(folder, 'driver.py'), drivers.Python)
-    return ['python3', 'driver.py']
+/**
+ * What is shortened in each, so that the test need not wait as long as programs do: how long a token is kept without asking,
+ * how long a server that is away is left alone, and the patience with one answer.
+ */
+const recipes: readonly Recipe[] = [
+  {
+    language: 'Python',
+    probe: ['python3', '--version'],
+    shorter: { 'KEEP_SECONDS = 60': 'KEEP_SECONDS = 0.05', 'AWAY_SECONDS = 5': 'AWAY_SECONDS = 2' },
+    files: ['zhongkong.py', 'driver.py'],
+    run: ['python3', 'driver.py'],
   },
-  Java: async (folder: string): Promise<[string, ...string[]]> => {
-    // A minute is shortened, and the patience with one answer.
-    const source = (await readFile(join(repository, 'examples/recipes/Zhongkong.java'), 'utf8'))
-      .replace('KEEP_SECONDS = 60', 'KEEP_SECONDS = 0.05')
-      .replace('get(10, TimeUnit', 'get(1, TimeUnit')
-    await writeFile(join(folder, 'Zhongkong.java'), source)
-    await writeFile(join(folder, 'Driver.java'), drivers.Java)
-    await promisify(execFile)('javac', ['Zhongkong.java', 'Driver.java'], { cwd: folder })
-    return ['java', '-cp', '.', 'Driver']
+  {
+    language: 'Java',
+    probe: ['javac', '-version'],
+    shorter: {
+      'KEEP_SECONDS = 60': 'KEEP_SECONDS = 0.05',
+      'AWAY_SECONDS = 5': 'AWAY_SECONDS = 2',
+      'get(10, TimeUnit': 'get(2, TimeUnit',
+    },
+    files: ['Zhongkong.java', 'Driver.java'],
+    build: ['javac', 'Zhongkong.java', 'Driver.java'],
+    run: ['java', '-cp', '.', 'Driver'],
   },
+  {
+    language: 'PHP',
+    probe: ['php', '--version'],
+    shorter: {
+      'KEEP_SECONDS = 60': 'KEEP_SECONDS = 0.05',
+      'AWAY_SECONDS = 5': 'AWAY_SECONDS = 2',
+      'CURLOPT_TIMEOUT => 10': 'CURLOPT_TIMEOUT => 2',
+    },
+    files: ['zhongkong.php', 'driver.php'],
+    run: ['php', 'driver.php'],
+  },
+  {
+    language: 'Go',
+    probe: ['go', 'version'],
+    shorter: {
+      'keep = time.Minute': 'keep = 50 * time.Millisecond',
+      'away = 5 *': 'away = 2 *',
+      'Timeout:       10 *': 'Timeout:       2 *',
+      'func main()': 'func demonstrate()',
+    },
+    files: ['zhongkong.go', 'driver.go'],
+    build: ['go', 'build', '-o', 'driver', 'zhongkong.go', 'driver.go'],
+    run: ['./driver'],
+  },
+]
+
+type Recipe = {
+  readonly language: keyof typeof drivers
+  readonly probe: readonly [string, string]
+  readonly shorter: Readonly<Record<string, string>>
+  /** The recipe, and the driver. */
+  readonly files: readonly [string, string]
+  readonly build?: readonly [string, ...string[]]
+  readonly run: readonly [string, ...string[]]
 }
 
-const probes = { Python: ['python3', '--version'], Java: ['javac', '-version'] } as const
+/** How long a server that is away is left alone by the shortened recipes, and a little more, in milliseconds. */
+const awayMs = 2_100
+
+async function prepare({ language, shorter, files: [recipe, driver], build }: Recipe, folder: string): Promise<void> {
+  let source = await readFile(join(repository, 'examples/recipes', recipe), 'utf8')
+  for (const [long, short] of Object.entries(shorter)) {
+    expect(source).toContain(long)
+    source = source.replace(long, short)
+  }
+  await writeFile(join(folder, recipe), source)
+  await writeFile(join(folder, driver), drivers[language])
+  if (build !== undefined) {
+    const [command, ...args] = build
+    await promisify(execFile)(command, args, { cwd: folder, env: quiet })
+  }
+}
+
+const quiet = { ...process.env, JAVA_TOOL_OPTIONS: '' }
 
 type Way = (response: ServerResponse, path: string) => void
 
@@ -75,10 +172,10 @@ const said =
 const token = (value: string, version: number, issuedAt: number): Way =>
   said(200, { name: 'weixin', token: value, expires_in: 600, expires_at: 0, issued_at: issuedAt, version, fields: {} })
 
-for (const [language, prepare] of Object.entries(recipes)) {
-  const [program, flag] = probes[language as keyof typeof recipes]
-  const isThere = spawnSync(program, [flag], { timeout: 10_000 }).status === 0
-  test.skipIf(!isThere)(
+for (const recipe of recipes) {
+  const { language, probe } = recipe
+  const isThere = spawnSync(probe[0], [probe[1]], { timeout: 10_000 }).status === 0
+  test.concurrent.skipIf(!isThere)(
     `the recipe in ${language} gives a token that lives whatever answers in place of the server, and nobody the key`,
     async () => {
       let way: Way = token('five', 5, 50)
@@ -98,11 +195,12 @@ for (const [language, prepare] of Object.entries(recipes)) {
         return typeof address === 'object' && address !== null ? address.port : 0
       }
       const folder = await mkdtemp(join(tmpdir(), 'zhongkong-recipe-'))
-      const [command, ...args] = await prepare(folder)
+      await prepare(recipe, folder)
+      const [command, ...args] = recipe.run
       const child = spawn(command, [...args, `http://127.0.0.1:${portOf(server)}`], {
         cwd: folder,
         stdio: ['pipe', 'pipe', 'ignore'],
-        env: { ...process.env, JAVA_TOOL_OPTIONS: '' },
+        env: quiet,
       })
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
       const say = async (line: string): Promise<string> => {
@@ -113,7 +211,10 @@ for (const [language, prepare] of Object.entries(recipes)) {
         return value ?? 'nothing'
       }
       try {
-        expect(await say('get weixin')).toBe('five')
+        // A program that has just begun may be slower than its patience, on a machine with much else to do.
+        let first = await say('get weixin')
+        for (let tries = 1; first !== 'five' && tries < 10; tries += 1) first = await say('get weixin')
+        expect(first).toBe('five')
 
         // A proxy whose server is away says so in its own words; then nobody is asked for a while.
         way = said(502, '<html>Bad Gateway</html>', { 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' })
@@ -121,28 +222,28 @@ for (const [language, prepare] of Object.entries(recipes)) {
         const before = asked
         expect(await say('get weixin')).toBe('five')
         expect(asked).toBe(before)
-        expect(await say('get other')).toBe('error: HTTP 502, and not from zhongkong')
+        expect(await say('get other')).toMatch(/^error: .*502.*, and not from zhongkong$/)
         // Reports are not held back.
         way = token('six', 6, 60)
         expect(await say('refused weixin five')).toBe('six')
 
-        await moment(5_000)
+        await moment(awayMs)
         way = (response) => {
           response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
           response.write('{"name":')
         }
         expect(await say('get weixin')).toBe('six')
-        await moment(5_000)
+        await moment(awayMs)
         way = said(200, '[]')
         expect(await say('get weixin')).toBe('six')
 
-        await moment(5_000)
+        await moment(awayMs)
         way = said(302, '', { location: `http://localhost:${portOf(other)}/v1/tokens/weixin` })
         expect(await say('get weixin')).toBe('six')
         expect(stranger).toEqual([])
 
         // A late answer changes nothing; one of a store that began anew does.
-        await moment(5_000)
+        await moment(awayMs)
         way = token('four', 4, 40)
         expect(await say('get weixin')).toBe('six')
         way = token('one', 1, 70)

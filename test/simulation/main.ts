@@ -95,7 +95,7 @@ function serveParent(): void {
 }
 
 /** What is still waiting when a run ends is never collected, so a worker process makes way for a new one now and then. */
-const seedsPerProcess = 50
+const seedsPerProcess = 15
 
 async function runMany(first: number, count: number): Promise<number> {
   const startedAt = performance.now()
