@@ -44,7 +44,7 @@ if (!parsed.ok) throw new Error('the definition is wrong')
 const weixin = parsed.source
 
 /** Opens a sibling whose sink writes into a folder of its own name, so that it shows who wrote. */
-async function sibling(name: string, writesFiles: boolean): Promise<Node> {
+async function sibling(name: string, writesSinks: boolean): Promise<Node> {
   const config: Config = {
     path: join(folder, 'zhongkong.yaml'),
     server: { listen: '127.0.0.1:0', tls: null, trustedNetwork: false, workers: 2 },
@@ -61,7 +61,7 @@ async function sibling(name: string, writesFiles: boolean): Promise<Node> {
     env: { clock, random, fetch: (request) => simulator.fetch(request) },
     version: '0',
     siblings: {
-      writesFiles,
+      writesSinks,
       tell: (notice) => {
         for (const { of, hear } of listeners) if (of !== name) hear(notice)
       },

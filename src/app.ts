@@ -55,7 +55,7 @@ export async function openNode(options: NodeOptions): Promise<Node> {
     bus,
     version,
     sources: (limit) => gaugesOf(keeper, limit),
-    sinks: () => sinks.status(),
+    sinks: () => sinks.own(),
   })
   const stopping = new AbortController()
   const authorising = createAuthorising({ keeper, env, stopping: stopping.signal })

@@ -24,20 +24,24 @@ export type SinkParts = {
 type Told = { readonly keeper: Keeper; readonly bus: Bus }
 
 export type Sinks = {
-  /** How each is doing, in order of the configuration; none where a sibling writes them. */
+  /** How each is doing, in order of the configuration; where a sibling writes them, as it said a moment ago. */
   readonly status: () => readonly SinkStatus[]
+  /** Those that this node writes. */
+  readonly own: () => readonly SinkStatus[]
   /** No new deliveries; those under way end, or are left after three seconds. */
   readonly close: () => Promise<void>
 }
 
 /** Sources looked at with one question to the store. */
 const pageSize = 200
+/** Siblings are told this often how the sinks are doing, in milliseconds. */
+const tellMs = 2_000
 
 /** Among siblings one writes what sinks get; the others tell it what it does not see itself. */
 export function openSinks(parts: SinkParts, { keeper, bus }: Told): Sinks {
   const { config, env, siblings, onFault } = parts
-  if (config.sinks.length === 0) return { status: () => [], close: () => Promise.resolve() }
-  if (siblings?.writesFiles === false) return tellSiblings(siblings, bus)
+  if (config.sinks.length === 0) return { status: () => [], own: () => [], close: () => Promise.resolve() }
+  if (siblings?.writesSinks === false) return leaveToSibling(siblings, bus)
   const tools: SinkTools = {
     env,
     describe: (name) => describe(keeper, name),
@@ -66,12 +70,20 @@ export function openSinks(parts: SinkParts, { keeper, bus }: Told): Sinks {
     if (event.type === 'rotated' || event.type === 'repeated') touch(event.name, 'current')
     else if (event.type === 'removed') touch(event.name, 'absent')
   })
-  const unhear = siblings?.hear(({ name }) => {
+  const unhear = siblings?.hear((notice) => {
+    if (!('name' in notice) || notice.name === null) return
+    const { name } = notice
     // Without the store nobody knows whether the source is there; its token is asked for until there is an answer.
-    if (name !== null) followSibling(keeper, touch, name).catch(() => touch(name, 'current'))
+    followSibling(keeper, touch, name).catch(() => touch(name, 'current'))
   })
+  const status = (): readonly SinkStatus[] => deliveries.map(({ delivery }) => delivery.status())
+  if (siblings !== undefined) {
+    const telling = keepTelling(siblings, status, { clock: env.clock, signal: closing.signal })
+    telling.catch((thrown: unknown) => onFault(thrown, 'a sink'))
+  }
   return {
-    status: () => deliveries.map(({ delivery }) => delivery.status()),
+    status,
+    own: status,
     close: async () => {
       unsubscribe()
       unhear?.()
@@ -81,17 +93,36 @@ export function openSinks(parts: SinkParts, { keeper, bus }: Told): Sinks {
   }
 }
 
-function tellSiblings(siblings: Siblings, bus: Bus): Sinks {
+/** A sibling writes: it is told what it does not see itself, and says how its sinks are doing. */
+function leaveToSibling(siblings: Siblings, bus: Bus): Sinks {
+  let told: readonly SinkStatus[] = []
   const unsubscribe = bus.on((event) => {
     const { type } = event
     if (type === 'rotated' || type === 'repeated' || type === 'removed') siblings.tell({ name: event.name })
   })
+  const unhear = siblings.hear((notice) => {
+    if ('sinks' in notice) told = notice.sinks
+  })
   return {
-    status: () => [],
+    status: () => told,
+    own: () => [],
     close: () => {
       unsubscribe()
+      unhear()
       return Promise.resolve()
     },
+  }
+}
+
+/** Also what has not changed: a sibling may have begun since. */
+async function keepTelling(
+  siblings: Siblings,
+  status: () => readonly SinkStatus[],
+  { clock, signal }: { readonly clock: Env['clock']; readonly signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    siblings.tell({ sinks: status() })
+    await clock.sleep(tellMs, signal)
   }
 }
 

@@ -137,9 +137,9 @@ function openChannel(): Channel {
 function siblingsOver(channel: Channel, worker: number): Siblings {
   let isTelling = false
   return {
-    writesFiles: worker === 1,
+    writesSinks: worker === 1,
     tell: (notice) => {
-      if (notice.name !== null) {
+      if (!('name' in notice) || notice.name !== null) {
         channel.send({ kind: 'notice', notice })
         return
       }

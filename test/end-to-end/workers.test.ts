@@ -500,6 +500,12 @@ test.concurrent(
     isOver = true
     await watching
     expect(seen).toEqual(seen.toSorted((left, right) => left - right))
+    // Whichever worker is asked, it tells what the one that writes has told.
+    await eventually('every worker tells how the sink is doing', 10_000, async () => {
+      const told = await Promise.all(Array.from({ length: 12 }, () => askApart(server.url, '/v1/sinks')))
+      const sinkOf = ({ json }: (typeof told)[0]) => (json.sinks as { state: string; delivered: number }[])[0]
+      return told.every((one) => sinkOf(one)?.state === 'ok' && (sinkOf(one)?.delivered ?? 0) > 0) ? true : null
+    })
   },
   60_000,
 )

@@ -1,4 +1,4 @@
-/** `/v1/sinks`: how what passes tokens on is doing on this node, and what was never delivered. Never a token. */
+/** `/v1/sinks`: how what passes tokens on is doing, and what was never delivered. Never a token. */
 import type { Dropped, SinkStatus } from '../../model/sink.ts'
 import type { SinkAnswer, SinksAnswer } from '../../wire/v1.ts'
 import { json, type Answer } from '../answer.ts'
@@ -45,7 +45,7 @@ export const surfaces: readonly Surface[] = [
     handler: list,
     doc: {
       group: 'v1',
-      summary: 'How each sink is doing on this node, and what it never delivered.',
+      summary: 'How each sink is doing, and what was never delivered.',
       answers: { 200: { description: 'In order of the configuration', schema: sinksSchema } },
     },
   },
