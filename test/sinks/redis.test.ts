@@ -8,7 +8,7 @@ import type { Source } from '../../src/model/source.ts'
 import { parseSource } from '../../src/providers/catalogue.ts'
 import { openSinkScripts } from '../../src/stores/redis-sink-scripts.ts'
 import { isSkipped } from '../servers/obtain-server.ts'
-import { startCluster, startRedis, type RedisServer } from '../servers/redis-server.ts'
+import { startCluster, startRedis, startSentinels, type RedisServer } from '../servers/redis-server.ts'
 
 const closes: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -304,5 +304,30 @@ describe.skipIf(isSkipped('redis'))('the server', () => {
     await sink.remove('access_token', never)
     const left = await Promise.all(cluster.nodes.slice(0, 3).map((node) => node.command('KEYS', '*')))
     expect(left.join('')).toBe('')
+  }, 60_000)
+
+  test('may be watched by sentinels: what is written after a failover is on the new master, and what was lost is put back', async () => {
+    const servers = await startSentinels()
+    closes.push(() => servers.dispose())
+    const master = async (): Promise<RedisServer> => {
+      const port = await servers.masterPort()
+      return servers.servers.find((each) => each.port === port)!
+    }
+    const sink = open(servers.url, preset('wxjava'))
+    const put = async (version: number): Promise<string> => await sink.put('access_token', token(version), never)
+    expect(await put(1)).toBe('written')
+    const old = await master()
+    await old.process().end('SIGKILL')
+    // Nobody is the master for a second or two, and that is told; then whoever tries again finds the new one.
+    const until = Date.now() + 20_000
+    let said = ''
+    while (said !== 'written' && Date.now() < until) said = await put(2).catch(() => 'not yet')
+    expect(said).toBe('written')
+    const now = await master()
+    expect(now.port).not.toBe(old.port)
+    expect(await now.command('GET', 'wx:access_token:wx1')).toBe('token-2')
+    await now.command('DEL', 'wx:access_token:wx1')
+    expect(await put(2)).toBe('written')
+    expect(await now.command('GET', 'wx:access_token:wx1')).toBe('token-2')
   }, 60_000)
 })
