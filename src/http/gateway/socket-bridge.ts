@@ -8,8 +8,11 @@ import type { Clock } from '../../base/env.ts'
 import type { Handler, Peer } from '../server.ts'
 import type { Carried, Exchange } from './exchange.ts'
 
-/** A connection on which nothing moves for so long is closed, in milliseconds: longer than an upstream may be silent. */
-const stillMsMax = 90_000
+/**
+ * A connection on which nothing moves for so long is closed, in milliseconds: longer than an upstream may be silent, be silent
+ * once more with another token, and that token may take to come.
+ */
+const stillMsMax = 150_000
 /** What is left of a body that nobody wants is read and dropped for so long, in milliseconds. */
 const lingerMs = 2_000
 
