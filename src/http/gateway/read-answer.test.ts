@@ -77,7 +77,7 @@ test('limits and addresses are told by their codes only', async () => {
   const more = { limitCodes: [45009, 'Forbidden.QpsLimit'], addressCodes: [60020] }
   expect(await said(200, '{"errcode":45009}', json, more)).toMatchObject({ limit: '45009' })
   expect(await said(429, '{"code":"Forbidden.QpsLimitForApi"}', json, more)).toMatchObject({
-    limit: 'Forbidden.QpsLimitForApi',
+    limit: 'Forbidden.QpsLimit',
   })
   const from = 'not allow to access from your ip, from ip: 198.51.100.7, more info'
   expect(await said(200, `{"errcode":60020,"errmsg":"${from}"}`, json, more)).toMatchObject({ address: '198.51.100.7' })

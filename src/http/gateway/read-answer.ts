@@ -46,7 +46,8 @@ function saidBy(codes: readonly string[], value: unknown, semantics: Semantics):
   const isAddress = codes.some((code) => isAmong(code, addressCodes))
   return {
     refusesToken: codes.some((code) => isAmong(code, invalidTokenCodes)),
-    limit: codes.find((code) => isAmong(code, limitCodes))?.slice(0, 64) ?? null,
+    // As we know it, which bounds how many of them metrics can hold.
+    limit: String(limitCodes.find((known) => codes.some((code) => isAmong(code, [known]))) ?? '') || null,
     address: isAddress && isJsonObject(value) ? addressOf(value) : null,
   }
 }
