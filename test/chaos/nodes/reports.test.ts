@@ -40,11 +40,22 @@ describe.skipIf(isSkipped('redis'))('10 000 reports of one dead token over three
   })
 
   it('cost one issue, and all are answered with the token that it gave', async () => {
-    const [dead] = await Promise.all(served.map((node) => read(node, 'weixin')))
+    await Promise.all(served.map((node) => read(node, 'weixin')))
+    const tooks: number[] = []
+    // The first finds programs that have just begun, the second such as have run for a while.
+    for (const version of [2, 3]) tooks.push(await storm(version))
+    const [cold = 0, warm = 0] = tooks.map((ms) => Math.round(ms))
+    console.log(`${count} reports over ${nodes} nodes: all answered within ${cold} ms, then within ${warm} ms`)
+    // Two seconds are wanted of a machine that does nothing else; this one may be doing much else.
+    expect(cold).toBeLessThan(30_000)
+  }, 60_000)
+
+  /** Everybody reports the token before that version; answers how long it took until all had that version, in milliseconds. */
+  async function storm(version: number): Promise<number> {
+    const stale = upstream.simulator.latest('wx-storm') ?? ''
     // Two attempts are a second apart, whoever asks.
     await moment(1_100)
     upstream.simulator.revoke({ account: 'wx-storm' })
-    const report = reportOf(dead!.token)
     const lines = await Promise.all(
       Array.from({ length: nodes * connections }, (_, index) => openLine(served[index % nodes]!.url)),
     )
@@ -52,12 +63,11 @@ describe.skipIf(isSkipped('redis'))('10 000 reports of one dead token over three
     const told = await Promise.all(
       lines.map(async (line, index) => {
         const share = Math.floor(((index + 1) * count) / lines.length) - Math.floor((index * count) / lines.length)
-        return await line.send(report, share)
+        return await line.send(reportOf(stale), share)
       }),
     )
-    const wholeMs = performance.now() - startedAt
+    const tookMs = performance.now() - startedAt
     for (const line of lines) line.close()
-    console.log(`${count} reports over ${nodes} nodes: all answered within ${wholeMs.toFixed(0)} ms`)
     const answers = told.flat()
     expect(answers).toHaveLength(count)
     const logged = served.flatMap((node) =>
@@ -66,13 +76,11 @@ describe.skipIf(isSkipped('redis'))('10 000 reports of one dead token over three
         .split('\n')
         .filter((line) => line.includes('store')),
     )
-    expect(new Set(answers), logged.join('\n')).toEqual(
-      new Set([`200 2 ${digestOf(upstream.simulator.latest('wx-storm') ?? '')}`]),
-    )
-    expect(issuesOf(upstream, 'wx-storm')).toBe(2)
-    // Two seconds are wanted of a machine that does nothing else; this one may be doing much else.
-    expect(wholeMs).toBeLessThan(30_000)
-  }, 60_000)
+    const expected = `200 ${version} ${digestOf(upstream.simulator.latest('wx-storm') ?? '')}`
+    expect(new Set(answers), logged.join('\n')).toEqual(new Set([expected]))
+    expect(issuesOf(upstream, 'wx-storm')).toBe(version)
+    return tookMs
+  }
 })
 
 function reportOf(stale: string): string {
