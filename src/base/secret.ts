@@ -1,5 +1,5 @@
 /** Values that must not be seen: a wrapper that prints as nothing, comparison in constant time, and scrubbing of texts. */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 
 const shown = '[secret]'
 
@@ -24,7 +24,7 @@ export class Secret {
 }
 
 export function sha256(text: string): Buffer {
-  return createHash('sha256').update(text, 'utf8').digest()
+  return hash('sha256', text, 'buffer')
 }
 
 /** A short name for a secret value, safe to print: the first eight hex digits of its SHA-256. */
