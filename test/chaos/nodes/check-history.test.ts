@@ -156,6 +156,19 @@ it('a promise holds while a token is replaced once only', () => {
   expect(broken([first, everybody(10_200, 1), promised, twice, handed])).toEqual([])
 })
 
+it('a promise ends early where a process that had been frozen reads its own answer late', () => {
+  // Its request came first, and it cannot know that: it asks anew when it wakes.
+  const lost = issue(2, 25_000, { node: 2 })
+  const all = (at: number, version: number, token: string): Line[] =>
+    [0, 1].map((node) => read(at, node, version, { token }))
+  const taken = [issue(3, 36_000), all(36_200, 2, 't3')]
+  const again = [issue(4, 42_500, { node: 2 }), all(42_700, 3, 't4')]
+  const promised = read(37_000, 1, 2, { token: 't3', expiresInMs: 30_000 })
+  const lines = [first, everybody(10_200, 1), lost, taken, promised, again]
+  expect(broken([...lines, frozen(2, 25_060, 42_000)])).not.toContain('promise')
+  expect(broken([...lines, frozen(2, 25_060, 38_000)])).toContain('promise')
+})
+
 it('news reaches every node that is in touch', () => {
   const lines = [first, everybody(10_200, 1), issue(2, 25_000), read(25_200, 0, 2)]
   expect(broken([lines, read(26_000, 1, 1)])).toEqual([])

@@ -23,6 +23,8 @@ export type Verdict = {
 const marginMs = 3_000
 /** From the second of two issues in a row, which leaves the token before no grace, to everybody's hearing of it. */
 const handoverMs = 2_000
+/** Who was frozen has read what came meanwhile, and has asked anew where that left a doubt, within this, in milliseconds. */
+const healingMs = 3_000
 /** What comes at the end of a wait was looked up this long before it arrived, in milliseconds. */
 const arrivalMs = 300
 /**
@@ -200,6 +202,10 @@ function checkPromise(evidence: Evidence, read: ReadLine): void {
     excuse('promise: the answer of one of two issues was lost')
     return
   }
+  if (overtakers.some((each) => wasHealed(evidence, each))) {
+    excuse('promise: an answer was read late, as its process had been frozen')
+    return
+  }
   const next = served.after(source, read.version)
   const isUnheard = next === null || judged < next.at + history.newsMs
   if (fate.overtakenAt !== null && fate.overtakenAt <= at && isUnheard) {
@@ -223,6 +229,20 @@ function wasAskedFor({ reads, history }: Evidence, { source, issuedAt }: Fate): 
       of === source && refresh !== undefined && refresh.kind !== 'old' && from <= issuedAt && issuedAt <= at + lastsMs
     )
   })
+}
+
+/**
+ * A process that reads an answer when its lease is long over cannot know whether what it was given came before or after what
+ * others were given meanwhile: either may have retired the other, and another issue ends that.
+ */
+function wasHealed({ requests, presence, served }: Evidence, { source, token }: Fate): boolean {
+  const all = requests.get(source) ?? []
+  const issue = all.find((each) => each.token === token)
+  if (issue === undefined || !presence.wasWoken(issue.node, issue.at, healingMs)) return false
+  return all.some(
+    (each) =>
+      each.node === issue.node && each.at < issue.at && each.token !== null && served.of(source, each.token) === null,
+  )
 }
 
 /** What one node serves, every other one serves within the stated time. */

@@ -22,6 +22,7 @@ export const excuseShares = {
   // A promise that was not kept.
   'promise: the answer of one of two issues was lost': 0.2,
   'promise: somebody asked for a new token': 0.2,
+  'promise: an answer was read late, as its process had been frozen': 0.05,
   'promise: it had been replaced, and the node was to hear of it': 0.02,
   'promise: it had been replaced, and the node was out of touch': 0.1,
   // News that came late, and an older version.

@@ -62,7 +62,8 @@ export function openHouse({ stage, recorder, nodes, configFor, urlFor }: HouseOp
     room.process += 1
     tell(node, 'started')
     try {
-      return await stage.serve(configFor(node), { store: urlFor(node), readyMsMax: startMsMax / 2 })
+      const where = { store: urlFor(node), readyMsMax: startMsMax / 2, isListeningAsWritten: true }
+      return await stage.serve(configFor(node), where)
     } catch (thrown) {
       tell(node, 'ended')
       room.log += String(thrown)

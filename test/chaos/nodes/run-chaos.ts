@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Definition } from '../../end-to-end/accounts.ts'
 import { openStage } from '../../end-to-end/stage.ts'
+import { freePorts } from '../../servers/server-process.ts'
 import { Chance } from '../../simulation/chance.ts'
 import { checkHistory, type Verdict } from './check-history.ts'
 import { drawBlows, type Blow, type Plan } from './draw-blows.ts'
@@ -77,8 +78,11 @@ export async function runChaos({ plan, onBlow, signal }: ChaosOptions): Promise<
     closing.push(async () => await upstream.close())
     const { definitions, facts } = sourcesAt(upstream)
     const common = { encryption_key: randomBytes(32).toString('hex'), sources: definitions }
-    const config = await stage.configure(common)
-    const several = await stage.configure({ ...common, server: { workers: 2 } }, 'several.yaml')
+    const config = await stage.configure({ ...common, server: { listen: '127.0.0.1:0' } })
+    // A port that the system chose is lost with the last worker that listens there.
+    const [port = 0] = await freePorts(1)
+    const server = { workers: 2, listen: `127.0.0.1:${port}` }
+    const several = await stage.configure({ ...common, server }, 'several.yaml')
     const configFor = (node: number): string => (node === nodeOfWorkers ? several : config)
     const opened = openHouse({ stage, recorder, nodes: plan.nodes, configFor, urlFor: store.urlFor })
     house = opened
