@@ -77,7 +77,10 @@ export class CompareAndRefresh {
     const { said, until: at } = await this.#ask(found, witness)
     if (said === 'alive') {
       if (at !== null) this.#followLater(found, witness, at)
-      return { ...this.#servedOrThrow(found, null), refreshed: false, reason: 'alive' }
+      const reading = this.#servedOrThrow(found, null)
+      // Somebody may have replaced it while the platform was asked.
+      const isCurrent = reading.snapshot.version === found.entry.version
+      return { ...reading, refreshed: false, reason: isCurrent ? 'alive' : 'not_current' }
     }
     const leftMs = Math.max(1_000, (options.waitMs ?? waitMsDefault) - (clock.monotonic() - startedAt))
     return await this.#seeThrough(found, 'reported', { ...options, waitMs: leftMs })

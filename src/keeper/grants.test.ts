@@ -601,6 +601,17 @@ describe('a person who authorises', () => {
     },
   )
 
+  test('made a source whose definition is refused by now: that is told, once, and what was brought stays', async () => {
+    const left = new Ledge()
+    stage.spill = left
+    const grant = { value: 'by-hand', lifetimeMs: null, sentAt: 0, asked: null, since: 0, identity: 'gone' }
+    await left.save('platform/shop', { ...grant, definition: { provider: 'gone' } })
+    await stage.open(source)
+    await stage.pass(minute)
+    expect(stage.faults.splice(0)).toMatchObject([{ code: 'bad_request' }])
+    expect([...left.kept.keys()]).toEqual(['platform/shop'])
+  })
+
   test('ends the waiting of a source whose grant was dead', async () => {
     const server = serve(new AuthorisationServer(0))
     const node = await stage.opened(source)

@@ -37,6 +37,19 @@ function honest(dead: ReadonlySet<string>): void {
 }
 
 describe('a report of the current token', () => {
+  test('is told of the one that took its place while the platform was asked', async () => {
+    const { keeper } = await stage.opened(weixin)
+    await stage.pass(minute)
+    let answer = (): void => undefined
+    stage.upstream.says = () => new Promise((resolve) => (answer = () => resolve('alive')))
+    const reported = keeper.refresh('weixin', { stale: 'weixin-1' })
+    await stage.pass(second)
+    await stage.until(keeper.refresh('weixin', {}))
+    answer()
+    const told = { refreshed: false, reason: 'not_current', snapshot: { token: 'weixin-2' } }
+    expect(await stage.until(reported)).toMatchObject(told)
+  })
+
   test('costs one probe and no issue while the token lives, however many report it', async () => {
     const { keeper, events } = await stage.opened(weixin)
     await stage.pass(minute)

@@ -1,6 +1,6 @@
 /** Puts the grants that lie beside the store back into it. */
 import { backoffMs } from '../base/backoff.ts'
-import { isOfStore } from '../base/errors.ts'
+import { asZhongkongError, isOfStore } from '../base/errors.ts'
 import { wakeAt } from '../model/decide.ts'
 import type { Entry } from '../model/entry.ts'
 import type { Source } from '../model/source.ts'
@@ -68,7 +68,14 @@ async function tryToPutBack(room: Room, name: string, spilled: Spilled): Promise
       return true
     }
   } catch (thrown) {
-    return !isOfStore(thrown)
+    if (isOfStore(thrown)) return false
+    // Nothing else will tell of it.
+    room.background(rejected(thrown))
+    return true
   }
   return false
+}
+
+async function rejected(thrown: unknown): Promise<never> {
+  return await Promise.reject(asZhongkongError(thrown))
 }

@@ -3,11 +3,17 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { realClock } from '../../src/base/real-env.ts'
 import type { Limits } from '../../src/http/listen.ts'
 import { ask, bodyOf, key, keyHash, openGatewayStage, talk } from './gateway-stage.ts'
+
+// A context that is made after the flag was set has the function, whatever the flags of the process were.
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 const stage = openGatewayStage()
 afterEach(() => stage.close())
@@ -83,8 +89,13 @@ test('200 megabytes up and 200 down, byte for byte, and memory does not follow',
   // Everything runs in this one process, so what is measured is more than the gateway's own.
   let peak = 0
   const rss = process.memoryUsage().rss
-  const watching = setInterval(() => (peak = Math.max(peak, process.memoryUsage().arrayBuffers)), 20)
-  const before = process.memoryUsage().arrayBuffers
+  // What is left when garbage is collected: how late that happens by itself depends on what else the machine does.
+  const held = (): number => {
+    collectGarbage()
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = held()
+  const watching = setInterval(() => (peak = Math.max(peak, held())), 100)
   const up = await ask(url, '/proxy/weixin/cgi-bin/media/upload', {
     method: 'POST',
     key,
@@ -106,7 +117,8 @@ test('200 megabytes up and 200 down, byte for byte, and memory does not follow',
   })
   clearInterval(watching)
   expect(received).toBe(size)
-  expect(peak - before).toBeLessThan(100 * 1_048_576)
+  expect(peak).toBeGreaterThan(0)
+  expect(peak - before).toBeLessThan(50 * 1_048_576)
   expect(process.memoryUsage().rss - rss).toBeLessThan(150 * 1_048_576)
 }, 60_000)
 

@@ -167,6 +167,8 @@ it('a promise ends early where a process that had been frozen reads its own answ
   const lines = [first, everybody(10_200, 1), lost, taken, promised, again]
   expect(broken([...lines, frozen(2, 25_060, 42_000)])).not.toContain('promise')
   expect(broken([...lines, frozen(2, 25_060, 38_000)])).toContain('promise')
+  // It had been answered before: whoever was frozen later has nothing to read.
+  expect(broken([...lines, frozen(2, 27_000, 42_000)])).toContain('promise')
 })
 
 it('news reaches every node that is in touch', () => {

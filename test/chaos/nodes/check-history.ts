@@ -239,10 +239,13 @@ function wasHealed({ requests, presence, served }: Evidence, { source, token }: 
   const all = requests.get(source) ?? []
   const issue = all.find((each) => each.token === token)
   if (issue === undefined || !presence.wasWoken(issue.node, issue.at, healingMs)) return false
-  return all.some(
-    (each) =>
-      each.node === issue.node && each.at < issue.at && each.token !== null && served.of(source, each.token) === null,
-  )
+  const { node } = issue
+  // What had been asked before the process was frozen was answered while it was, and nobody was ever given it.
+  return all.some(({ at, endedAt, token: other, node: by }) => {
+    const isEarlier = by === node && by !== null && at < issue.at
+    if (!isEarlier || other === null || served.of(source, other) !== null) return false
+    return presence.isStruck(by, { from: at, to: endedAt }) || presence.isWorkerStruck(by, { from: at, to: endedAt })
+  })
 }
 
 /** What one node serves, every other one serves within the stated time. */
