@@ -6,7 +6,7 @@
  * The first worker starts alone: it makes the tables and the key where there are none, and it is the one to say that the
  * address is taken. Before all of them are ready, and later when nobody else serves, a worker that ends without having been
  * ready ends the server with its exit code; it has told why. Otherwise another one takes its place, after a pause that
- * grows while they end soon. One that is there and does nothing any more is killed, and then is as any that ended.
+ * grows while they end soon, and that is short where nobody serves. One that is there and does nothing any more is killed, and then is as any that ended.
  */
 import cluster, { type Worker } from 'node:cluster'
 import { backoffMs } from '../base/backoff.ts'
@@ -44,6 +44,8 @@ const stopMsMax = 9_500
 /** How long the kernel may take to end a worker that was killed, in milliseconds. */
 const killMsMax = 150
 const restart = { baseMs: 250, capMs: 10_000 }
+/** The longest pause while nobody serves, in milliseconds. */
+const desertedMsMax = 1_000
 /** A worker that lived this long, in milliseconds, did not end because of how it began. */
 const steadyMs = 60_000
 /** A worker that does not tell its metrics within this time, in milliseconds, counts with those that it told before. */
@@ -62,6 +64,8 @@ export class Crew {
   #retired = ''
   #isOpen = false
   readonly #stopping = new AbortController()
+  /** Told when nobody serves any more; then another one. */
+  #deserted = new AbortController()
   #onGone = (): void => undefined
   readonly #pulses: PulseWatch<Member>
 
@@ -210,20 +214,28 @@ export class Crew {
       return
     }
     if (isReady && realClock.monotonic() - startedAt >= steadyMs) this.#failures.delete(number)
-    void this.#replace(number, how)
+    if (!isServed) {
+      this.#deserted.abort()
+      this.#deserted = new AbortController()
+    }
+    void this.#replace(number, how, isServed ? restart.capMs : desertedMsMax)
   }
 
-  async #replace(number: number, how: LogFields): Promise<void> {
+  async #replace(number: number, how: LogFields, capMs: number): Promise<void> {
     const failures = (this.#failures.get(number) ?? 0) + 1
     this.#failures.set(number, failures)
-    const inMs = backoffMs(failures, restart, Math.random())
+    const inMs = backoffMs(failures, { ...restart, capMs }, Math.random())
     this.#options.log.warn('a worker ended; another takes its place', { ...how, inMs })
-    if (!(await pause(inMs, this.#stopping.signal))) return
+    const stopping = this.#stopping.signal
+    // Whoever waits while others serve does not wait as long when they are gone, too.
+    const isOver = await pause(inMs, AbortSignal.any([stopping, this.#deserted.signal]))
+    if (!isOver) await pause(Math.min(inMs, desertedMsMax), stopping)
+    if (stopping.aborted) return
     try {
       void this.#launch(number)
     } catch (error) {
       // No memory for another process, which the others must outlive.
-      await this.#replace(number, { worker: number, error })
+      await this.#replace(number, { worker: number, error }, capMs)
     }
   }
 }

@@ -61,6 +61,8 @@ class Watch {
   /** When each process last learned that an attempt of its own had ended without an answer. */
   readonly unknownAt = new Map<string, number>()
   removedAt: number | null = null
+  /** When it was last made anew after it had been removed. Versions begin again with it. */
+  bornAt = -Infinity
   /** Who was asked to put it and has not answered. */
   readonly puts = new Set<{ readonly node: SimulatedNode; readonly process: string | null }>()
   /** Since when no configuration file names it; null while one does. */
@@ -98,6 +100,14 @@ class Watch {
   hasLost(since: number): boolean {
     return this.losses.some((at) => at > since - lossMs)
   }
+}
+
+/** What a node last served of a source. */
+type VersionSeen = {
+  readonly version: number
+  readonly process: string | null
+  /** The instant from which on the versions are counted that it is one of. */
+  readonly life: number
 }
 
 /** A write that a failover loses, and the answer that says it was made, are at most this far apart, in milliseconds. */
@@ -179,7 +189,7 @@ export class Checks {
   readonly fates = new Fates()
   readonly violations: Violation[] = []
   readonly #watches = new Map<string, Watch>()
-  readonly #versions = new Map<string, { readonly version: number; readonly process: string | null }>()
+  readonly #versions = new Map<string, VersionSeen>()
   readonly #ends = new Map<string, number>()
   readonly #seenTokens: string[] = []
   /** The end of a run: no more faults, so that everything comes to rest. */
@@ -558,9 +568,14 @@ export class Checks {
     const known = this.#versions.get(key)
     // What a store has lost is still known to the processes that have seen it.
     const hasForgotten = this.watch(name).hasForgotten(now - 7_200_000) && known?.process !== node.process
-    if (known !== undefined && served.version < known.version && !hasForgotten)
+    // Whoever is out of touch may not have heard yet that it was removed and made anew.
+    const { bornAt } = this.watch(name)
+    const life = (this.fates.of(served.token)?.issuedAt ?? bornAt) < bornAt ? -Infinity : bornAt
+    if (known?.life === life && served.version < known.version && !hasForgotten)
       this.fail('I4', `${name}: node ${node.index} went back from ${known.version} to ${served.version}`)
-    this.#versions.set(key, { version: served.version, process: node.process })
+    if (life < (known?.life ?? -Infinity) && known?.process === node.process)
+      this.fail('I4', `${name}: node ${node.index} went back to before it was removed`)
+    this.#versions.set(key, { version: served.version, process: node.process, life })
     if (served.expiresIn < 0) this.fail('I12', `${name}: expires_in is ${served.expiresIn}`)
     for (const grant of this.#world.grants.recent)
       if (Object.values(served.fields).includes(grant)) this.fail('I5', `${name}: a caller is told a grant`)

@@ -42,17 +42,25 @@ export class VirtualTime {
   /** Runs every event up to `end`. */
   async runUntil(end: number): Promise<void> {
     await settled()
-    for (;;) {
+    let isOver = false
+    while (!isOver) isOver = await inTurn(() => this.#runSome(end))
+    this.#now = Math.max(this.#now, end)
+  }
+
+  /** Runs the next events up to `end`, and says whether those were all. */
+  #runSome(end: number): boolean {
+    for (let count = 0; count < eventsPerTurn; count += 1) {
       const head = this.#heap[0]
-      if (head === undefined || head.at > end) break
+      if (head === undefined || head.at > end) return true
       this.#pop()
       if (head.run === null) continue
       this.#now = head.at
       this.events += 1
       head.run()
-      await settled()
+      // All promises that can go on do.
+      runTicks()
     }
-    this.#now = Math.max(this.#now, end)
+    return false
   }
 
   #before(left: Event, right: Event): boolean {
@@ -89,7 +97,29 @@ export class VirtualTime {
   }
 }
 
+/**
+ * A turn of the event loop after each event would do the same, and takes a third of the time of a whole simulation. Node
+ * has this function for those who run callbacks as it does itself. It does nothing when called from within a promise.
+ */
+const { _tickCallback: runTicks } = process as unknown as { readonly _tickCallback: () => void }
+
+/** The event loop turns after so many events, for what other processes say and for what the collector has to tell. */
+const eventsPerTurn = 500
+
+/** Runs `run` by itself in the next turn of the event loop, behind no promise. */
+function inTurn<T>(run: () => T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(run())
+      } catch (thrown) {
+        reject(thrown instanceof Error ? thrown : new Error(String(thrown)))
+      }
+    })
+  })
+}
+
 /** Lets every promise that can go on do so: microtasks and ticks are all run before the event loop turns. */
 export async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve))
+  await inTurn(() => undefined)
 }

@@ -219,7 +219,9 @@ async function removeAndAdd(world: World): Promise<void> {
 /** Adds the source that no configuration file names; tries again until a node takes it. */
 export async function addDynamic(world: World): Promise<void> {
   const node = alive(world)
-  world.checks.watch('dynamic').removedAt = null
+  const watch = world.checks.watch('dynamic')
+  watch.removedAt = null
+  if (world.store.entry('dynamic') === null) watch.bornAt = world.time.now()
   world.checks.forgetVersions('dynamic')
   world.time.after(30_000, () => {
     if (world.store.entry('dynamic') !== null || world.time.now() >= world.endsAt) return
@@ -229,8 +231,7 @@ export async function addDynamic(world: World): Promise<void> {
   // Without a store at the moment, or from a node that dies meanwhile, it is tried again.
   if (node === null) return
   const put = { node, process: node.process }
-  const { puts } = world.checks.watch('dynamic')
-  puts.add(put)
+  watch.puts.add(put)
   await node.keeper?.put('dynamic', dynamicDefinition).catch(() => undefined)
-  puts.delete(put)
+  watch.puts.delete(put)
 }

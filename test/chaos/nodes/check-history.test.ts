@@ -391,8 +391,17 @@ describe('a worker', () => {
   it('that is struck answers nothing, and the other one goes on', () => {
     const silent = refused(20_000, 1, { status: 0, failure: 'no answer in time', worker: '' })
     expect(broken([known, worker(19_999, 'killed'), silent])).toEqual([])
+    expect(broken([known, worker(19_500, 'killed'), silent])).toEqual([])
+    expect(broken([known, worker(19_400, 'killed'), silent])).toEqual(['answer'])
+    expect(broken([known, worker(19_000, 'killed'), line({ type: 'late', at: 19_900, ms: 900 }), silent])).toEqual([])
     expect(broken([known, worker(15_000, 'stopped'), silent, worker(22_000, 'woken')])).toEqual([])
     expect(broken([known, worker(15_000, 'stopped'), refused(20_000, 1), worker(22_000, 'woken')])).toEqual(['read'])
+    const closed = refused(21_500, 1, { status: 0, failure: 'connect ECONNREFUSED 127.0.0.1:1', worker: '' })
+    expect(broken([known, worker(19_000, 'killed'), closed])).toEqual([])
+    expect(broken([known, worker(19_000, 'killed'), silent])).toEqual(['answer'])
+    // Somebody served meanwhile, or it took too long.
+    expect(broken([known, worker(19_000, 'killed'), read(20_000, 1, 1), closed])).toEqual(['answer'])
+    expect(broken([known, worker(17_000, 'killed'), closed])).toEqual(['answer'])
     const rotated = [known, issue(2, 25_000), read(25_200, 0, 2)]
     const stopped = [worker(24_000, 'stopped'), worker(40_500, 'woken')]
     expect(broken([rotated, stopped, read(41_000, 1, 1, { accepted: false, worker: 'hung' })])).toEqual([])

@@ -28,6 +28,9 @@ export type Evidence = {
 /** The upstream's clock and the watcher's differ by less, in milliseconds. */
 export const clockMs = 50
 
+/** A server hands connections to a worker that was killed until it hears of that, in milliseconds; they are lost. */
+const unheardMs = 500
+
 /** An answer other than 200 and 304. True when nothing more need be said of it. */
 export function isStrange(evidence: Evidence, read: ReadLine): boolean {
   const { presence, fail, excuse } = evidence
@@ -37,8 +40,13 @@ export function isStrange(evidence: Evidence, read: ReadLine): boolean {
     excuse('struck: the process was killed or frozen meanwhile')
     return true
   }
-  if (read.status === 0 && presence.isWorkerStruck(node, span)) {
+  const heldMs = unheardMs + presence.lateMs(span)
+  if (read.status === 0 && presence.isWorkerStruck(node, { from: span.from - heldMs, to: span.to })) {
     excuse('struck: a worker was killed or frozen meanwhile, and did not answer')
+    return true
+  }
+  if (read.status === 0 && read.failure?.includes('ECONNREFUSED') === true && presence.isDeserted(node, at)) {
+    excuse('struck: the last worker was killed, and the next one did not listen yet')
     return true
   }
   const refuse = (text: string): boolean => {

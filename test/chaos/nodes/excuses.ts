@@ -7,6 +7,7 @@ export const excuseShares = {
   // No token.
   'struck: the process was killed or frozen meanwhile': 0.01,
   'struck: a worker was killed or frozen meanwhile, and did not answer': 0.01,
+  'struck: the last worker was killed, and the next one did not listen yet': 0.01,
   'none: the process had not been told of any token yet': 0.02,
   'none: the token had ended, and no new one could be had': 0.3,
   'none: an attempt without an answer cut the token short': 0.1,

@@ -1,5 +1,5 @@
 /** Which node was there, awake and in touch with the store, and since when. */
-import type { History } from './history.ts'
+import type { History, ReadLine } from './history.ts'
 
 /** Times in milliseconds; the end is Infinity while it lasts. */
 export type Span = { readonly from: number; readonly to: number }
@@ -12,6 +12,12 @@ export type Silence = { readonly since: number; readonly atLeastSince: number }
 
 /** From the store's return to a node that follows it again: it tries every two seconds at the latest, which takes a moment. */
 export const recoverMs = 4_000
+
+/**
+ * From the end of the last worker of a node that had begun to the next one that listens: a server waits for a second at
+ * the most, and then a process has to start.
+ */
+const desertedMsMax = 4_000
 
 /** What is asked so long after a worker was stopped is not answered by it, in milliseconds. */
 const askedMs = 100
@@ -28,6 +34,10 @@ export class Presence {
   /** By node: while one of its workers was stopped, and which of its workers answered meanwhile. */
   readonly #halves = new Map<number, (Span & { readonly awake: Set<string> })[]>()
   readonly #workerKills = new Map<number, number[]>()
+  /** By node: when workers ended, whoever ended them. */
+  readonly #workerEnds = new Map<number, number[]>()
+  /** By node: when what was answered had been asked. */
+  readonly #answered = new Map<number, number[]>()
   readonly #late: readonly { readonly at: number; readonly ms: number }[]
 
   constructor(history: History) {
@@ -53,6 +63,9 @@ export class Presence {
         close(this.#stopped, line.node, line.at)
       }
       if (line.type === 'worker' && line.what === 'killed') push(this.#workerKills, line.node, line.at)
+      if (line.type === 'worker' && (line.what === 'killed' || line.what === 'ended')) {
+        push(this.#workerEnds, line.node, line.at)
+      }
       if (line.type === 'worker' && line.what === 'stopped') {
         open(this.#halves, line.node, { from: line.at, to: Infinity, awake: new Set() })
       }
@@ -67,6 +80,13 @@ export class Presence {
       }
     }
     this.#late = history.lines.filter((line) => line.type === 'late')
+    for (const node of this.#workerEnds.keys()) {
+      const answered = history.lines.filter((line) => line.type === 'read' && line.node === node && line.status !== 0)
+      this.#answered.set(
+        node,
+        answered.map((line) => (line as ReadLine).from),
+      )
+    }
     for (const line of history.lines) {
       if (line.type !== 'read' || line.worker === '') continue
       for (const half of this.#halves.get(line.node) ?? []) {
@@ -91,6 +111,15 @@ export class Presence {
   isWorkerStruck(node: number, span: Span): boolean {
     const kills = (this.#workerKills.get(node) ?? []).map((at) => ({ from: at, to: at }))
     return meets(kills, span) || meets(this.#halves.get(node), span)
+  }
+
+  /** Whether a worker of a node had ended shortly before an instant, and nobody answered there since. */
+  isDeserted(node: number, at: number): boolean {
+    const ends = this.#workerEnds.get(node)?.filter((end) => end <= at) ?? []
+    return ends.some((end) => {
+      const allowedMs = desertedMsMax + this.lateMs({ from: end, to: at })
+      return at - end <= allowedMs && !this.#answered.get(node)!.some((from) => from > end && from < at)
+    })
   }
 
   /** Whether the store was out of reach of a node, or the node frozen, at some time in the span or shortly before it. */
