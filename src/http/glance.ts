@@ -8,7 +8,7 @@ import { headersOf, type TextAnswer } from './answer.ts'
 import { admit, admitTokenboy } from './gate.ts'
 import type { Credentials, House, Peer } from './surface.ts'
 import { tokenAnswer, tokenboyAnswer } from './token-answer.ts'
-import { toldLeftMs } from './told-life.ts'
+import { leftFor } from './told-life.ts'
 import { trailHeader } from './trail.ts'
 
 /** An answer as node:http writes it. */
@@ -25,7 +25,7 @@ export type Glance = (target: string, rawHeaders: readonly string[], peer: Peer)
 const v1Path = '/v1/tokens/'
 const tokenboyPath = '/token?name='
 /** Names that need no decoding, and nothing after them. */
-const plainName = /^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,127}$/
+export const plainName = /^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,127}$/
 
 export function createGlance(house: House, nextRequestId: (given: string | null) => string): Glance {
   const { keeper, env, meter } = house
@@ -51,11 +51,10 @@ export function createGlance(house: House, nextRequestId: (given: string | null)
     if (found === null) return null
     const { snapshot, leftMs } = found
     const { ifNoneMatch } = seen
-    const toldMs = toldLeftMs(house, admission.client, leftMs)
-    const left = { leftMs, toldMs, now: env.clock.now() }
+    const left = leftFor(house, admission.client, leftMs)
     const answer: TextAnswer = isV1
       ? tokenAnswer(snapshot, left, { isStale: keeper.isStale(snapshot), ifNoneMatch })
-      : tokenboyAnswer(snapshot, toldMs, ifNoneMatch)
+      : tokenboyAnswer(snapshot, left.toldMs, ifNoneMatch)
     meter.observe(isV1 ? '/v1/tokens/{name}' : '/token', answer.status, (env.clock.monotonic() - startedAt) / 1_000)
     return {
       status: answer.status,

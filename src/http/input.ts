@@ -51,7 +51,10 @@ export function lastParameter(url: URL, name: string): string {
 
 /** The body as text; refuses what `readBytes` does, and what is no UTF-8. */
 export async function readText(request: Request): Promise<string> {
-  const bytes = await readBytes(request)
+  return textOf(await readBytes(request))
+}
+
+function textOf(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes)
   } catch {
@@ -97,10 +100,14 @@ function tooLarge(): ZhongkongError {
 
 /** The body as a JSON object, with the content type that says so. No body at all is an empty object. */
 export async function readJsonObject(request: Request): Promise<JsonObject> {
-  const text = await readText(request)
+  return jsonObjectOf(await readBytes(request), request.headers.get('content-type'))
+}
+
+/** A whole body as a JSON object, likewise. */
+export function jsonObjectOf(bytes: Uint8Array, type: string | null): JsonObject {
+  const text = textOf(bytes)
   if (text === '') return {}
-  const type = request.headers.get('content-type') ?? ''
-  if (!/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type)) {
+  if (!/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type ?? '')) {
     throw new ZhongkongError('unsupported_media_type', 'the body must be sent as application/json')
   }
   return parseJsonObject(text)

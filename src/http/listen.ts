@@ -13,6 +13,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { connect, type Socket } from 'node:net'
+import { nextTick } from 'node:process'
 import { createSecureContext } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import type { Env } from '../base/env.ts'
@@ -23,7 +24,9 @@ import { responseOf } from './answer.ts'
 import { carryOver } from './gateway/socket-bridge.ts'
 import { limitBody } from './limit-body.ts'
 import { languageOf, problem } from './problem.ts'
+import { answerRead, answerReport } from './quick-path.ts'
 import type { Handler, Peer } from './server.ts'
+import { mayBeReport } from './take-report.ts'
 
 export type ListenOptions = {
   readonly handler: Handler
@@ -203,29 +206,24 @@ function listenerOf(handler: Handler, closing: AbortSignal, { env, limits }: Bou
       outgoing.writeHead(431, { Connection: 'close' }).end()
       return
     }
-    if (incoming.method === 'GET') {
-      const glimpse = handler.glance(incoming.url ?? '', incoming.rawHeaders, peerOf(incoming.socket))
-      if (glimpse !== null) {
-        const { status, headers, body } = glimpse
-        const bytes = Buffer.byteLength(body)
-        if (status !== 304) headers.push('Content-Length', String(bytes))
-        outgoing.writeHead(status, headers)
-        // As many bytes as characters: all of it is ASCII, which latin1 writes by copying.
-        outgoing.end(body, bytes === body.length ? 'latin1' : 'utf8')
-        return
-      }
-    }
+    const quick = { handler, incoming, outgoing, peer: peerOf(incoming.socket) }
+    if (answerRead(quick)) return
     pending.add(outgoing)
     outgoing.once('close', () => pending.delete(outgoing))
     const answer = (): void => {
       void limitBody(incoming, outgoing, { clock: env.clock, ms: limits.requestMs })
       void full(incoming, outgoing)
     }
+    if (incoming.method === 'POST' && mayBeReport(incoming.url ?? '')) {
+      // What came along with the headers is there by then.
+      nextTick(() => answerReport(quick) || answer())
+      return
+    }
     if (!handler.mayCarry(incoming.url ?? '')) {
       answer()
       return
     }
-    carryOver(handler, incoming, outgoing, { peer: peerOf(incoming.socket), clock: env.clock }).then(
+    carryOver(handler, incoming, outgoing, { peer: quick.peer, clock: env.clock }).then(
       (isAnswered) => {
         if (!isAnswered) answer()
       },

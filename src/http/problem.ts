@@ -4,7 +4,7 @@ import { errorTable, type ZhongkongError } from '../base/errors.ts'
 import { scrub } from '../base/secret.ts'
 import type { Language } from '../base/text.ts'
 import type { Problem } from '../wire/problem.ts'
-import { problemType, type Answer } from './answer.ts'
+import { problemType, type TextAnswer } from './answer.ts'
 
 /** Seconds to wait when the error itself does not say. */
 const retryAfterSecondsDefault = 5
@@ -26,7 +26,7 @@ export function languageOf(acceptLanguage: string | null | undefined): Language 
  * The problem as an answer. What broke inside us is never told: the log has it under the request's id. What a caller may
  * not see and what is not there look alike, whatever words the error was thrown with.
  */
-export function problem(error: ZhongkongError, language: Language): Answer {
+export function problem(error: ZhongkongError, language: Language): TextAnswer {
   const { status } = errorTable[error.code]
   const headers: string[] = []
   if (status === 503 || status === 429) {

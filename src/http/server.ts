@@ -6,13 +6,13 @@ import { Hono } from 'hono'
 import { TrieRouter } from 'hono/router/trie-router'
 import type { Access } from '../access/access.ts'
 import type { Env } from '../base/env.ts'
-import { asZhongkongError, ZhongkongError } from '../base/errors.ts'
+import { ZhongkongError } from '../base/errors.ts'
 import { createCallbacks, type Hear } from '../callbacks/callback.ts'
 import type { Keeper } from '../keeper/keeper.ts'
 import type { ZhongkongEvent } from '../model/event.ts'
 import type { SinkStatus } from '../model/sink.ts'
 import { addressList } from './address.ts'
-import { headersOf, responseOf, type Answer } from './answer.ts'
+import { headersOf, responseOf, type Answer, type TextAnswer } from './answer.ts'
 import { admit } from './gate.ts'
 import { gatewayOperations } from './gateway/describe.ts'
 import { createGateway } from './gateway/gateway.ts'
@@ -22,18 +22,21 @@ import { headerOf } from './gateway/headers.ts'
 import { createGlance, type Glance } from './glance.ts'
 import { createGuessLimiter } from './guess-limiter.ts'
 import { openapi } from './openapi.ts'
-import { languageOf, problem } from './problem.ts'
+import { languageOf } from './problem.ts'
 import { createReAsks } from './re-asks.ts'
 import { refuse } from './refuse.ts'
 import { routes } from './routes.ts'
 import { createSealer } from './sealed-text.ts'
 import type { Authorising, Compat, Credentials, House, Meter, Peer, Settings, Surface, Visit } from './surface.ts'
+import { createTakeReport, type TakeReport } from './take-report.ts'
+import { createTell, type OnFault, type Tell } from './tell-fault.ts'
 import { createTrail, type Trail } from './trail.ts'
 import { createWatchers, type Feed } from './watchers.ts'
 
 export type { Authorising, Compat, Meter, Peer } from './surface.ts'
 export type { Carried, Exchange } from './gateway/exchange.ts'
 export type { Glance, Glimpse } from './glance.ts'
+export type { TakeReport } from './take-report.ts'
 export type { Feed } from './watchers.ts'
 
 /** What a reload replaces. */
@@ -62,13 +65,15 @@ export type ServerOptions = Reloadable & {
   /** What watchers are told; absent, nothing is. */
   readonly feed?: Feed
   /** Hears of what broke inside; the caller was told nothing but the request's id. */
-  readonly onFault?: (thrown: unknown, where: { readonly route: string; readonly requestId: string }) => void
+  readonly onFault?: OnFault
 }
 
 export type Handler = {
   (request: Request, peer: Peer): Promise<Response>
   /** The quick path for token reads: the same answers without Request and Response. */
   readonly glance: Glance
+  /** The quick path for reports, likewise. */
+  readonly takeReport: TakeReport
   /** Whether a request may be one for the gateway, by its target. */
   mayCarry(target: string): boolean
   /** Passes a call on to an upstream, with its bodies as streams; null when it is none, and nothing of it was read. Never rejects. */
@@ -87,15 +92,16 @@ const forwardedHeaders = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x
 type Bindings = { readonly peer: Peer; readonly requestId: string; route: string }
 
 export function createHandler(options: ServerOptions): Handler {
-  const { env, metrics, onFault } = options
+  const { env, metrics } = options
   let settings = settingsOf(options)
   const draining = new AbortController()
   const house = houseOf(options, () => settings, draining.signal)
-  const app = routed(house, onFault)
+  const tell = createTell(options.onFault)
+  const app = routed(house, tell)
   const nextRequestId = requestIds(env)
 
   const gateway = createGateway(house, isRouted())
-  const carry = carrier(house, gateway, { nextRequestId, onFault })
+  const carry = carrier(house, gateway, { nextRequestId, tell })
   const handle = async (request: Request, peer: Peer): Promise<Response> => {
     const carried = await carriedFor(gateway, carry, request, peer)
     if (carried !== null) return responseTo(carried)
@@ -107,6 +113,7 @@ export function createHandler(options: ServerOptions): Handler {
   }
   return Object.assign(handle, {
     glance: createGlance(house, nextRequestId),
+    takeReport: createTakeReport(house, { nextRequestId, tell }),
     mayCarry: (target: string) => gateway.mayTake(target),
     carry,
     replace: (next: Reloadable) => {
@@ -205,17 +212,16 @@ async function carriedFor(
   return gateway.mayTake(target) ? await carry(exchangeOf(request, target, peer)) : null
 }
 
-type Told = { readonly nextRequestId: (given: string | null) => string; readonly onFault: ServerOptions['onFault'] }
+type Means = { readonly nextRequestId: (given: string | null) => string; readonly tell: Tell }
 
 /** What the gateway throws, as an answer; and every call is counted as a request. */
-function carrier({ env, meter }: House, gateway: Gateway, { nextRequestId, onFault }: Told): Gateway['carry'] {
+function carrier({ env, meter }: House, gateway: Gateway, { nextRequestId, tell }: Means): Gateway['carry'] {
   return async (exchange) => {
     const startedAt = env.clock.monotonic()
     const carried = await gateway.carry(exchange).catch((thrown: unknown) => {
       const requestId = nextRequestId(headerOf(exchange.headers, 'x-request-id'))
-      const error = asZhongkongError(thrown)
-      if (error.code === 'internal') onFault?.(error.cause ?? error, { route: gatewayRoute, requestId })
-      return refusalOf(problem(error, languageOf(headerOf(exchange.headers, 'accept-language'))), requestId)
+      const language = languageOf(headerOf(exchange.headers, 'accept-language'))
+      return refusalOf(tell(thrown, { route: gatewayRoute, requestId, language }), requestId)
     })
     if (carried !== null) {
       meter.observe(carried.route, carried.status, (env.clock.monotonic() - startedAt) / 1_000)
@@ -227,8 +233,8 @@ function carrier({ env, meter }: House, gateway: Gateway, { nextRequestId, onFau
 /** As metrics and the log name what never got as far as an upstream. */
 const gatewayRoute = '/proxy/{name}/{path}'
 
-function refusalOf(answer: Answer, requestId: string): Carried {
-  const body = Buffer.from(typeof answer.body === 'string' ? answer.body : '')
+function refusalOf(answer: TextAnswer, requestId: string): Carried {
+  const body = Buffer.from(answer.body ?? '')
   return { status: answer.status, headers: headersOf(answer, requestId), body, route: gatewayRoute }
 }
 
@@ -242,13 +248,12 @@ function isRouted(): (path: string) => boolean {
 }
 
 /** Hono carries the routing; everything else is decided here. */
-function routed(house: House, onFault: ServerOptions['onFault']): Hono<{ Bindings: Bindings }> {
+function routed(house: House, tell: Tell): Hono<{ Bindings: Bindings }> {
   // The usual router compiles all routes into one expression first, which costs a start more than its matching ever saves.
   const app = new Hono<{ Bindings: Bindings }>({ router: new TrieRouter() })
   const told = (thrown: unknown, request: Request, { requestId, route }: Bindings): Response => {
-    const error = asZhongkongError(thrown)
-    if (error.code === 'internal') onFault?.(error.cause ?? error, { route, requestId })
-    return responseOf(problem(error, languageOf(request.headers.get('accept-language'))), requestId)
+    const language = languageOf(request.headers.get('accept-language'))
+    return responseOf(tell(thrown, { route, requestId, language }), requestId)
   }
   for (const surface of routes) {
     app.on(surface.method, honoPath(surface.path), async (context) => {

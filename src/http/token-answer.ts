@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto'
 import type { Snapshot } from '../keeper/keeper.ts'
 import type { Json, JsonObject } from '../base/json.ts'
 import type { RefreshAnswer } from '../wire/v1.ts'
-import { jsonType, olderType, type Answer, type TextAnswer } from './answer.ts'
+import { jsonType, olderType, type TextAnswer } from './answer.ts'
 
 /** A text that differs from read to read in one number only. */
 type Split = { readonly head: string; readonly tail: string }
@@ -88,7 +88,7 @@ export function refreshAnswer(
   snapshot: Snapshot,
   left: Left,
   outcome: Pick<RefreshAnswer, 'refreshed' | 'reason' | 'stale'>,
-): Answer {
+): TextAnswer {
   const { tag, expiresAt } = prepare(snapshot)
   const { head, tail } = splitV1(snapshot, Math.min(expiresAt, latestEnd(left)), outcome)
   const headers = ['ETag', tag]

@@ -3,11 +3,12 @@ import { z } from 'zod'
 import { ZhongkongError } from '../../base/errors.ts'
 import type { Reading } from '../../keeper/keeper.ts'
 import type { Answer } from '../answer.ts'
+import { askRefresh } from '../ask-refresh.ts'
 import { checkQuery, readJsonObject, secondsParameter } from '../input.ts'
 import { refreshBodySchema, refreshSchema, tokenSchema } from '../schemas.ts'
 import type { Surface, Visit } from '../surface.ts'
-import { isKnownToCaller, refreshAnswer, tokenAnswer, type Left } from '../token-answer.ts'
-import { toldLeftMs } from '../told-life.ts'
+import { isKnownToCaller, tokenAnswer } from '../token-answer.ts'
+import { leftFor } from '../told-life.ts'
 import { trailHeader } from '../trail.ts'
 
 /** The longest wait for a newer version, in seconds. */
@@ -35,11 +36,7 @@ async function read(visit: Visit): Promise<Answer> {
 }
 
 function answerOf(visit: Visit, { snapshot, leftMs, stale }: Reading, ifNoneMatch: string | null): Answer {
-  return tokenAnswer(snapshot, leftFor(visit, leftMs), { isStale: stale, ifNoneMatch })
-}
-
-function leftFor({ house, client }: Visit, leftMs: number): Left {
-  return { leftMs, toldMs: toldLeftMs(house, client, leftMs), now: house.env.clock.now() }
+  return tokenAnswer(snapshot, leftFor(visit.house, visit.client, leftMs), { isStale: stale, ifNoneMatch })
 }
 
 async function refresh(visit: Visit): Promise<Answer> {
@@ -48,14 +45,7 @@ async function refresh(visit: Visit): Promise<Answer> {
   checkTrail(visit)
   const body = refreshBodySchema.safeParse(await readJsonObject(request))
   if (!body.success) throw new ZhongkongError('bad_request', 'the body must be {} or {"stale": "TOKEN"}')
-  const { stale } = body.data
-  const witness = { kind: 'report', client: visit.client?.name ?? null } as const
-  const result = await house.keeper.refresh(name, stale === undefined ? {} : { stale, witness })
-  return refreshAnswer(result.snapshot, leftFor(visit, result.leftMs), {
-    ...(result.stale ? { stale: true } : {}),
-    refreshed: result.refreshed,
-    ...(result.reason === undefined ? {} : { reason: result.reason }),
-  })
+  return await askRefresh(house, visit.client, name, body.data.stale)
 }
 
 /** Refuses a follower that asks, in the end, on behalf of the source it asks for. */
