@@ -213,8 +213,15 @@ describe('over a socket', () => {
 
   test('a caller that goes away meanwhile is no fault', async () => {
     const { server, visitor } = await serve()
+    const refresh = visitor.keeper.refresh.bind(visitor.keeper)
+    visitor.keeper.refresh = async (...asked) => {
+      await realClock.sleep(60)
+      return await refresh(...asked)
+    }
     const socket = connect(server.port, '127.0.0.1')
-    socket.write(post(replaced).repeat(5), () => socket.destroy())
+    socket.write(post(replaced).repeat(5))
+    await realClock.sleep(20)
+    socket.destroy()
     await realClock.sleep(100)
     expect((await talk(server, [post(replaced)]))[0]).toMatch(/^200 /)
     expect(visitor.faults).toEqual([])
