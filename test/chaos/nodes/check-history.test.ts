@@ -85,6 +85,11 @@ describe('reads of a living token', () => {
   it('do not fail on a node that others must have told of it', () => {
     expect(broken([first, read(10_200, 0, 1), refused(20_000, 1)])).toEqual(['read'])
     expect(broken([first, read(10_200, 0, 1), refused(10_500, 1)])).toEqual([])
+    // Who has never served it has to read it, from a store that the machine leaves no time to answer.
+    const held = (ms: number): Line => line({ type: 'late', at: 19_900, ms })
+    expect(broken([first, read(10_200, 0, 1), held(1_000), refused(20_000, 1)])).toEqual([])
+    expect(broken([first, read(10_200, 0, 1), held(999), refused(20_000, 1)])).toEqual(['read'])
+    expect(broken([known, held(1_000), refused(20_000, 1)])).toEqual(['read'])
   })
 
   it('do not fail on a node that served it, though the store is away', () => {

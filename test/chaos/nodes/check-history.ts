@@ -25,6 +25,8 @@ const marginMs = 3_000
 const handoverMs = 2_000
 /** Who was frozen has read what came meanwhile, and has asked anew where that left a doubt, within this, in milliseconds. */
 const healingMs = 3_000
+/** A store that does not answer within this, in milliseconds, is taken for one that is away. */
+const storeMsMax = 2_000
 /** What comes at the end of a wait was looked up this long before it arrived, in milliseconds. */
 const arrivalMs = 300
 /**
@@ -82,7 +84,8 @@ function checkFailure(evidence: Evidence, read: ReadLine): void {
   const { node, source, at, worker } = read
   const judged = judgedAt(read)
   const since = presence.inTouchSince(node, judged, worker)
-  const known = served.knownTo(read, { at: judged, since, newsMs: history.newsMs })
+  const isSlow = presence.lateMs({ from: judged - storeMsMax, to: at }) >= storeMsMax / 2
+  const known = served.knownTo(read, { at: judged, since, newsMs: history.newsMs, isSlow })
   if (known === null) {
     excuse('none: the process had not been told of any token yet')
     return

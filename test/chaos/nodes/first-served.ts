@@ -8,7 +8,13 @@ export type Serving = {
   readonly node: number
 }
 
-type Knowing = { readonly at: number; readonly since: number | null; readonly newsMs: number }
+type Knowing = {
+  readonly at: number
+  readonly since: number | null
+  readonly newsMs: number
+  /** Whether the store may have been too slow for a process that did not have the token yet. */
+  readonly isSlow: boolean
+}
 
 export class FirstServed {
   /** By source: each version's first appearance, in order of versions. */
@@ -55,12 +61,14 @@ export class FirstServed {
 
   /**
    * The latest token that a node must know of at an instant: what this process has served, or, where it has been in touch
-   * with the store (`since`, null when it has not), what anybody served so long ago that it must have heard.
+   * with the store (`since`, null when it has not), what anybody served so long ago that it must have heard. A process
+   * hears of those tokens only that were read there, and asks the store for the others.
    */
-  knownTo(read: ReadLine, { at, since, newsMs }: Knowing): Serving | null {
+  knownTo(read: ReadLine, { at, since, newsMs, isSlow }: Knowing): Serving | null {
     const before = (limit: number) => (each: Serving) => each.at < limit
     const own = this.#own.get(keyOf(read))?.filter(before(at)) ?? []
-    const heard = since === null || at < since + newsMs ? [] : this.versions(read.source).filter(before(at - newsMs))
+    const isToldOf = since !== null && at >= since + newsMs && (own.length > 0 || !isSlow)
+    const heard = !isToldOf ? [] : this.versions(read.source).filter(before(at - newsMs))
     return [...own, ...heard].reduce<Serving | null>(
       (best, each) => (best === null || each.version > best.version ? each : best),
       null,
