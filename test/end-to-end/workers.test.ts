@@ -398,7 +398,7 @@ test('a worker that ends again and again is put back after longer and longer pau
   const told = (what: string): Record<string, unknown>[] =>
     logOf(server).filter(({ msg }) => String(msg).includes(what))
   const at = ({ time }: Record<string, unknown>): number => Date.parse(String(time))
-  const rounds = 5
+  const rounds = 6
   for (let round = 1; round <= rounds; round += 1) {
     for (const pid of workersOf(server)) process.kill(pid, 'SIGKILL')
     await eventually('both are back', 15_000, async () => (told('took the place').length === 2 * round ? true : null))
@@ -418,8 +418,8 @@ test('a worker that ends again and again is put back after longer and longer pau
     const back = told('took the place').find((each) => each.worker === worker && at(each) > at(deaths[index]!))
     startsMs.push(at(back!) - at(deaths[index]!) - Number(inMs))
   }
-  // Of the last round, it did not wait as long as was said while the other served.
-  expect(startsMs.at(-2)).toBeLessThan(Math.min(...startsMs.slice(0, -2)))
+  // In the last round, at least four seconds were said while the other served, and then it was one at the most.
+  expect(startsMs.at(-2)).toBeLessThan(Math.min(...startsMs.slice(0, 6)))
 }, 60_000)
 
 // These mostly wait, each for its own, so they do it at the same time.
