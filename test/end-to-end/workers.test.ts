@@ -387,42 +387,44 @@ test('a port in use and a store that cannot be opened are told once, with the ex
   taken.close()
 }, 60_000)
 
-test('a worker that ends again and again is put back after longer and longer pauses, which are short where nobody serves', async ({
-  stage,
-}) => {
-  const upstream = await stage.upstream({ accounts: [] })
-  const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-loop') })
-  const port = await freePort()
-  const server = stage.start(['serve', '-c', path, '--listen', `127.0.0.1:${port}`])
-  await eventually('it is ready', 15_000, async () => (server.stdout().includes('ready on') ? true : null))
-  const told = (what: string): Record<string, unknown>[] =>
-    logOf(server).filter(({ msg }) => String(msg).includes(what))
-  const at = ({ time }: Record<string, unknown>): number => Date.parse(String(time))
-  const rounds = 6
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const pid of workersOf(server)) process.kill(pid, 'SIGKILL')
-    await eventually('both are back', 15_000, async () => (told('took the place').length === 2 * round ? true : null))
-  }
-  expect((await askApart(`http://127.0.0.1:${port}`, '/v1/tokens/weixin')).status).toBe(200)
-  expect(issuesOf(upstream, 'wx-loop')).toBe(1)
-  const deaths = told('another takes its place')
-  expect(deaths).toHaveLength(2 * rounds)
-  const startsMs: number[] = []
-  for (let index = 0; index < deaths.length; index += 1) {
-    // The first of each two ends while the other still serves. Half of each pause is left to chance.
-    const full = 250 * 2 ** Math.floor(index / 2)
-    const longest = index % 2 === 0 ? full : Math.min(full, 1_000)
-    const { worker, inMs } = deaths[index]!
-    expect(inMs).toBeGreaterThanOrEqual(longest / 2)
-    expect(inMs).toBeLessThanOrEqual(longest)
-    const back = told('took the place').find((each) => each.worker === worker && at(each) > at(deaths[index]!))
-    startsMs.push(at(back!) - at(deaths[index]!) - Number(inMs))
-  }
-  // In the last round, at least four seconds were said while the other served, and then it was one at the most.
-  expect(startsMs.at(-2)).toBeLessThan(Math.min(...startsMs.slice(0, 6)))
-}, 60_000)
-
 // These mostly wait, each for its own, so they do it at the same time.
+
+test.concurrent(
+  'a worker that ends again and again is put back after longer and longer pauses, which are short where nobody serves',
+  async ({ stage }) => {
+    const upstream = await stage.upstream({ accounts: [] })
+    const path = await configure(stage, 2, { weixin: classic(upstream, 'wx-loop') })
+    const port = await freePort()
+    const server = stage.start(['serve', '-c', path, '--listen', `127.0.0.1:${port}`])
+    await eventually('it is ready', 15_000, async () => (server.stdout().includes('ready on') ? true : null))
+    const told = (what: string): Record<string, unknown>[] =>
+      logOf(server).filter(({ msg }) => String(msg).includes(what))
+    const at = ({ time }: Record<string, unknown>): number => Date.parse(String(time))
+    const rounds = 6
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const pid of workersOf(server)) process.kill(pid, 'SIGKILL')
+      await eventually('both are back', 15_000, async () => (told('took the place').length === 2 * round ? true : null))
+    }
+    expect((await askApart(`http://127.0.0.1:${port}`, '/v1/tokens/weixin')).status).toBe(200)
+    expect(issuesOf(upstream, 'wx-loop')).toBe(1)
+    const deaths = told('another takes its place')
+    expect(deaths).toHaveLength(2 * rounds)
+    const startsMs: number[] = []
+    for (let index = 0; index < deaths.length; index += 1) {
+      // The first of each two ends while the other still serves. Half of each pause is left to chance.
+      const full = 250 * 2 ** Math.floor(index / 2)
+      const longest = index % 2 === 0 ? full : Math.min(full, 1_000)
+      const { worker, inMs } = deaths[index]!
+      expect(inMs).toBeGreaterThanOrEqual(longest / 2)
+      expect(inMs).toBeLessThanOrEqual(longest)
+      const back = told('took the place').find((each) => each.worker === worker && at(each) > at(deaths[index]!))
+      startsMs.push(at(back!) - at(deaths[index]!) - Number(inMs))
+    }
+    // In the last round, at least four seconds were said while the other served, and then it was one at the most.
+    expect(startsMs.at(-2)).toBeLessThan(Math.min(...startsMs.slice(0, 6)))
+  },
+  60_000,
+)
 
 test.concurrent(
   'scheduled rotations of short-lived tokens cost one issue each, however many workers look',
