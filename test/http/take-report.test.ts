@@ -86,7 +86,7 @@ test('it answers as the surfaces do', async () => {
           { weight: 4, arbitrary: fc.constantFrom(...bodies) },
           { weight: 1, arbitrary: fc.constantFrom(...oddBodies) },
         ),
-        peer: fc.constantFrom(loopback, remote),
+        peer: fc.constantFrom(loopback, loopback, loopback, remote),
         failure: fc.constantFrom(
           null,
           null,
@@ -119,7 +119,8 @@ test('it answers as the surfaces do', async () => {
     ),
     { numRuns: 1_200 },
   )
-  expect(answered).toBeGreaterThan(150)
+  // About one in six is plain enough.
+  expect(answered).toBeGreaterThan(100)
 })
 
 test('what came twice is left to the surfaces', async () => {
