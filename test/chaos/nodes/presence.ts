@@ -1,5 +1,5 @@
 /** Which node was there, awake and in touch with the store, and since when. */
-import type { History, ReadLine } from './history.ts'
+import type { History, Line, ReadLine } from './history.ts'
 
 /** Times in milliseconds; the end is Infinity while it lasts. */
 export type Span = { readonly from: number; readonly to: number }
@@ -81,10 +81,10 @@ export class Presence {
     }
     this.#late = history.lines.filter((line) => line.type === 'late')
     for (const node of this.#workerEnds.keys()) {
-      const answered = history.lines.filter((line) => line.type === 'read' && line.node === node && line.status !== 0)
+      const isAnswer = (line: Line): line is ReadLine => line.type === 'read' && line.node === node && line.status !== 0
       this.#answered.set(
         node,
-        answered.map((line) => (line as ReadLine).from),
+        history.lines.filter(isAnswer).map(({ from }) => from),
       )
     }
     for (const line of history.lines) {
