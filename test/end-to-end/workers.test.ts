@@ -421,7 +421,7 @@ test.concurrent(
       startsMs.push(at(back!) - at(deaths[index]!) - Number(inMs))
     }
     // In the last round, at least four seconds were said while the other served, and then it was one at the most.
-    expect(startsMs.at(-2)).toBeLessThan(Math.min(...startsMs.slice(0, 6)))
+    expect(startsMs.at(-2)).toBeLessThan(0)
   },
   60_000,
 )
